@@ -1,0 +1,194 @@
+//! The algorithms that `ipsec-3gpp` can signal (TS 33.203 Annex H) and their combinations.
+
+use core::fmt;
+
+/// Integrity algorithm of an SA: the parameter `alg` (TS 33.203 Annex H).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Integrity {
+    /// HMAC-MD5-96, RFC 2403. Signalled by Releases 5 to 12; legacy.
+    HmacMd5_96,
+    /// HMAC-SHA-1-96, RFC 2404.
+    HmacSha1_96,
+}
+
+impl Integrity {
+    /// Every integrity algorithm of this crate.
+    pub const ALL: [Integrity; 2] = [Integrity::HmacMd5_96, Integrity::HmacSha1_96];
+
+    /// The token that stands in `alg=`.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Integrity::HmacMd5_96 => "hmac-md5-96",
+            Integrity::HmacSha1_96 => "hmac-sha-1-96",
+        }
+    }
+
+    /// The algorithm that a token names, compared without regard to case.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
+    }
+
+    /// Octets of IK<sub>ESP</sub> (TS 33.203 Annex I).
+    pub const fn key_len(self) -> usize {
+        match self {
+            Integrity::HmacMd5_96 => 16,
+            Integrity::HmacSha1_96 => 20,
+        }
+    }
+
+    /// Octets of the integrity check value at the end of a packet.
+    pub const fn icv_len(self) -> usize {
+        match self {
+            Integrity::HmacMd5_96 | Integrity::HmacSha1_96 => 12,
+        }
+    }
+}
+
+/// Encryption algorithm of an SA: the parameter `ealg` (TS 33.203 Annex H).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encryption {
+    /// No encryption, RFC 2410; what an absent `ealg` means.
+    Null,
+    /// DES-EDE3-CBC, RFC 2451. Signalled by Releases 6 to 12; legacy.
+    DesEde3Cbc,
+    /// AES-128-CBC, RFC 3602.
+    AesCbc,
+}
+
+impl Encryption {
+    /// Every encryption algorithm of this crate.
+    pub const ALL: [Encryption; 3] = [Encryption::Null, Encryption::DesEde3Cbc, Encryption::AesCbc];
+
+    /// The token that stands in `ealg=`.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Encryption::Null => "null",
+            Encryption::DesEde3Cbc => "des-ede3-cbc",
+            Encryption::AesCbc => "aes-cbc",
+        }
+    }
+
+    /// The algorithm that a token names, compared without regard to case.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
+    }
+
+    /// Octets of CK<sub>ESP</sub> (TS 33.203 Annex I).
+    pub const fn key_len(self) -> usize {
+        match self {
+            Encryption::Null => 0,
+            Encryption::DesEde3Cbc => 24,
+            Encryption::AesCbc => 16,
+        }
+    }
+
+    /// Octets of the initialisation vector that each packet carries.
+    pub const fn iv_len(self) -> usize {
+        match self {
+            Encryption::Null => 0,
+            Encryption::DesEde3Cbc => 8,
+            Encryption::AesCbc => 16,
+        }
+    }
+
+    /// Octets to a multiple of which payload and trailer are padded: the cipher's block, and never fewer
+    /// than four (RFC 4303 2.4).
+    pub const fn block_len(self) -> usize {
+        match self {
+            Encryption::Null => 4,
+            Encryption::DesEde3Cbc => 8,
+            Encryption::AesCbc => 16,
+        }
+    }
+}
+
+/// The 3GPP release that brought a combination: with or without confidentiality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Release {
+    /// Integrity only.
+    Release5,
+    /// Integrity and encryption.
+    Release6,
+}
+
+/// One combination of integrity and encryption that may be signalled: a value of `alg` with one of `ealg`.
+///
+/// ```
+/// use ipsec_3gpp::{Encryption, Integrity, Suite};
+/// let suite = Suite::HMAC_SHA_1_96_AES_CBC;
+/// assert_eq!((suite.integrity(), suite.encryption()), (Integrity::HmacSha1_96, Encryption::AesCbc));
+/// assert_eq!(suite.to_string(), "hmac-sha-1-96+aes-cbc");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Suite {
+    integrity: Integrity,
+    encryption: Encryption,
+}
+
+impl Suite {
+    /// hmac-md5-96 without encryption.
+    pub const HMAC_MD5_96_NULL: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::Null);
+    /// hmac-md5-96 with des-ede3-cbc.
+    pub const HMAC_MD5_96_DES_EDE3_CBC: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::DesEde3Cbc);
+    /// hmac-md5-96 with aes-cbc.
+    pub const HMAC_MD5_96_AES_CBC: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::AesCbc);
+    /// hmac-sha-1-96 without encryption.
+    pub const HMAC_SHA_1_96_NULL: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::Null);
+    /// hmac-sha-1-96 with des-ede3-cbc.
+    pub const HMAC_SHA_1_96_DES_EDE3_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::DesEde3Cbc);
+    /// hmac-sha-1-96 with aes-cbc.
+    pub const HMAC_SHA_1_96_AES_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::AesCbc);
+
+    /// Every suite of this crate.
+    pub const ALL: [Suite; 6] = [
+        Suite::HMAC_MD5_96_NULL,
+        Suite::HMAC_MD5_96_DES_EDE3_CBC,
+        Suite::HMAC_MD5_96_AES_CBC,
+        Suite::HMAC_SHA_1_96_NULL,
+        Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
+        Suite::HMAC_SHA_1_96_AES_CBC,
+    ];
+
+    const fn of(integrity: Integrity, encryption: Encryption) -> Self {
+        Self { integrity, encryption }
+    }
+
+    /// The suite of two algorithms, or `None` where Annex H does not allow them together.
+    ///
+    /// The CBC algorithms of today all go together; AES-GMAC and AES-GCM will not.
+    pub fn new(integrity: Integrity, encryption: Encryption) -> Option<Self> {
+        Self::ALL.into_iter().find(|suite| suite.integrity == integrity && suite.encryption == encryption)
+    }
+
+    /// The integrity algorithm, `alg`.
+    pub const fn integrity(self) -> Integrity {
+        self.integrity
+    }
+
+    /// The encryption algorithm, `ealg`.
+    pub const fn encryption(self) -> Encryption {
+        self.encryption
+    }
+
+    /// Release 5 without encryption, Release 6 with it.
+    pub const fn release(self) -> Release {
+        match self.encryption {
+            Encryption::Null => Release::Release5,
+            Encryption::DesEde3Cbc | Encryption::AesCbc => Release::Release6,
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}", self.integrity.token(), self.encryption.token())
+    }
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,274 @@
+//! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or goes.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::PROTOCOL_ESP;
+
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+
+const IPV6_HEADER: usize = 40;
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4
+    Ipv4,
+    /// IPv6
+    Ipv6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        }
+    }
+
+    /// Octets of the IP header without options or extension headers.
+    pub const fn header_len(self) -> usize {
+        match self {
+            Family::Ipv4 => 20,
+            Family::Ipv6 => IPV6_HEADER,
+        }
+    }
+}
+
+/// Why octets are not an IP datagram that ESP can work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IpError {
+    /// The datagram ends before its headers, or the length in them, say so.
+    #[error("{found} octets of a datagram of at least {needed}")]
+    Truncated {
+        /// Octets that there must be.
+        needed: usize,
+        /// Octets that there are.
+        found: usize,
+    },
+    /// Neither version 4 nor 6.
+    #[error("IP version {0}")]
+    Version(u8),
+    /// A header length or total length that contradicts itself.
+    #[error("a length in the IP header is impossible")]
+    Length,
+    /// The checksum of an IPv4 header does not fit it.
+    #[error("the IPv4 header checksum is wrong")]
+    Checksum,
+    /// A fragment. Transport mode takes whole datagrams (RFC 4301 7): the caller reassembles first.
+    #[error("a fragment of a datagram")]
+    Fragment,
+}
+
+/// What the headers of one datagram say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datagram {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    /// Octets in all; a buffer may be longer (link-layer padding).
+    pub(crate) total_len: usize,
+    /// Octets of the headers that stay in front of ESP.
+    pub(crate) header_len: usize,
+    /// The protocol that begins behind them.
+    pub(crate) protocol: u8,
+    /// Where the octet stands that names it.
+    protocol_at: usize,
+}
+
+impl Datagram {
+    /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6 that is
+    /// behind hop-by-hop and routing headers, and behind destination options that no routing header precedes.
+    pub(crate) fn parse_plain(packet: &[u8]) -> Result<Self, IpError> {
+        let mut routed = false;
+        Self::parse(packet, |next| match next {
+            HOP_BY_HOP | FRAGMENT => true,
+            ROUTING => {
+                routed = true;
+                true
+            }
+            DESTINATION_OPTIONS => !routed,
+            _ => false,
+        })
+    }
+
+    /// Reads a datagram that came from outside: headers end at the first that is not an extension header. The
+    /// checksum of an IPv4 header is verified, since no ICV covers it.
+    pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
+        let datagram = Self::parse(packet, is_extension)?;
+        if matches!(datagram.source, IpAddr::V4(_)) {
+            let header = packet.get(..datagram.header_len).unwrap_or_default();
+            if checksum(header) != 0 {
+                return Err(IpError::Checksum);
+            }
+        }
+        Ok(datagram)
+    }
+
+    #[inline]
+    fn parse(packet: &[u8], belongs_before_esp: impl FnMut(u8) -> bool) -> Result<Self, IpError> {
+        match packet.first().map(|octet| octet >> 4) {
+            Some(4) => Self::parse_ipv4(packet),
+            Some(6) => Self::parse_ipv6(packet, belongs_before_esp),
+            Some(version) => Err(IpError::Version(version)),
+            None => Err(IpError::Truncated { needed: Family::Ipv4.header_len(), found: 0 }),
+        }
+    }
+
+    #[inline]
+    fn parse_ipv4(packet: &[u8]) -> Result<Self, IpError> {
+        let header: &[u8; 20] = first(packet)?;
+        let [version_ihl, _, len_high, len_low, _, _, flags, offset, _, protocol, ..] = *header;
+        let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+        let header_len = usize::from(version_ihl & 0x0f) * 4;
+        let total_len = usize::from(u16::from_be_bytes([len_high, len_low]));
+        if header_len < header.len() || total_len < header_len {
+            return Err(IpError::Length);
+        }
+        if packet.len() < total_len {
+            return Err(IpError::Truncated { needed: total_len, found: packet.len() });
+        }
+        // More fragments, or not the first one.
+        if u16::from_be_bytes([flags, offset]) & 0x3fff != 0 {
+            return Err(IpError::Fragment);
+        }
+        Ok(Self {
+            source: Ipv4Addr::new(s0, s1, s2, s3).into(),
+            destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
+            total_len,
+            header_len,
+            protocol,
+            protocol_at: 9,
+        })
+    }
+
+    #[inline]
+    fn parse_ipv6(packet: &[u8], mut belongs_before_esp: impl FnMut(u8) -> bool) -> Result<Self, IpError> {
+        let header: &[u8; IPV6_HEADER] = first(packet)?;
+        let [_, _, _, _, len_high, len_low, next, ..] = *header;
+        let total_len = IPV6_HEADER + usize::from(u16::from_be_bytes([len_high, len_low]));
+        let packet =
+            packet.get(..total_len).ok_or(IpError::Truncated { needed: total_len, found: packet.len() })?;
+        let address = |at: usize| {
+            let octets: Option<&[u8; 16]> = packet.get(at..).and_then(|rest| rest.first_chunk());
+            Ipv6Addr::from(octets.copied().unwrap_or_default())
+        };
+        let mut datagram = Self {
+            source: address(8).into(),
+            destination: address(24).into(),
+            total_len,
+            header_len: IPV6_HEADER,
+            protocol: next,
+            protocol_at: 6,
+        };
+        while belongs_before_esp(datagram.protocol) {
+            let rest = packet.get(datagram.header_len..).unwrap_or_default();
+            let len = extension_len(datagram.protocol, rest)?;
+            datagram.protocol_at = datagram.header_len;
+            datagram.protocol = rest.first().copied().unwrap_or(0);
+            datagram.header_len += len;
+        }
+        Ok(datagram)
+    }
+
+    pub(crate) const fn is_esp(&self) -> bool {
+        self.protocol == PROTOCOL_ESP
+    }
+
+    pub(crate) const fn payload_len(&self) -> usize {
+        self.total_len - self.header_len
+    }
+
+    /// Mends a copy of the headers for a payload of another length and protocol: total or payload length, the
+    /// octet that names the protocol, and the checksum of IPv4. `None` if the length does not fit the header.
+    pub(crate) fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
+        *headers.get_mut(self.protocol_at)? = protocol;
+        let total_len = self.header_len + payload_len;
+        match self.source {
+            IpAddr::V4(_) => {
+                let [high, low] = u16::try_from(total_len).ok()?.to_be_bytes();
+                let [_, _, len_high, len_low, _, _, _, _, _, _, sum_high, sum_low, ..] =
+                    headers.first_chunk_mut::<20>()?;
+                (*len_high, *len_low) = (high, low);
+                (*sum_high, *sum_low) = (0, 0);
+                let [high, low] = checksum(headers).to_be_bytes();
+                let [.., sum_high, sum_low] = headers.first_chunk_mut::<12>()?;
+                (*sum_high, *sum_low) = (high, low);
+            }
+            IpAddr::V6(_) => {
+                let [high, low] = u16::try_from(total_len - IPV6_HEADER).ok()?.to_be_bytes();
+                let [_, _, _, _, len_high, len_low, ..] = headers.first_chunk_mut::<IPV6_HEADER>()?;
+                (*len_high, *len_low) = (high, low);
+            }
+        }
+        Some(())
+    }
+
+    /// The largest payload that [`Datagram::mend`] can write.
+    pub(crate) const fn largest_payload(&self) -> usize {
+        let most = match self.source {
+            IpAddr::V4(_) => u16::MAX as usize,
+            IpAddr::V6(_) => IPV6_HEADER + u16::MAX as usize,
+        };
+        most - self.header_len
+    }
+
+    /// Source and destination port of the transport header in a payload of this datagram, behind the IPv6
+    /// extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
+    #[inline]
+    pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<(u16, u16)> {
+        if matches!(self.source, IpAddr::V6(_)) {
+            while is_extension(protocol) {
+                let len = extension_len(protocol, payload).ok()?;
+                protocol = *payload.first()?;
+                payload = payload.get(len..)?;
+            }
+        }
+        match protocol {
+            TCP | UDP | DCCP | SCTP | UDP_LITE => {
+                let [s0, s1, d0, d1] = *payload.first_chunk()?;
+                Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
+            }
+            _ => None,
+        }
+    }
+}
+
+const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
+}
+
+/// Octets of the extension header that begins here, all of them present; an error for a fragment. A fragment
+/// header around a whole datagram (RFC 6946) is an extension header like the others.
+fn extension_len(protocol: u8, rest: &[u8]) -> Result<usize, IpError> {
+    let [_, units, offset_high, offset_low, ..]: [u8; 8] = *first(rest)?;
+    let len = if protocol == FRAGMENT {
+        if u16::from_be_bytes([offset_high, offset_low]) & 0xfff9 != 0 {
+            return Err(IpError::Fragment);
+        }
+        8
+    } else {
+        (usize::from(units) + 1) * 8
+    };
+    if rest.len() < len { Err(IpError::Truncated { needed: len, found: rest.len() }) } else { Ok(len) }
+}
+
+fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {
+    octets.first_chunk().ok_or(IpError::Truncated { needed: N, found: octets.len() })
+}
+
+/// The Internet checksum (RFC 1071) of a header, whose length is even; 0 if the header holds its own.
+fn checksum(header: &[u8]) -> u16 {
+    let (words, _) = header.as_chunks::<2>();
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !(((folded & 0xffff) + (folded >> 16)) as u16)
+}

@@ -1,0 +1,154 @@
+//! The ESP packet itself (RFC 4303 2): SPI, sequence number, IV, payload, trailer, ICV.
+
+use super::cipher::{Decryptor, Encryptor};
+use super::icv::{Authentic, ICV, Mac};
+use crate::algorithm::Suite;
+use crate::key::SaKeys;
+use crate::spi::Spi;
+
+/// What is wrong with the outside of an ESP packet: seen before anything is deciphered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PacketError {
+    /// Not the length that SPI, sequence number, IV, whole blocks and ICV have.
+    #[error("{0} octets are not an ESP packet of this suite")]
+    Length(usize),
+    /// SPI or sequence number are cut off.
+    #[error("too short to have an SPI")]
+    NoSpi,
+}
+
+/// What is wrong with the trailer of a packet whose ICV is right: the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrailerError {
+    /// The pad length is more than there are octets.
+    #[error("a pad length of {0} is more than the packet has")]
+    PadLength(u8),
+    /// The padding is not 1, 2, 3, ... (RFC 4303 2.4).
+    #[error("padding that does not count from 1")]
+    Padding,
+}
+
+/// The keys of an outbound SA, expanded.
+#[derive(Debug)]
+pub(crate) struct SealKeys {
+    suite: Suite,
+    cipher: Encryptor,
+    mac: Mac,
+}
+
+/// The keys of an inbound SA, expanded.
+#[derive(Debug)]
+pub(crate) struct OpenKeys {
+    suite: Suite,
+    cipher: Decryptor,
+    mac: Mac,
+}
+
+impl SealKeys {
+    pub(crate) fn new(keys: &SaKeys) -> Self {
+        Self { suite: keys.suite(), cipher: Encryptor::new(keys), mac: Mac::new(keys) }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Turns a buffer into an ESP packet. It is exactly as long as the packet will be
+    /// ([`Suite::sealed_len`]), and the payload stands behind the headroom. `None` if the lengths do not fit, or
+    /// a given IV is not as long as those of the suite.
+    #[inline]
+    pub(crate) fn seal(
+        &self,
+        esp: &mut [u8],
+        (spi, sequence, iv): (Spi, u32, Option<&[u8]>),
+        payload_len: usize,
+        next_header: u8,
+    ) -> Option<()> {
+        let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
+        let (header, body) = message.split_at_mut_checked(self.suite.headroom())?;
+        let (ids, iv_place) = header.split_first_chunk_mut::<8>()?;
+        write_trailer(body.get_mut(payload_len..)?, next_header)?;
+        let [s0, s1, s2, s3] = spi.value().to_be_bytes();
+        let [n0, n1, n2, n3] = sequence.to_be_bytes();
+        *ids = [s0, s1, s2, s3, n0, n1, n2, n3];
+        match iv {
+            None => self.cipher.write_iv(spi.value(), sequence, iv_place),
+            Some(iv) if iv.len() == iv_place.len() => iv_place.copy_from_slice(iv),
+            Some(_) => return None,
+        }
+        self.cipher.encrypt(iv_place, body);
+        *icv = self.mac.icv(message);
+        Some(())
+    }
+}
+
+/// Padding 1, 2, 3, ..., its length, and the next header.
+#[inline]
+fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
+    let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
+    for (octet, count) in padding.iter_mut().zip(1..) {
+        *octet = count;
+    }
+    *end = [u8::try_from(padding.len()).ok()?, next_header];
+    Some(())
+}
+
+/// What a deciphered packet holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    pub(crate) payload_len: usize,
+    pub(crate) next_header: u8,
+}
+
+/// SPI and sequence number of an ESP packet.
+#[inline]
+pub(crate) fn ids(esp: &[u8]) -> Result<(u32, u32), PacketError> {
+    let [s0, s1, s2, s3, n0, n1, n2, n3] = *esp.first_chunk().ok_or(PacketError::NoSpi)?;
+    Ok((u32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([n0, n1, n2, n3])))
+}
+
+impl OpenKeys {
+    pub(crate) fn new(keys: &SaKeys) -> Self {
+        Self { suite: keys.suite(), cipher: Decryptor::new(keys), mac: Mac::new(keys) }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Octets of payload and trailer in an ESP packet of this length.
+    ///
+    /// # Errors
+    /// [`PacketError::Length`] if no packet of the suite has this length.
+    pub(crate) fn body_len(&self, esp_len: usize) -> Result<usize, PacketError> {
+        self.suite.body_len(esp_len).ok_or(PacketError::Length(esp_len))
+    }
+
+    /// Verifies the ICV at the end of a packet, in constant time.
+    #[inline]
+    pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
+        let (message, icv) = esp.split_last_chunk::<ICV>()?;
+        self.mac.verify(message, icv)
+    }
+
+    /// Deciphers payload and trailer in place. Only for a packet whose ICV was right.
+    #[inline]
+    pub(crate) fn decrypt(&self, _: &Authentic, iv: &[u8], body: &mut [u8]) -> Result<Opened, TrailerError> {
+        self.cipher.decrypt(iv, body);
+        read_trailer(body)
+    }
+}
+
+fn read_trailer(body: &[u8]) -> Result<Opened, TrailerError> {
+    let Some((rest, &[pad_len, next_header])) = body.split_last_chunk::<2>() else {
+        return Err(TrailerError::PadLength(0));
+    };
+    let payload_len = rest.len().checked_sub(pad_len.into()).ok_or(TrailerError::PadLength(pad_len))?;
+    let padding = rest.get(payload_len..).unwrap_or_default();
+    if padding.iter().zip(1..).any(|(octet, count)| *octet != count) {
+        return Err(TrailerError::Padding);
+    }
+    Ok(Opened { payload_len, next_header })
+}

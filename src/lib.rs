@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod algorithm;
+mod esp;
+mod key;
+pub mod negotiation;
+mod policy;
+mod sa;
+pub mod sec_agree;
+mod spi;
+
+pub use algorithm::{Encryption, Integrity, Release, Suite};
+pub use esp::{Family, IpError, PROTOCOL_ESP, PROTOCOL_NONE, PacketError, TrailerError};
+pub use key::{Ck, Ik, KeyError, SaKeys};
+pub use policy::{
+    Choice, Confidentiality, OfferVerdict, Policy, PolicyError, Reason, Selection, SuiteVerdict,
+};
+pub use sa::*;
+pub use spi::{ReservedSpi, Spi, SpiAllocator, SpiPair, SpiSlice, SpiSpaceError, SpisExhausted};
+
+#[cfg(test)]
+#[path = "../tests/support/vectors.rs"]
+mod vectors;

@@ -1,0 +1,501 @@
+//! The P-CSCF's side of one set-up.
+//!
+//! 1. SM1 arrives: [`Offer::receive`] keeps what it brought (source address, IMPI, IMPUs, Security-Client) and
+//!    chooses a suite. The REGISTER goes on to the core.
+//! 2. The 401 brings CK and IK, which the caller strips from it: [`Offer::challenge`] makes the four SAs, to be
+//!    installed now, and the Security-Server of SM6.
+//! 3. SM7 arrives over one of these SAs: [`Challenge::receive_sm7`] compares it with what was issued and with SM1,
+//!    and gives the verdict for SM8.
+//! 4. The 200, SM12, ends it: [`Response::succeeded`].
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::refusal::{Refusal, Rejected, SecAgree, SipStatus, WrongState};
+use crate::algorithm::{Release, Suite};
+use crate::key::{Ck, Ik, KeyError, SaKeys};
+use crate::policy::{Choice, Confidentiality, Policy};
+use crate::sa::{Endpoint, SaSet, SetError, Side};
+use crate::sec_agree::{Mechanism, SecurityClient, SecurityServer, SecurityVerify, Setup};
+use crate::spi::Spi;
+
+/// What the P-CSCF takes from SM1, the first REGISTER of a set-up.
+#[derive(Clone, Copy, Debug)]
+pub struct Sm1<'a> {
+    /// Source address of the IP packet.
+    pub ue: IpAddr,
+    /// Destination address of the IP packet.
+    pub pcscf: IpAddr,
+    /// The private identity, from Authorization.
+    pub impi: &'a str,
+    /// The public identities that are being registered.
+    pub impus: &'a [&'a str],
+    /// Whether Require, Proxy-Require or Supported has `sec-agree`.
+    pub sec_agree: SecAgree,
+    /// The values of the Security-Client rows, in their order; none if there is no such header.
+    pub security_client: &'a [&'a str],
+}
+
+/// What the P-CSCF takes from SM7, the REGISTER that answers the challenge.
+#[derive(Clone, Copy, Debug)]
+pub struct Sm7<'a> {
+    /// The SPI of the SA that it came over.
+    pub over: Spi,
+    /// The values of the Security-Client rows.
+    pub security_client: &'a [&'a str],
+    /// The values of the Security-Verify rows.
+    pub security_verify: &'a [&'a str],
+}
+
+/// The identities of SM1, kept until the set-up ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    impi: Box<str>,
+    impus: Vec<Box<str>>,
+}
+
+impl Identity {
+    /// The private identity.
+    pub fn impi(&self) -> &str {
+        &self.impi
+    }
+
+    /// The public identities.
+    pub fn impus(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.impus.iter().map(AsRef::as_ref)
+    }
+}
+
+/// SM1 has been accepted; the 401 of the core is awaited.
+#[derive(Debug)]
+pub struct Offer {
+    policy: Policy,
+    ue: IpAddr,
+    pcscf: IpAddr,
+    identity: Identity,
+    client: SecurityClient,
+    choice: Choice,
+}
+
+/// SM6 has been made; the four SAs are to be in place before it is sent. SM7 is awaited.
+#[derive(Debug)]
+pub struct Challenge {
+    offer: Offer,
+    server: SecurityServer,
+    set: SaSet,
+}
+
+/// SM7 has been accepted; SM8 goes to the core, and its answer is awaited.
+#[derive(Debug)]
+pub struct Response {
+    identity: Identity,
+    set: SaSet,
+}
+
+/// SM12 has been received from the core: the set is in force.
+#[derive(Debug)]
+pub struct Established {
+    /// Who registered.
+    pub identity: Identity,
+    /// Over which SAs.
+    pub set: SaSet,
+}
+
+/// What protected a REGISTER: the verdict for SM8. It is made from the SA that the message came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    suite: Suite,
+}
+
+impl Protection {
+    /// Integrity: always, for a message that came over an SA. The parameter `integrity-protected="yes"` of
+    /// Authorization (TS 24.229 7.2A.2).
+    pub const fn integrity(self) -> bool {
+        true
+    }
+
+    /// Confidentiality: whether the SA encrypts. Release 6 drafts signalled it, later releases do not.
+    pub const fn confidentiality(self) -> bool {
+        matches!(self.suite.release(), Release::Release6)
+    }
+}
+
+/// Why no challenge could be made of an offer: never the UE's fault, so that the offer can be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChallengeError {
+    /// An SPI of the P-CSCF is one that the UE sent (TS 33.203 7.1): the caller excludes those
+    /// ([`Offer::spis`]).
+    #[error("the UE sent SPI {0} itself")]
+    SpiOfUe(Spi),
+    /// An SPI of the P-CSCF is reserved.
+    #[error("SPI {0} is reserved")]
+    ReservedSpi(Spi),
+    /// The two ends do not form a set.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// CK cannot be used with the chosen suite.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+impl ChallengeError {
+    /// The status that goes to the UE if the caller cannot mend it: 500.
+    pub const fn status(&self) -> SipStatus {
+        SipStatus::SERVER_INTERNAL_ERROR
+    }
+}
+
+/// What became of an SM7 that was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Sm7Error {
+    /// It came over an SA that is not of this set: to be discarded (TS 33.203 7.4.1a). The challenge stands.
+    #[error("SM7 over SPI {over}, which is not of this set")]
+    WrongSa {
+        /// The challenge, as it was.
+        challenge: Box<Challenge>,
+        /// The SPI that SM7 came over.
+        over: Spi,
+    },
+    /// The registration has ended: the refusal is the answer to SM7, sent over the SA that SM7 came over; then the
+    /// SAs of the set are removed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Offer {
+    /// Takes SM1 in and chooses the first suite of the policy that the UE offers.
+    ///
+    /// # Errors
+    /// [`Refusal`], with the status of the answer, if Security-Client is missing, unreadable, or has nothing that
+    /// the policy can use.
+    pub fn receive(policy: &Policy, sm1: &Sm1<'_>) -> Result<Self, Refusal> {
+        let header = SecurityClient::NAME;
+        if sm1.security_client.is_empty() {
+            return Err(Refusal::NoHeader { header, sec_agree: sm1.sec_agree });
+        }
+        let client = SecurityClient::parse_rows(sm1.security_client.iter().copied())
+            .map_err(|error| Refusal::Unreadable { header, error })?;
+        let selection = policy.select_for(&client);
+        let Some(choice) = selection.chosen().copied() else {
+            let without = selection.any_complete() && !selection.any_encryption();
+            return Err(if policy.confidentiality() == Confidentiality::Required && without {
+                Refusal::ConfidentialityRequired(Box::new(selection))
+            } else {
+                Refusal::Unusable(Box::new(selection))
+            });
+        };
+        let impus = sm1.impus.iter().map(|impu| Box::from(*impu)).collect();
+        Ok(Self {
+            policy: policy.clone(),
+            ue: sm1.ue,
+            pcscf: sm1.pcscf,
+            identity: Identity { impi: sm1.impi.into(), impus },
+            client,
+            choice,
+        })
+    }
+
+    /// The identities of SM1.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The suite that was chosen.
+    pub const fn suite(&self) -> Suite {
+        self.choice.suite
+    }
+
+    /// The UE's end of the SAs.
+    pub const fn ue(&self) -> Endpoint {
+        Endpoint { address: self.ue, setup: self.choice.setup }
+    }
+
+    /// Every SPI that the UE sent, in whichever mechanism: none of them may be one of the P-CSCF's.
+    pub fn spis(&self) -> Vec<Spi> {
+        let mut spis = Vec::new();
+        for mechanism in self.client.mechanisms() {
+            if let Mechanism::Ipsec3gpp(offer) = mechanism {
+                for spi in [offer.spi_c, offer.spi_s].into_iter().flatten() {
+                    if !spis.contains(&spi) {
+                        spis.push(spi);
+                    }
+                }
+            }
+        }
+        spis
+    }
+
+    /// Makes the SAs and SM6, with the P-CSCF's SPIs and ports and the keys of the 401.
+    ///
+    /// # Errors
+    /// [`ChallengeError`], and the offer as it was.
+    pub fn challenge(
+        self,
+        setup: Setup,
+        ck: &Ck,
+        ik: &Ik,
+    ) -> Result<Challenge, Rejected<Box<Self>, ChallengeError>> {
+        match self.set(setup, ck, ik) {
+            Ok(set) => Ok(Challenge { server: self.policy.server_list(setup), set, offer: self }),
+            Err(error) => Err(Rejected { state: Box::new(self), error }),
+        }
+    }
+
+    fn set(&self, setup: Setup, ck: &Ck, ik: &Ik) -> Result<SaSet, ChallengeError> {
+        let of_ue = self.spis();
+        for spi in [setup.spis.client, setup.spis.server] {
+            if of_ue.contains(&spi) {
+                return Err(ChallengeError::SpiOfUe(spi));
+            }
+            if spi.is_reserved() {
+                return Err(ChallengeError::ReservedSpi(spi));
+            }
+        }
+        let keys = SaKeys::expand(self.choice.suite, ck, ik)?;
+        Ok(SaSet::new(self.ue(), Endpoint { address: self.pcscf, setup }, keys)?)
+    }
+}
+
+impl Challenge {
+    /// The identities of SM1.
+    pub const fn identity(&self) -> &Identity {
+        &self.offer.identity
+    }
+
+    /// The Security-Server of SM6: the policy's whole list.
+    pub const fn security_server(&self) -> &SecurityServer {
+        &self.server
+    }
+
+    /// The SAs to install before SM6 is sent.
+    pub const fn set(&self) -> &SaSet {
+        &self.set
+    }
+
+    /// Compares SM7 with what was issued and with SM1, value by value and in order.
+    ///
+    /// # Errors
+    /// [`Sm7Error::WrongSa`] leaves the challenge as it was; [`Sm7Error::Refused`] ends the registration.
+    pub fn receive_sm7(self, sm7: &Sm7<'_>) -> Result<Response, Sm7Error> {
+        if !self.set.is_inbound(Side::Pcscf, sm7.over) {
+            return Err(Sm7Error::WrongSa { challenge: Box::new(self), over: sm7.over });
+        }
+        let client = rows(SecurityClient::NAME, sm7.security_client, SecurityClient::parse_rows)?;
+        let verify = rows(SecurityVerify::NAME, sm7.security_verify, SecurityVerify::parse_rows)?;
+        let mismatch = |header| move |difference| Refusal::Mismatch { header, difference };
+        let tolerated = self.offer.policy.tolerated();
+        self.server.check_verify(&verify, tolerated).map_err(mismatch(SecurityVerify::NAME))?;
+        self.offer.client.check_repeated(&client).map_err(mismatch(SecurityClient::NAME))?;
+        Ok(Response { identity: self.offer.identity, set: self.set })
+    }
+}
+
+/// Reads a header of SM7, which must be there.
+fn rows<'a, T>(
+    header: &'static str,
+    rows: &'a [&'a str],
+    parse: impl FnOnce(
+        core::iter::Copied<core::slice::Iter<'a, &'a str>>,
+    ) -> Result<T, crate::sec_agree::ListError>,
+) -> Result<T, Refusal> {
+    if rows.is_empty() {
+        // Whoever sends SM7 over the SAs knows of security agreement.
+        return Err(Refusal::NoHeader { header, sec_agree: SecAgree::Present });
+    }
+    parse(rows.iter().copied()).map_err(|error| Refusal::Unreadable { header, error })
+}
+
+impl Response {
+    /// The identities of SM1.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The SAs.
+    pub const fn set(&self) -> &SaSet {
+        &self.set
+    }
+
+    /// The verdict for SM8: SM7 answers the challenge and came over an SA of this very authentication
+    /// (TS 33.203 6.1.5).
+    pub const fn protection(&self) -> Protection {
+        Protection { suite: self.set.suite() }
+    }
+
+    /// The core answered with a 2xx.
+    pub fn succeeded(self) -> Established {
+        Established { identity: self.identity, set: self.set }
+    }
+}
+
+/// One set-up in a table: one of the steps, and every event as a method that refuses the wrong ones.
+#[derive(Debug, Default)]
+pub enum Negotiation {
+    /// Nothing has begun, or what had begun has ended.
+    #[default]
+    Idle,
+    /// After SM1.
+    Offered(Box<Offer>),
+    /// After SM6.
+    Challenged(Box<Challenge>),
+    /// After SM7.
+    Answered(Box<Response>),
+    /// After SM12.
+    Established(Box<Established>),
+}
+
+/// Something that happens to the P-CSCF during a set-up.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// SM1 arrived.
+    Sm1(&'a Policy, Sm1<'a>),
+    /// The core sent a 401 with CK and IK; these are the P-CSCF's SPIs and ports.
+    Keys(Setup, &'a Ck, &'a Ik),
+    /// SM7 arrived over an SA.
+    Sm7(Sm7<'a>),
+    /// The core sent a 2xx.
+    Success,
+    /// The core sent another final response, or the UE reported that the authentication failed.
+    Failure,
+    /// reg-await-auth or the transaction ran out.
+    Timeout,
+}
+
+/// What the P-CSCF is to do, or why not.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send the REGISTER of SM1 on to the core, as SM2.
+    Forward,
+    /// Install the SAs of [`Negotiation::set`], then send SM6 with its Security-Server.
+    SendSm6,
+    /// Send the REGISTER of SM7 on to the core, with this verdict, as SM8.
+    ForwardSm8(Protection),
+    /// Send the 200; the SAs are in force.
+    SendSm12,
+    /// The set-up has ended; SAs that were installed for it are to be removed.
+    Remove,
+}
+
+/// Why an event did not lead on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The event does not belong to the state. Nothing has changed.
+    #[error(transparent)]
+    WrongState(#[from] WrongState),
+    /// The UE's message is refused with the status of the refusal; the negotiation is idle, and SAs that were
+    /// installed for it are to be removed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The message came over an SA of another set, and is to be discarded. Nothing has changed.
+    #[error("a message over SPI {0}, which is not of this set")]
+    WrongSa(Spi),
+    /// SM6 could not be made. Nothing has changed.
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+}
+
+impl Failure {
+    /// The status that the P-CSCF answers with; `None` where it answers nothing.
+    pub const fn status(&self) -> Option<SipStatus> {
+        match self {
+            Failure::Refused(refusal) => Some(refusal.status()),
+            Failure::Challenge(error) => Some(error.status()),
+            Failure::WrongState(_) | Failure::WrongSa(_) => None,
+        }
+    }
+}
+
+impl Event<'_> {
+    /// Its name in the table of states and events.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Event::Sm1(..) => "SM1",
+            Event::Keys(..) => "401 with keys",
+            Event::Sm7(_) => "SM7",
+            Event::Success => "2xx",
+            Event::Failure => "failure",
+            Event::Timeout => "timeout",
+        }
+    }
+}
+
+impl Negotiation {
+    /// The name of the state in the table of states and events.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Negotiation::Idle => "idle",
+            Negotiation::Offered(_) => "offered",
+            Negotiation::Challenged(_) => "challenged",
+            Negotiation::Answered(_) => "answered",
+            Negotiation::Established(_) => "established",
+        }
+    }
+
+    /// The SAs, from SM6 on.
+    pub const fn set(&self) -> Option<&SaSet> {
+        match self {
+            Negotiation::Idle | Negotiation::Offered(_) => None,
+            Negotiation::Challenged(challenge) => Some(challenge.set()),
+            Negotiation::Answered(response) => Some(response.set()),
+            Negotiation::Established(established) => Some(&established.set),
+        }
+    }
+
+    /// Takes one event. Every pair of state and event stands here, once.
+    ///
+    /// # Errors
+    /// [`Failure`]; only [`Failure::Refused`] has changed the state.
+    pub fn handle(&mut self, event: Event<'_>) -> Result<Step, Failure> {
+        use Negotiation::{Answered, Challenged, Established, Idle, Offered};
+        let wrong = WrongState { state: self.name(), event: event.name() };
+        let state = core::mem::take(self);
+        let (state, result) = match (state, event) {
+            (Idle, Event::Sm1(policy, sm1)) => match Offer::receive(policy, &sm1) {
+                Ok(offer) => (Offered(Box::new(offer)), Ok(Step::Forward)),
+                Err(refusal) => (Idle, Err(refusal.into())),
+            },
+            (Offered(offer), Event::Keys(setup, ck, ik)) => match offer.challenge(setup, ck, ik) {
+                Ok(challenge) => (Challenged(Box::new(challenge)), Ok(Step::SendSm6)),
+                Err(rejected) => (Offered(rejected.state), Err(rejected.error.into())),
+            },
+            (Challenged(challenge), Event::Sm7(sm7)) => match challenge.receive_sm7(&sm7) {
+                Ok(response) => {
+                    let protection = response.protection();
+                    (Answered(Box::new(response)), Ok(Step::ForwardSm8(protection)))
+                }
+                Err(Sm7Error::WrongSa { challenge, over }) => {
+                    (Challenged(challenge), Err(Failure::WrongSa(over)))
+                }
+                Err(Sm7Error::Refused(refusal)) => (Idle, Err(refusal.into())),
+            },
+            (Answered(response), Event::Success) => {
+                (Established(Box::new(response.succeeded())), Ok(Step::SendSm12))
+            }
+            (Offered(_) | Challenged(_) | Answered(_), Event::Failure | Event::Timeout) => {
+                (Idle, Ok(Step::Remove))
+            }
+            (
+                state @ Idle,
+                Event::Keys(..) | Event::Sm7(_) | Event::Success | Event::Failure | Event::Timeout,
+            )
+            | (state @ Offered(_), Event::Sm1(..) | Event::Sm7(_) | Event::Success)
+            | (state @ Challenged(_), Event::Sm1(..) | Event::Keys(..) | Event::Success)
+            | (state @ Answered(_), Event::Sm1(..) | Event::Keys(..) | Event::Sm7(_))
+            | (
+                state @ Established(_),
+                Event::Sm1(..)
+                | Event::Keys(..)
+                | Event::Sm7(_)
+                | Event::Success
+                | Event::Failure
+                | Event::Timeout,
+            ) => (state, Err(wrong.into())),
+        };
+        *self = state;
+        result
+    }
+}

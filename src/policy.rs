@@ -1,0 +1,412 @@
+//! What one side is willing to use, and the choice that follows from a peer's list.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::algorithm::{Release, Suite};
+use crate::sec_agree::{
+    Incomplete, Ipsec3gpp, Mechanism, MechanismError, MechanismList, Quirk, Quirks, Qvalue, SecurityClient,
+    SecurityServer, Setup,
+};
+
+/// Who protects confidentiality on Gm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Confidentiality {
+    /// A registration without encryption is refused.
+    Required,
+    /// Encryption is used where the peer offers it, and its algorithms are listed even to a peer that offers
+    /// none, which is the defence against bidding down (TS 33.203 7.2).
+    Offered,
+    /// The access network encrypts: no encryption algorithm is listed or used.
+    LeftToAccess,
+}
+
+/// The suites of one side in the order of their priority, whether confidentiality is required, and which
+/// deviations of peers are tolerated.
+///
+/// ```
+/// use ipsec_3gpp::{Confidentiality, Policy, Suite};
+/// let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
+/// let policy = Policy::new(&suites, Confidentiality::Offered)?;
+/// assert_eq!(policy.suites(), suites);
+/// # Ok::<(), ipsec_3gpp::PolicyError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The first `len` count. No allocation: each negotiation keeps the policy that it began with.
+    suites: [Suite; Suite::ALL.len()],
+    len: usize,
+    confidentiality: Confidentiality,
+    tolerated: Quirks,
+}
+
+/// A policy that contradicts itself: the configuration's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// No suite is listed.
+    #[error("a policy without a suite")]
+    Empty,
+    /// A suite is listed twice.
+    #[error("{0} is listed twice")]
+    Duplicate(Suite),
+    /// A suite without encryption stands above one with it (TS 33.203 7.2: Release 6 before Release 5).
+    #[error("{release5}, without encryption, is listed above {release6}")]
+    Release5AboveRelease6 {
+        /// The suite without encryption.
+        release5: Suite,
+        /// The suite with encryption that stands below it.
+        release6: Suite,
+    },
+    /// Confidentiality is required, and a suite without encryption is listed.
+    #[error("confidentiality is required, but {0} is listed")]
+    NullWhereRequired(Suite),
+    /// Confidentiality is left to the access network, and a suite with encryption is listed.
+    #[error("confidentiality is left to the access network, but {0} is listed")]
+    EncryptionWhereLeftToAccess(Suite),
+    /// Confidentiality is to be offered, and no suite with encryption is listed.
+    #[error("confidentiality is to be offered, but no suite with encryption is listed")]
+    NothingToOffer,
+}
+
+impl Policy {
+    /// A policy of suites, the most wanted first, that tolerates [`Quirks::TOLERATED`].
+    ///
+    /// # Errors
+    /// [`PolicyError`] if the list is empty, has a suite twice, ranks Release 5 above Release 6, or contradicts
+    /// `confidentiality`.
+    pub fn new(suites: &[Suite], confidentiality: Confidentiality) -> Result<Self, PolicyError> {
+        if suites.is_empty() {
+            return Err(PolicyError::Empty);
+        }
+        let mut release5 = None;
+        for (place, suite) in suites.iter().copied().enumerate() {
+            if suites.iter().take(place).any(|above| *above == suite) {
+                return Err(PolicyError::Duplicate(suite));
+            }
+            match (suite.release(), release5, confidentiality) {
+                (Release::Release5, _, Confidentiality::Required) => {
+                    return Err(PolicyError::NullWhereRequired(suite));
+                }
+                (Release::Release6, _, Confidentiality::LeftToAccess) => {
+                    return Err(PolicyError::EncryptionWhereLeftToAccess(suite));
+                }
+                (Release::Release6, Some(release5), _) => {
+                    return Err(PolicyError::Release5AboveRelease6 { release5, release6: suite });
+                }
+                (Release::Release5, None, _) => release5 = Some(suite),
+                (Release::Release5, Some(_), _) | (Release::Release6, None, _) => {}
+            }
+        }
+        if confidentiality == Confidentiality::Offered
+            && suites.iter().all(|s| s.release() == Release::Release5)
+        {
+            return Err(PolicyError::NothingToOffer);
+        }
+        let mut policy =
+            Self { suites: Suite::ALL, len: suites.len(), confidentiality, tolerated: Quirks::TOLERATED };
+        // No suite is listed twice, so there are no more than there is room for.
+        policy.suites.iter_mut().zip(suites).for_each(|(to, from)| *to = *from);
+        Ok(policy)
+    }
+
+    /// The same policy with another set of tolerated quirks.
+    #[must_use]
+    pub fn tolerating(self, quirks: Quirks) -> Self {
+        Self { tolerated: quirks, ..self }
+    }
+
+    /// The suites, the most wanted first.
+    pub fn suites(&self) -> &[Suite] {
+        self.suites.get(..self.len).unwrap_or_default()
+    }
+
+    /// Who protects confidentiality.
+    pub const fn confidentiality(&self) -> Confidentiality {
+        self.confidentiality
+    }
+
+    /// The quirks that a peer may show.
+    pub const fn tolerated(&self) -> Quirks {
+        self.tolerated
+    }
+
+    /// The P-CSCF's choice: the first suite of its own list that the UE offers (TS 33.203 7.2).
+    pub fn select_for(&self, client: &SecurityClient) -> Selection {
+        let in_place: Vec<_> = (0..client.mechanisms().len()).collect();
+        self.select(client.list(), &in_place, Quirks::NONE, |offers| {
+            self.suites()
+                .iter()
+                .find_map(|suite| offers.iter().position(|offer| offer.suite() == Some(*suite)))
+        })
+    }
+
+    /// The UE's choice: the first combination of Security-Server, by `q` and then by place, that it supports
+    /// (TS 33.203 7.2, RFC 3329 2.3.1).
+    pub fn select_from(&self, server: &SecurityServer) -> Selection {
+        let by_preference = server.list().by_preference();
+        self.select(server.list(), &by_preference, Quirks::NONE.with(Quirk::AbsentQ), |offers| {
+            let usable = |place: &usize| offers.get(*place).is_some_and(|offer| offer.suite().is_some());
+            by_preference.iter().copied().find(usable)
+        })
+    }
+
+    fn select(
+        &self,
+        list: &MechanismList,
+        order: &[usize],
+        quirks: Quirks,
+        best: impl FnOnce(&[OfferVerdict]) -> Option<usize>,
+    ) -> Selection {
+        let offers = self.judge(list, order, quirks);
+        let chosen = best(&offers).and_then(|place| match offers.get(place) {
+            Some(OfferVerdict::Usable { suite, setup }) => {
+                Some(Choice { suite: *suite, setup: *setup, place })
+            }
+            Some(OfferVerdict::PassedOver(_)) | None => None,
+        });
+        let verdict = |suite: Suite| {
+            let names_it = |mechanism: &Mechanism| match mechanism {
+                Mechanism::Ipsec3gpp(offer) => offer.suite() == Ok(suite),
+                Mechanism::Other(_) | Mechanism::Malformed(_) => false,
+            };
+            match chosen {
+                Some(choice) if choice.suite == suite => SuiteVerdict::Chosen { place: choice.place },
+                _ if offers.iter().any(|offer| offer.suite() == Some(suite)) => SuiteVerdict::Below,
+                _ => match list.mechanisms().iter().position(names_it) {
+                    Some(place) => SuiteVerdict::Unusable { place },
+                    None => SuiteVerdict::NotOffered,
+                },
+            }
+        };
+        let suites = self.suites().iter().map(|suite| (*suite, verdict(*suite))).collect();
+        Selection { chosen, offers, suites }
+    }
+
+    /// What each mechanism of a list is to this policy. The first that is complete, in the order given, sets the
+    /// SPIs and ports of the whole list.
+    fn judge(&self, list: &MechanismList, order: &[usize], also: Quirks) -> Vec<OfferVerdict> {
+        let usable = |mechanism: &Mechanism| match mechanism {
+            Mechanism::Ipsec3gpp(offer) => {
+                let mut quirks = offer.quirks();
+                if also.contains(Quirk::AbsentQ) && offer.q.is_none() {
+                    quirks = quirks.with(Quirk::AbsentQ);
+                }
+                self.usable(offer, quirks)
+            }
+            Mechanism::Other(_) => OfferVerdict::PassedOver(Reason::OtherMechanism),
+            Mechanism::Malformed(malformed) => {
+                OfferVerdict::PassedOver(Reason::Malformed(malformed.error().clone()))
+            }
+        };
+        let mut verdicts: Vec<_> = list.mechanisms().iter().map(usable).collect();
+        let complete = |place: &usize| match verdicts.get(*place) {
+            Some(OfferVerdict::Usable { setup, .. }) => Some(*setup),
+            Some(OfferVerdict::PassedOver(_)) | None => None,
+        };
+        let Some(first) = order.iter().find_map(complete) else { return verdicts };
+        for verdict in &mut verdicts {
+            if let OfferVerdict::Usable { suite, setup } = *verdict {
+                if setup != first {
+                    *verdict = OfferVerdict::PassedOver(Reason::OtherSetup);
+                } else if !self.suites().contains(&suite) {
+                    *verdict = OfferVerdict::PassedOver(Reason::NotInPolicy(suite));
+                }
+            }
+        }
+        verdicts
+    }
+
+    fn usable(&self, offer: &Ipsec3gpp, quirks: Quirks) -> OfferVerdict {
+        let complete = || Ok((offer.suite()?, offer.setup()?));
+        match complete() {
+            Err(incomplete) => OfferVerdict::PassedOver(Reason::Incomplete(incomplete)),
+            Ok((suite, setup)) => match quirks.except(self.tolerated).iter().next() {
+                Some(quirk) => OfferVerdict::PassedOver(Reason::Quirk(quirk)),
+                None if setup.spis.client == setup.spis.server => OfferVerdict::PassedOver(Reason::EqualSpis),
+                None if setup.ports.client == setup.ports.server => {
+                    OfferVerdict::PassedOver(Reason::EqualPorts)
+                }
+                None => OfferVerdict::Usable { suite, setup },
+            },
+        }
+    }
+
+    /// The P-CSCF's own list for SM6: every suite of the policy, whatever the UE offered, with one pair of SPIs
+    /// and ports, and `q` strictly descending from 0.9 so that "first" and "highest `q`" are the same.
+    pub fn server_list(&self, setup: Setup) -> SecurityServer {
+        self.list(Some(setup), descending_q()).into()
+    }
+
+    /// The UE's own list for SM1: every suite of the policy with one pair of SPIs and ports, without `q`
+    /// (RFC 3329 2.3.1).
+    pub fn client_list(&self, setup: Setup) -> SecurityClient {
+        self.list(Some(setup), core::iter::repeat(None)).into()
+    }
+
+    /// The list for a refusal, 421 or 494 (RFC 3329 2.3.1): what this side could use, without SPIs and ports, since
+    /// nothing was set up.
+    pub fn refusal_list(&self) -> SecurityServer {
+        self.list(None, descending_q()).into()
+    }
+
+    fn list(&self, setup: Option<Setup>, q: impl Iterator<Item = Option<Qvalue>>) -> MechanismList {
+        let options = self.suites().iter().zip(q).map(|(suite, q)| Ipsec3gpp::new(*suite, setup, q));
+        MechanismList::of_policy(options.map(Mechanism::Ipsec3gpp).collect())
+    }
+}
+
+/// 0.9, 0.8, ...: more values than there are suites.
+fn descending_q() -> impl Iterator<Item = Option<Qvalue>> {
+    (1..=9).rev().map(|tenths| Qvalue::from_thousandths(tenths * 100))
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("suites", &self.suites())
+            .field("confidentiality", &self.confidentiality)
+            .field("tolerated", &self.tolerated)
+            .finish()
+    }
+}
+
+/// A choice and the reasons for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    chosen: Option<Choice>,
+    offers: Vec<OfferVerdict>,
+    suites: Vec<(Suite, SuiteVerdict)>,
+}
+
+/// What was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The suite.
+    pub suite: Suite,
+    /// The peer's SPIs and ports.
+    pub setup: Setup,
+    /// The place of the mechanism in the peer's list, counted from 0.
+    pub place: usize,
+}
+
+/// What one mechanism of the peer's list is to a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OfferVerdict {
+    /// It could be chosen.
+    Usable {
+        /// The suite that it offers.
+        suite: Suite,
+        /// Its SPIs and ports.
+        setup: Setup,
+    },
+    /// It could not.
+    PassedOver(Reason),
+}
+
+impl OfferVerdict {
+    fn suite(&self) -> Option<Suite> {
+        match self {
+            OfferVerdict::Usable { suite, .. } => Some(*suite),
+            OfferVerdict::PassedOver(_) => None,
+        }
+    }
+}
+
+/// Why a mechanism of the peer's list could not be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is tls, digest, or another mechanism that is not `ipsec-3gpp`.
+    #[error("not ipsec-3gpp")]
+    OtherMechanism,
+    /// It is malformed.
+    #[error("{0}")]
+    Malformed(MechanismError),
+    /// It lacks what an offer needs, or asks for what this crate has not.
+    #[error("{0}")]
+    Incomplete(Incomplete),
+    /// It deviates in a way that the policy does not tolerate.
+    #[error("{0} is not tolerated")]
+    Quirk(Quirk),
+    /// Both SPIs are the same, so that one could not tell the SAs apart.
+    #[error("spi-c and spi-s are the same")]
+    EqualSpis,
+    /// Both ports are the same, so that the selectors of two SAs could not be told apart.
+    #[error("port-c and port-s are the same")]
+    EqualPorts,
+    /// Its SPIs or ports are not those of the first complete mechanism of the list (TS 33.203 7.1: one pair).
+    #[error("its SPIs or ports differ from those of the rest of the list")]
+    OtherSetup,
+    /// The policy does not list its suite.
+    #[error("{0} is not in the policy")]
+    NotInPolicy(Suite),
+}
+
+/// What became of one suite of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SuiteVerdict {
+    /// It was chosen.
+    Chosen {
+        /// The place of the mechanism in the peer's list, counted from 0.
+        place: usize,
+    },
+    /// One that is preferred to it was chosen.
+    Below,
+    /// The peer offered it in a form that could not be used; [`Selection::offers`] has the reason.
+    Unusable {
+        /// The place of the mechanism in the peer's list, counted from 0.
+        place: usize,
+    },
+    /// The peer did not offer it.
+    NotOffered,
+}
+
+impl fmt::Display for SuiteVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SuiteVerdict::Chosen { place } => write!(f, "chosen, offered as mechanism {place}"),
+            SuiteVerdict::Below => f.write_str("a preferred suite was chosen"),
+            SuiteVerdict::Unusable { place } => write!(f, "unusable as offered by mechanism {place}"),
+            SuiteVerdict::NotOffered => f.write_str("not offered"),
+        }
+    }
+}
+
+impl Selection {
+    /// The choice; `None` if nothing could be chosen.
+    pub const fn chosen(&self) -> Option<&Choice> {
+        self.chosen.as_ref()
+    }
+
+    /// What each mechanism of the peer's list was to the policy, in the peer's order.
+    pub fn offers(&self) -> &[OfferVerdict] {
+        &self.offers
+    }
+
+    /// What became of each suite of the policy, in the policy's order.
+    pub fn suites(&self) -> &[(Suite, SuiteVerdict)] {
+        &self.suites
+    }
+
+    /// Whether any `ipsec-3gpp` with SPIs, ports and known algorithms was in the list, so that a failure is one
+    /// of policy and not of form.
+    pub fn any_complete(&self) -> bool {
+        self.offers.iter().any(|offer| match offer {
+            OfferVerdict::Usable { .. } | OfferVerdict::PassedOver(Reason::NotInPolicy(_)) => true,
+            OfferVerdict::PassedOver(_) => false,
+        })
+    }
+
+    /// Whether any complete mechanism of the list has encryption.
+    pub fn any_encryption(&self) -> bool {
+        self.offers.iter().any(|offer| match offer {
+            OfferVerdict::Usable { suite, .. } | OfferVerdict::PassedOver(Reason::NotInPolicy(suite)) => {
+                suite.release() == Release::Release6
+            }
+            OfferVerdict::PassedOver(_) => false,
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! An outbound SA: datagrams in, ESP out.
+
+use core::ops::Range;
+
+use super::selector::Selector;
+use super::set::SaSpec;
+use crate::algorithm::{Encryption, Suite};
+use crate::esp::ip::Datagram;
+use crate::esp::{IpError, PROTOCOL_ESP, SealKeys};
+use crate::spi::Spi;
+
+/// When an outbound SA asks to be replaced, and when it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Packets after which each one carries [`Warning::Packets`]. The SA stops by itself after 2^32 - 1.
+    pub soft_packets: u32,
+    /// Octets of payload after which each packet carries [`Warning::Octets`]; `None` for no such limit.
+    pub soft_octets: Option<u64>,
+}
+
+impl Limits {
+    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 8 MiB, the 2^20 blocks
+    /// after which NIST SP 800-67 wants another key (its block has 64 bits).
+    pub const fn of(suite: Suite) -> Self {
+        Self {
+            soft_packets: u32::MAX / 4 * 3,
+            soft_octets: match suite.encryption() {
+                Encryption::DesEde3Cbc => Some((1 << 20) * 8),
+                Encryption::Null | Encryption::AesCbc => None,
+            },
+        }
+    }
+}
+
+/// A limit that has been passed: time to register anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// [`Limits::soft_packets`]
+    Packets,
+    /// [`Limits::soft_octets`]
+    Octets,
+}
+
+/// A packet that was sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Sealed {
+    /// Where the datagram stands in the caller's buffer.
+    pub range: Range<usize>,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// A soft limit that has been passed.
+    pub warning: Option<Warning>,
+}
+
+/// Why a datagram was not sealed. Neither the SA nor the buffer has changed, but for the counter of refusals;
+/// no sequence number was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The datagram cannot be read, or is a fragment: the caller's fault.
+    #[error(transparent)]
+    Ip(#[from] IpError),
+    /// The datagram is not traffic of this SA. It must not go out in clear.
+    #[error("{0} is not traffic of this SA")]
+    Selector(Selector),
+    /// No SA is for this datagram. It must not go out in clear.
+    #[error("no SA for {0}")]
+    NoSa(Selector),
+    /// The buffer has no room for the packet: the caller's fault.
+    #[error("{needed} octets needed where the buffer has room for {found}")]
+    Room {
+        /// Octets needed, in all or in front of the datagram or behind it.
+        needed: usize,
+        /// Octets that there are.
+        found: usize,
+    },
+    /// With ESP the datagram would be longer than an IP header can say.
+    #[error("a payload of {0} octets does not fit a datagram with ESP")]
+    TooLong(usize),
+    /// All sequence numbers are used (RFC 4303 3.3.3). Only a new SA can send more.
+    #[error("the sequence numbers of SPI {0} are used up")]
+    Exhausted(Spi),
+    /// The initialisation vector given is not as long as those of the suite.
+    #[error("an initialisation vector of {found} octets where the suite has {needed}")]
+    Iv {
+        /// Octets needed.
+        needed: usize,
+        /// Octets given.
+        found: usize,
+    },
+}
+
+/// What an outbound SA has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboundCounters {
+    /// Packets sealed.
+    pub packets: u64,
+    /// Octets of payload sealed: what stood behind the IP headers.
+    pub octets: u64,
+    /// Datagrams refused, for whatever reason.
+    pub refused: u64,
+}
+
+/// An outbound SA.
+///
+/// Sequence numbers start at 1 and stop before 2^32. The initialisation vector of a CBC suite is the block cipher
+/// over SPI and sequence number: unpredictable without the key, and never the same twice in a set, whose SAs share
+/// their keys but not their SPIs. No random source is needed.
+#[derive(Debug)]
+pub struct Outbound {
+    spi: Spi,
+    /// 0 once all are used.
+    next_sequence: u32,
+    selector: Selector,
+    limits: Limits,
+    counters: OutboundCounters,
+    keys: SealKeys,
+}
+
+impl Outbound {
+    /// An SA that has sent nothing, with the limits of its suite.
+    pub fn new(spec: &SaSpec<'_>) -> Self {
+        Self::with_limits(spec, Limits::of(spec.keys.suite()))
+    }
+
+    /// An SA that has sent nothing, with limits of the caller's.
+    pub fn with_limits(spec: &SaSpec<'_>, limits: Limits) -> Self {
+        Self {
+            spi: spec.spi,
+            next_sequence: 1,
+            selector: spec.selector,
+            limits,
+            counters: OutboundCounters::default(),
+            keys: SealKeys::new(spec.keys),
+        }
+    }
+
+    /// The SPI that the packets carry.
+    pub const fn spi(&self) -> Spi {
+        self.spi
+    }
+
+    /// The suite.
+    pub const fn suite(&self) -> Suite {
+        self.keys.suite()
+    }
+
+    /// The traffic of the SA.
+    pub const fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// What the SA has done.
+    pub const fn counters(&self) -> &OutboundCounters {
+        &self.counters
+    }
+
+    /// The sequence number of the next packet; `None` once all are used.
+    pub const fn next_sequence(&self) -> Option<u32> {
+        if self.next_sequence == 0 { None } else { Some(self.next_sequence) }
+    }
+
+    /// Goes on at a later sequence number: for an SA that another process, or this one before it was restarted,
+    /// has used up to there. False, and nothing changed, if numbers would be used twice.
+    pub fn advance_to(&mut self, sequence: u32) -> bool {
+        let forward = self.next_sequence != 0 && sequence >= self.next_sequence;
+        if forward {
+            self.next_sequence = sequence;
+        }
+        forward
+    }
+
+    /// Seals a datagram into another buffer, and returns where it stands there: at its start.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing has changed but the counter of refusals.
+    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        let result = self.read(packet).and_then(|datagram| self.seal_admitted(&datagram, packet, out));
+        self.count(result)
+    }
+
+    /// [`Outbound::seal`] with a sequence number and initialisation vector of the caller's, which leave those of
+    /// the SA as they are. For known answers and tools that rewrite captures: whoever uses a pair twice gives
+    /// plaintext away.
+    ///
+    /// # Errors
+    /// [`SealError`], [`SealError::Iv`] among them.
+    pub fn seal_with(
+        &self,
+        sequence: u32,
+        iv: &[u8],
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Range<usize>, SealError> {
+        let datagram = self.read(packet)?;
+        let needed = self.suite().encryption().iv_len();
+        if iv.len() != needed {
+            return Err(SealError::Iv { needed, found: iv.len() });
+        }
+        self.write(&datagram, packet, out, (sequence, Some(iv)))
+    }
+
+    /// Seals the datagram that stands at `range` of a buffer, in place: the payload stays where it is, the IP
+    /// headers move forward by [`Suite::headroom`], and [`Suite::tailroom`] octets behind it are written.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing has changed but the counter of refusals.
+    pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        let packet = buffer.get(range.clone()).unwrap_or_default();
+        let result = self
+            .read(packet)
+            .and_then(|datagram| self.seal_admitted_in_place(&datagram, buffer, range.start));
+        self.count(result)
+    }
+
+    /// The headers of a datagram that is traffic of this SA.
+    #[inline]
+    fn read(&self, packet: &[u8]) -> Result<Datagram, SealError> {
+        let datagram = Datagram::parse_plain(packet)?;
+        let found = Selector::of(&datagram, packet);
+        if self.selector.covers(&found) { Ok(datagram) } else { Err(SealError::Selector(found)) }
+    }
+
+    /// Seals a datagram that is known to be traffic of this SA.
+    #[inline]
+    pub(super) fn seal_admitted(
+        &mut self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Sealed, SealError> {
+        let sequence = self.sequence()?;
+        let range = self.write(datagram, packet, out, (sequence, None))?;
+        Ok(self.sent(range, sequence, datagram))
+    }
+
+    /// Seals a datagram in place that is known to be traffic of this SA and whole.
+    #[inline]
+    pub(super) fn seal_admitted_in_place(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        start: usize,
+    ) -> Result<Sealed, SealError> {
+        let sequence = self.sequence()?;
+        let suite = self.suite();
+        let payload_len = datagram.payload_len();
+        let (headroom, tailroom) = (suite.headroom(), suite.tailroom(payload_len));
+        let room = |needed, found| SealError::Room { needed, found };
+        let new_start = start.checked_sub(headroom).ok_or(room(headroom, start))?;
+        let end = start + datagram.total_len;
+        let new_end = end + tailroom;
+        if buffer.len() < new_end {
+            return Err(room(tailroom, buffer.len() - end));
+        }
+        self.fits(datagram)?;
+        let esp_start = new_start + datagram.header_len;
+        buffer.copy_within(start..start + datagram.header_len, new_start);
+        let (headers, esp) = buffer
+            .get_mut(new_start..new_end)
+            .and_then(|whole| whole.split_at_mut_checked(esp_start - new_start))
+            .ok_or(room(tailroom, 0))?;
+        self.finish(datagram, headers, esp, (sequence, None))?;
+        Ok(self.sent(new_start..new_end, sequence, datagram))
+    }
+
+    pub(super) fn count(&mut self, result: Result<Sealed, SealError>) -> Result<Sealed, SealError> {
+        self.counters.refused += u64::from(result.is_err());
+        result
+    }
+
+    fn sequence(&self) -> Result<u32, SealError> {
+        self.next_sequence().ok_or(SealError::Exhausted(self.spi))
+    }
+
+    fn fits(&self, datagram: &Datagram) -> Result<usize, SealError> {
+        let payload_len = datagram.payload_len();
+        let esp_len = self.suite().sealed_len(payload_len);
+        if esp_len > datagram.largest_payload() { Err(SealError::TooLong(payload_len)) } else { Ok(esp_len) }
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &mut [u8],
+        number: (u32, Option<&[u8]>),
+    ) -> Result<Range<usize>, SealError> {
+        let esp_len = self.fits(datagram)?;
+        let needed = datagram.header_len + esp_len;
+        let room = SealError::Room { needed, found: out.len() };
+        let headroom = self.suite().headroom();
+        let (headers, esp) = out
+            .get_mut(..needed)
+            .and_then(|whole| whole.split_at_mut_checked(datagram.header_len))
+            .ok_or(room)?;
+        let (from_headers, rest) = packet.split_at_checked(headers.len()).ok_or(room)?;
+        let payload = rest.get(..datagram.payload_len()).ok_or(room)?;
+        headers.copy_from_slice(from_headers);
+        esp.get_mut(headroom..headroom + payload.len()).ok_or(room)?.copy_from_slice(payload);
+        self.finish(datagram, headers, esp, number)?;
+        Ok(0..needed)
+    }
+
+    /// Headers and payload stand where they belong; writes the rest. The lengths have been checked.
+    #[inline]
+    fn finish(
+        &self,
+        datagram: &Datagram,
+        headers: &mut [u8],
+        esp: &mut [u8],
+        (sequence, iv): (u32, Option<&[u8]>),
+    ) -> Result<(), SealError> {
+        let payload_len = datagram.payload_len();
+        datagram
+            .mend(headers, esp.len(), PROTOCOL_ESP)
+            .and_then(|()| self.keys.seal(esp, (self.spi, sequence, iv), payload_len, datagram.protocol))
+            .ok_or(SealError::TooLong(payload_len))
+    }
+
+    #[inline]
+    fn sent(&mut self, range: Range<usize>, sequence: u32, datagram: &Datagram) -> Sealed {
+        self.next_sequence = sequence.wrapping_add(1);
+        self.counters.packets += 1;
+        self.counters.octets += datagram.payload_len() as u64;
+        let warning = if sequence > self.limits.soft_packets {
+            Some(Warning::Packets)
+        } else if self.limits.soft_octets.is_some_and(|limit| self.counters.octets > limit) {
+            Some(Warning::Octets)
+        } else {
+            None
+        };
+        Sealed { range, sequence, warning }
+    }
+}

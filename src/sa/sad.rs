@@ -1,0 +1,404 @@
+//! The security association database: every SA of one node or core, found by SPI or by selector in O(1).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::ops::Range;
+
+use hashbrown::HashMap;
+
+use super::inbound::{Inbound, OpenError, Opened, SelectorCheck, read};
+use super::outbound::{Outbound, SealError, Sealed};
+use super::replay::WindowSize;
+use super::selector::Selector;
+use super::set::{SaName, SaSet, SaSpec, Side};
+use crate::esp::ip::Datagram;
+use crate::esp::{IpError, ids};
+use crate::spi::Spi;
+
+/// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.
+///
+/// Sealing and opening allocate nothing; installing does.
+#[derive(Debug, Default)]
+pub struct Sad {
+    window: WindowSize,
+    check: SelectorCheck,
+    inbound: Slab<Inbound>,
+    outbound: Slab<Outbound>,
+    by_spi: HashMap<(u32, IpAddr), u32>,
+    by_selector: HashMap<Selector, u32>,
+    counters: SadCounters,
+}
+
+/// An inbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InboundId(Place);
+
+/// An outbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutboundId(Place);
+
+/// The SAs of one set that are in a [`Sad`]: two that it receives over and two that it sends over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstalledSet {
+    inbound: [InboundId; 2],
+    outbound: [OutboundId; 2],
+}
+
+impl InstalledSet {
+    /// The SAs that this side receives over, at its client and at its server port, the order being that of [`SaName::ALL`].
+    pub const fn inbound(&self) -> [InboundId; 2] {
+        self.inbound
+    }
+
+    /// The SAs that this side sends over.
+    pub const fn outbound(&self) -> [OutboundId; 2] {
+        self.outbound
+    }
+}
+
+/// What a [`Sad`] refused before it had an SA to blame. Each SA counts what concerns itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SadCounters {
+    /// Received datagrams that cannot be read.
+    pub malformed: u64,
+    /// Received fragments: reassembly comes first.
+    pub fragments: u64,
+    /// Received datagrams that are not ESP.
+    pub not_esp: u64,
+    /// Received packets of an SPI and destination that no SA has.
+    pub no_inbound_sa: u64,
+    /// Datagrams to be sent that no SA is for, or that cannot be read.
+    pub no_outbound_sa: u64,
+}
+
+/// Why SAs were not installed. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// An SA with this SPI and destination is there.
+    #[error("SPI {spi} is in use at {destination}")]
+    SpiInUse {
+        /// The SPI.
+        spi: Spi,
+        /// The destination.
+        destination: IpAddr,
+    },
+    /// An outbound SA for this traffic is there (TS 33.203 7.1 rule 3: the pair of address and port must be new).
+    #[error("an SA for {0} is there")]
+    SelectorInUse(Selector),
+    /// There is no room for more: 2^32 SAs.
+    #[error("the table of SAs is full")]
+    Full,
+}
+
+/// A packet that was opened, and over which SA it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Arrived {
+    /// The SA: what the identity of the sender and the verdict on its protection rest on.
+    pub sa: InboundId,
+    /// The packet.
+    pub opened: Opened,
+}
+
+impl Sad {
+    /// An empty table with windows of 64 packets and strict selectors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty table whose inbound SAs get this window and this selector check.
+    pub fn with(window: WindowSize, check: SelectorCheck) -> Self {
+        Self { window, check, ..Self::default() }
+    }
+
+    /// The number of SAs, both directions together.
+    pub fn len(&self) -> usize {
+        self.by_spi.len() + self.by_selector.len()
+    }
+
+    /// Whether there is no SA.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was refused before an SA was found.
+    pub const fn counters(&self) -> &SadCounters {
+        &self.counters
+    }
+
+    /// Installs the four SAs of a set, as one end has them: all of them or none.
+    ///
+    /// # Errors
+    /// [`InstallError`]; nothing has changed.
+    pub fn install(&mut self, set: &SaSet, side: Side) -> Result<InstalledSet, InstallError> {
+        let (inbound, outbound) = SaName::of(side);
+        let inbound = inbound.map(|name| set.sa(name));
+        let outbound = outbound.map(|name| set.sa(name));
+        inbound.iter().try_for_each(|spec| self.admits_inbound(spec))?;
+        outbound.iter().try_for_each(|spec| self.admits_outbound(spec))?;
+        let ([first, second], [third, fourth]) = (inbound, outbound);
+        Ok(InstalledSet {
+            inbound: [self.add_inbound(&first)?, self.add_inbound(&second)?],
+            outbound: [self.add_outbound(&third)?, self.add_outbound(&fourth)?],
+        })
+    }
+
+    /// Removes the SAs of a set. False if some of them were not there; the others are removed all the same.
+    pub fn remove(&mut self, set: &InstalledSet) -> bool {
+        let inbound = set.inbound.map(|id| self.remove_inbound(id).is_some());
+        let outbound = set.outbound.map(|id| self.remove_outbound(id).is_some());
+        inbound.into_iter().chain(outbound).all(|removed| removed)
+    }
+
+    /// Adds one inbound SA.
+    ///
+    /// # Errors
+    /// [`InstallError::SpiInUse`] and [`InstallError::Full`]; nothing has changed.
+    pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
+        self.admits_inbound(spec)?;
+        let sa = Inbound::new(spec, self.window).checking(self.check);
+        let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
+        self.by_spi.insert((spec.spi.value(), spec.selector.destination), id.slot);
+        Ok(InboundId(id))
+    }
+
+    /// Adds one outbound SA.
+    ///
+    /// # Errors
+    /// [`InstallError::SelectorInUse`] and [`InstallError::Full`]; nothing has changed.
+    pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
+        self.admits_outbound(spec)?;
+        let id = self.outbound.insert(Outbound::new(spec)).ok_or(InstallError::Full)?;
+        self.by_selector.insert(spec.selector, id.slot);
+        Ok(OutboundId(id))
+    }
+
+    fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
+        let (spi, destination) = (spec.spi, spec.selector.destination);
+        if self.by_spi.contains_key(&(spi.value(), destination)) {
+            Err(InstallError::SpiInUse { spi, destination })
+        } else if self.inbound.is_full() {
+            Err(InstallError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
+        if self.by_selector.contains_key(&spec.selector) {
+            Err(InstallError::SelectorInUse(spec.selector))
+        } else if self.outbound.is_full() {
+            Err(InstallError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Removes one inbound SA and hands it over; `None` if it is not there.
+    pub fn remove_inbound(&mut self, id: InboundId) -> Option<Box<Inbound>> {
+        let sa = self.inbound.remove(id.0)?;
+        self.by_spi.remove(&(sa.spi().value(), sa.selector().destination));
+        Some(sa)
+    }
+
+    /// Removes one outbound SA and hands it over; `None` if it is not there.
+    pub fn remove_outbound(&mut self, id: OutboundId) -> Option<Box<Outbound>> {
+        let sa = self.outbound.remove(id.0)?;
+        self.by_selector.remove(sa.selector());
+        Some(sa)
+    }
+
+    /// An inbound SA.
+    pub fn inbound(&self, id: InboundId) -> Option<&Inbound> {
+        self.inbound.get(id.0)
+    }
+
+    /// An outbound SA.
+    pub fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
+        self.outbound.get(id.0)
+    }
+
+    /// The inbound SA of an SPI at a destination.
+    pub fn find_inbound(&self, spi: Spi, destination: IpAddr) -> Option<InboundId> {
+        let slot = *self.by_spi.get(&(spi.value(), destination))?;
+        self.inbound.id(slot).map(InboundId)
+    }
+
+    /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for any.
+    pub fn find_outbound(&self, selector: &Selector) -> Option<OutboundId> {
+        self.outbound.id(self.outbound_slot(selector)?).map(OutboundId)
+    }
+
+    /// Opens a packet into another buffer; see [`Inbound::open`].
+    ///
+    /// # Errors
+    /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where no SA has the
+    /// SPI at this destination.
+    pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (datagram, slot) = self.arrive(packet)?;
+        let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
+        let opened = sa.open_parsed(&datagram, packet, out)?;
+        Ok(Arrived { sa: InboundId(id), opened })
+    }
+
+    /// Opens a packet in place; see [`Inbound::open_in_place`].
+    ///
+    /// # Errors
+    /// [`OpenError`] as for [`Sad::open`].
+    pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (datagram, slot) = self.arrive(buffer)?;
+        let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
+        let opened = sa.open_parsed_in_place(&datagram, buffer)?;
+        Ok(Arrived { sa: InboundId(id), opened })
+    }
+
+    /// Seals a datagram into another buffer with the SA that its addresses and ports select; see
+    /// [`Outbound::seal`].
+    ///
+    /// # Errors
+    /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
+    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        let (datagram, sa) = self.depart(packet)?;
+        let result = sa.seal_admitted(&datagram, packet, out);
+        sa.count(result)
+    }
+
+    /// Seals the datagram at `range` of a buffer in place; see [`Outbound::seal_in_place`].
+    ///
+    /// # Errors
+    /// [`SealError`] as for [`Sad::seal`].
+    pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        let start = range.start;
+        let (datagram, sa) = self.depart(buffer.get(range).unwrap_or_default())?;
+        let result = sa.seal_admitted_in_place(&datagram, buffer, start);
+        sa.count(result)
+    }
+
+    /// Whether a datagram in clear is traffic that an SA is for, in either direction: one that was received so
+    /// must be discarded (RFC 4301 5.2), and one that is to be sent so must be sealed.
+    ///
+    /// # Errors
+    /// [`IpError`] if the datagram cannot be read; it cannot be told then, and must not pass either.
+    pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
+        let datagram = Datagram::parse_plain(packet)?;
+        let selector = Selector::of(&datagram, packet);
+        // The SAs of a set come in pairs that mirror each other, so the outbound ones tell of both directions.
+        Ok(self.outbound_slot(&selector).is_some() || self.outbound_slot(&selector.mirrored()).is_some())
+    }
+
+    #[inline]
+    fn arrive(&mut self, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        let found = read(packet).and_then(|datagram| {
+            let esp = packet.get(datagram.header_len..datagram.total_len).unwrap_or_default();
+            let (spi, _) = ids(esp)?;
+            let slot = self.by_spi.get(&(spi, datagram.destination)).ok_or(OpenError::NoSa(spi))?;
+            Ok((datagram, *slot))
+        });
+        if let Err(error) = &found {
+            let counter = match error {
+                OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
+                OpenError::NotEsp(_) => &mut self.counters.not_esp,
+                OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
+                _ => &mut self.counters.malformed,
+            };
+            *counter += 1;
+        }
+        found
+    }
+
+    #[inline]
+    fn depart(&mut self, packet: &[u8]) -> Result<(Datagram, &mut Outbound), SealError> {
+        let counters = &mut self.counters;
+        let datagram = Datagram::parse_plain(packet).inspect_err(|_| counters.no_outbound_sa += 1)?;
+        let selector = Selector::of(&datagram, packet);
+        let slot = self.outbound_slot(&selector);
+        match slot.and_then(|slot| self.outbound.at(slot)) {
+            Some((sa, _)) => Ok((datagram, sa)),
+            None => {
+                self.counters.no_outbound_sa += 1;
+                Err(SealError::NoSa(selector))
+            }
+        }
+    }
+
+    #[inline]
+    fn outbound_slot(&self, selector: &Selector) -> Option<u32> {
+        let exact = self.by_selector.get(selector);
+        exact.or_else(|| self.by_selector.get(&selector.any_port())).copied()
+    }
+}
+
+/// Where a value lies in a [`Slab`], and which of those that lay there it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    slot: u32,
+    generation: u32,
+}
+
+/// Values in numbered slots that are used again. Each value is in a box of its own: keys that a growing vector
+/// moved would be left behind unwiped.
+#[derive(Debug)]
+struct Slab<T> {
+    slots: Vec<(u32, Option<Box<T>>)>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Whether the numbers of slots may run out with the next set.
+    fn is_full(&self) -> bool {
+        self.free.len() < 2 && self.slots.len() >= u32::MAX as usize - 2
+    }
+
+    fn insert(&mut self, value: T) -> Option<Place> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push((0, None));
+                slot
+            }
+        };
+        let (generation, place) = self.slots.get_mut(slot as usize)?;
+        *place = Some(Box::new(value));
+        Some(Place { slot, generation: *generation })
+    }
+
+    fn remove(&mut self, id: Place) -> Option<Box<T>> {
+        let (generation, place) = self.slots.get_mut(id.slot as usize)?;
+        if *generation != id.generation {
+            return None;
+        }
+        let value = place.take()?;
+        // A slot whose generations are used up is never used again, so that no SA has the name of another.
+        if let Some(next) = generation.checked_add(1) {
+            *generation = next;
+            self.free.push(id.slot);
+        }
+        Some(value)
+    }
+
+    fn get(&self, id: Place) -> Option<&T> {
+        let (generation, value) = self.slots.get(id.slot as usize)?;
+        if *generation == id.generation { value.as_deref() } else { None }
+    }
+
+    fn id(&self, slot: u32) -> Option<Place> {
+        let (generation, value) = self.slots.get(slot as usize)?;
+        value.as_ref().map(|_| Place { slot, generation: *generation })
+    }
+
+    #[inline]
+    fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
+        let (generation, value) = self.slots.get_mut(slot as usize)?;
+        let id = Place { slot, generation: *generation };
+        value.as_deref_mut().map(|value| (value, id))
+    }
+}

@@ -1,0 +1,222 @@
+//! The four SAs of one set-up (TS 33.203 7.1): who they join, which ports and SPIs they have.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use super::selector::{Ports, Selector};
+use crate::algorithm::Suite;
+use crate::key::SaKeys;
+use crate::sec_agree::Setup;
+use crate::spi::Spi;
+
+/// One end of the Gm interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The user equipment.
+    Ue,
+    /// The proxy call session control function.
+    Pcscf,
+}
+
+/// One end of a set: its address, and the SPIs and ports that it announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The address in the IP headers of the first REGISTER.
+    pub address: IpAddr,
+    /// The SPIs of the SAs inbound here, and the protected ports.
+    pub setup: Setup,
+}
+
+/// The four SAs of a set, by the ports that they join.
+///
+/// | name | direction | source port | destination port | SPI | used by |
+/// |---|---|---|---|---|---|
+/// | `UeClientToPcscfServer` | UE to P-CSCF | port_uc | port_ps | spi_ps | UDP; TCP connections that the UE opened |
+/// | `PcscfServerToUeClient` | P-CSCF to UE | port_ps | port_uc | spi_uc | TCP connections that the UE opened |
+/// | `PcscfClientToUeServer` | P-CSCF to UE | port_pc | port_us | spi_us | UDP; TCP connections that the P-CSCF opened |
+/// | `UeServerToPcscfClient` | UE to P-CSCF | port_us | port_pc | spi_pc | TCP connections that the P-CSCF opened |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SaName {
+    /// From port_uc to port_ps, with spi_ps.
+    UeClientToPcscfServer,
+    /// From port_ps to port_uc, with spi_uc.
+    PcscfServerToUeClient,
+    /// From port_pc to port_us, with spi_us.
+    PcscfClientToUeServer,
+    /// From port_us to port_pc, with spi_pc.
+    UeServerToPcscfClient,
+}
+
+impl SaName {
+    /// The four, in the order of the table above.
+    pub const ALL: [SaName; 4] = [
+        SaName::UeClientToPcscfServer,
+        SaName::PcscfServerToUeClient,
+        SaName::PcscfClientToUeServer,
+        SaName::UeServerToPcscfClient,
+    ];
+
+    /// The two that one side receives over, and the two that it sends over.
+    pub const fn of(side: Side) -> ([SaName; 2], [SaName; 2]) {
+        let to_pcscf = [SaName::UeClientToPcscfServer, SaName::UeServerToPcscfClient];
+        let to_ue = [SaName::PcscfServerToUeClient, SaName::PcscfClientToUeServer];
+        match side {
+            Side::Pcscf => (to_pcscf, to_ue),
+            Side::Ue => (to_ue, to_pcscf),
+        }
+    }
+
+    /// The end that receives over this SA, and chose its SPI.
+    pub const fn receiver(self) -> Side {
+        match self {
+            SaName::UeClientToPcscfServer | SaName::UeServerToPcscfClient => Side::Pcscf,
+            SaName::PcscfServerToUeClient | SaName::PcscfClientToUeServer => Side::Ue,
+        }
+    }
+}
+
+/// One SA of a set, as a data path needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct SaSpec<'a> {
+    /// Its SPI.
+    pub spi: Spi,
+    /// Its traffic.
+    pub selector: Selector,
+    /// Its keys, and with them its suite.
+    pub keys: &'a SaKeys,
+}
+
+/// A set of four SAs that were set up together and share their keys.
+pub struct SaSet {
+    ue: Endpoint,
+    pcscf: Endpoint,
+    keys: SaKeys,
+}
+
+/// Two ends that cannot form a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// One address is IPv4 and the other IPv6.
+    #[error("{ue} and {pcscf} are of two address families")]
+    Families {
+        /// The UE's address.
+        ue: IpAddr,
+        /// The P-CSCF's address.
+        pcscf: IpAddr,
+    },
+    /// Two of the four SPIs are the same (TS 33.203 7.1: replies could be reflected).
+    #[error("SPI {0} stands for two SAs")]
+    EqualSpis(Spi),
+    /// Client and server port of one end are the same.
+    #[error("port {port} is client and server port of {side:?}")]
+    EqualPorts {
+        /// The end.
+        side: Side,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl SaSet {
+    /// The set that two ends and the expanded keys make.
+    ///
+    /// # Errors
+    /// [`SetError`] if the ends do not go together.
+    pub fn new(ue: Endpoint, pcscf: Endpoint, keys: SaKeys) -> Result<Self, SetError> {
+        Self::check(&ue, &pcscf)?;
+        Ok(Self { ue, pcscf, keys })
+    }
+
+    pub(crate) fn check(ue: &Endpoint, pcscf: &Endpoint) -> Result<(), SetError> {
+        if ue.address.is_ipv4() != pcscf.address.is_ipv4() {
+            return Err(SetError::Families { ue: ue.address, pcscf: pcscf.address });
+        }
+        let [uc, us, pc, ps] =
+            [ue.setup.spis.client, ue.setup.spis.server, pcscf.setup.spis.client, pcscf.setup.spis.server];
+        if uc == us || [pc, ps].contains(&uc) {
+            return Err(SetError::EqualSpis(uc));
+        }
+        if [pc, ps].contains(&us) {
+            return Err(SetError::EqualSpis(us));
+        }
+        if pc == ps {
+            return Err(SetError::EqualSpis(pc));
+        }
+        for (side, ports) in [(Side::Ue, ue.setup.ports), (Side::Pcscf, pcscf.setup.ports)] {
+            if ports.client == ports.server {
+                return Err(SetError::EqualPorts { side, port: ports.client.get() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The suite of all four.
+    pub const fn suite(&self) -> Suite {
+        self.keys.suite()
+    }
+
+    /// The UE's end.
+    pub const fn ue(&self) -> &Endpoint {
+        &self.ue
+    }
+
+    /// The P-CSCF's end.
+    pub const fn pcscf(&self) -> &Endpoint {
+        &self.pcscf
+    }
+
+    /// The keys of all four.
+    pub const fn keys(&self) -> &SaKeys {
+        &self.keys
+    }
+
+    /// One of the four.
+    pub const fn sa(&self, name: SaName) -> SaSpec<'_> {
+        let (ue, pcscf) = (&self.ue, &self.pcscf);
+        let (spi, from, source, to, destination) = match name {
+            SaName::UeClientToPcscfServer => {
+                (pcscf.setup.spis.server, ue, ue.setup.ports.client, pcscf, pcscf.setup.ports.server)
+            }
+            SaName::PcscfServerToUeClient => {
+                (ue.setup.spis.client, pcscf, pcscf.setup.ports.server, ue, ue.setup.ports.client)
+            }
+            SaName::PcscfClientToUeServer => {
+                (ue.setup.spis.server, pcscf, pcscf.setup.ports.client, ue, ue.setup.ports.server)
+            }
+            SaName::UeServerToPcscfClient => {
+                (pcscf.setup.spis.client, ue, ue.setup.ports.server, pcscf, pcscf.setup.ports.client)
+            }
+        };
+        let ports = Ports::Exact { source: source.get(), destination: destination.get() };
+        SaSpec {
+            spi,
+            selector: Selector { source: from.address, destination: to.address, ports },
+            keys: &self.keys,
+        }
+    }
+
+    /// The four, each with its name.
+    pub fn sas(&self) -> [(SaName, SaSpec<'_>); 4] {
+        SaName::ALL.map(|name| (name, self.sa(name)))
+    }
+
+    /// Whether an SPI is that of an SA of this set inbound at one end.
+    pub fn is_inbound(&self, side: Side, spi: Spi) -> bool {
+        let spis = match side {
+            Side::Ue => self.ue.setup.spis,
+            Side::Pcscf => self.pcscf.setup.spis,
+        };
+        spi == spis.client || spi == spis.server
+    }
+}
+
+impl fmt::Debug for SaSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SaSet")
+            .field("suite", &self.suite())
+            .field("ue", &self.ue)
+            .field("pcscf", &self.pcscf)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! Splits a header value into mechanisms and parameters: commas, semicolons, white space, quoted strings.
+//!
+//! Nothing is interpreted here, and nothing is copied.
+
+/// Reads one header value from front to back.
+#[derive(Clone, Copy)]
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// A parameter's value as it stands in the text.
+#[derive(Clone, Copy)]
+pub(super) enum RawValue<'a> {
+    /// `;name` alone.
+    Absent,
+    /// `;name=token`
+    Token(&'a str),
+    /// `;name="text"`, without the quotes, escapes as they stand.
+    Quoted(&'a str),
+}
+
+/// What is wrong with the grammar of a mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+impl<'a> Lexer<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    pub(super) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The text from an earlier position up to here, without white space around it.
+    pub(super) fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default().trim_matches(is_white)
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn skip_white(&mut self) {
+        while self.peek().is_some_and(|octet| is_white(octet as char)) {
+            self.at += 1;
+        }
+    }
+
+    /// Passes over `octet` if it comes next.
+    pub(super) fn eat(&mut self, octet: u8) -> bool {
+        let found = self.peek() == Some(octet);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// A token of RFC 3261 25.1, at least one character.
+    pub(super) fn token(&mut self) -> Result<&'a str, Broken> {
+        let start = self.at;
+        while self.peek().is_some_and(is_token) {
+            self.at += 1;
+        }
+        if start == self.at { Err(Broken) } else { Ok(self.text.get(start..self.at).unwrap_or_default()) }
+    }
+
+    /// What follows a parameter's name: nothing, or an equals sign and a value.
+    pub(super) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
+        self.skip_white();
+        if !self.eat(b'=') {
+            return Ok(RawValue::Absent);
+        }
+        self.skip_white();
+        let start = self.at;
+        if !self.eat(b'"') {
+            // generic-param also allows a host, so `[` `]` and `:` of an IPv6 reference may stand here.
+            while self.peek().is_some_and(|octet| is_token(octet) || matches!(octet, b'[' | b']' | b':')) {
+                self.at += 1;
+            }
+            let text = self.text.get(start..self.at).unwrap_or_default();
+            return if text.is_empty() { Err(Broken) } else { Ok(RawValue::Token(text)) };
+        }
+        self.quoted_rest()?;
+        Ok(RawValue::Quoted(self.text.get(start + 1..self.at - 1).unwrap_or_default()))
+    }
+
+    /// Passes over a quoted string whose opening quote has been read.
+    fn quoted_rest(&mut self) -> Result<(), Broken> {
+        while let Some(octet) = self.peek() {
+            self.at += 1;
+            match octet {
+                b'"' => return Ok(()),
+                b'\\' => {
+                    if self.at_end() {
+                        return Err(Broken);
+                    }
+                    // The escaped character may be of several octets; only its first can look like a quote.
+                    self.at += 1;
+                }
+                _ => {}
+            }
+        }
+        Err(Broken)
+    }
+
+    /// Goes back to where a mechanism began and passes over all of it, up to a comma that stands outside quotes
+    /// or to the end.
+    pub(super) fn skip_mechanism(&mut self, start: usize) {
+        self.at = start;
+        // A quote that nothing closes is a character like another: the mechanisms behind the next comma stay
+        // usable. Looked for once, so that a text full of quotes costs no more than its length.
+        let mut quotes_close = true;
+        while let Some(octet) = self.peek() {
+            match octet {
+                b',' => return,
+                b'"' if quotes_close => {
+                    self.at += 1;
+                    let after_quote = self.at;
+                    if self.quoted_rest().is_err() {
+                        self.at = after_quote;
+                        quotes_close = false;
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
+/// SP, HTAB, and the CR LF of a folded line (LWS of RFC 3261 25.1).
+const fn is_white(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+/// A character of a token (RFC 3261 25.1).
+pub(super) const fn is_token(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
