@@ -152,8 +152,8 @@ pub struct SpisExhausted {
 ///
 /// An SPI is a keyed permutation of a slot number and the slot's generation, so two that are in use cannot
 /// collide and a look-up is arithmetic. Each use of a slot has a new generation and slots are re-used in the
-/// order of their release, longest unused first: a released SPI is in quarantine until its slot has been used
-/// at least fifteen more times.
+/// order of their release, longest unused first: a released SPI is in quarantine until its slot has gone through
+/// all its other generations, of which there are at least fifteen (reserved and excluded values are skipped).
 ///
 /// ```
 /// use ipsec_3gpp::{SpiAllocator, SpiSlice};

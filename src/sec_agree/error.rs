@@ -87,10 +87,10 @@ pub enum MechanismError {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// The text breaks the grammar of RFC 3329 2.2 at this octet of its header row.
+    /// The text breaks the grammar of RFC 3329 2.2.
     #[error("not a mechanism from octet {at} on")]
     Grammar {
-        /// Octets from the start of the header row.
+        /// Octets from its start to where that shows.
         at: usize,
     },
     /// More than [`MAX_PARAMETERS`] parameters.

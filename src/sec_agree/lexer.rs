@@ -84,7 +84,10 @@ impl<'a> Lexer<'a> {
             let text = self.text.get(start..self.at).unwrap_or_default();
             return if text.is_empty() { Err(Broken) } else { Ok(RawValue::Token(text)) };
         }
-        self.quoted_rest()?;
+        if self.quoted_rest().is_err() {
+            self.at = start;
+            return Err(Broken);
+        }
         Ok(RawValue::Quoted(self.text.get(start + 1..self.at - 1).unwrap_or_default()))
     }
 

@@ -32,7 +32,7 @@ impl Mechanism {
         let result = reader.read(lexer);
         let error = match result {
             Ok(mechanism) => return mechanism,
-            Err(Stop::Grammar) => MechanismError::Grammar { at: lexer.position() },
+            Err(Stop::Grammar) => MechanismError::Grammar { at: lexer.position() - start },
             Err(Stop::Error(error)) => error,
         };
         lexer.skip_mechanism(start);

@@ -1,0 +1,560 @@
+//! SM1, SM6, SM7 and SM12 at both ends: the way through, every failure, and the table of states and events.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod support;
+
+use std::fmt::Write;
+
+use ipsec_3gpp::negotiation::pcscf::{self, ChallengeError, Sm1, Sm7, Sm7Error};
+use ipsec_3gpp::negotiation::ue::{self, OfferError, Sm6Error};
+use ipsec_3gpp::negotiation::{Refusal, SecAgree, SipStatus};
+use ipsec_3gpp::sec_agree::{Difference, Quirk, Quirks, Setup, Style};
+use ipsec_3gpp::{
+    Ck, Confidentiality, Endpoint, Ik, KeyError, OfferVerdict, Policy, PolicyError, Reason, SaName, Sad,
+    SetError, Side, Suite, SuiteVerdict,
+};
+use proptest::prelude::*;
+use subtle::ConstantTimeEq;
+use support::{CK, IK, addresses, setup, spi, udp};
+
+fn policy(suites: &[Suite], confidentiality: Confidentiality) -> Policy {
+    Policy::new(suites, confidentiality).unwrap()
+}
+
+fn all() -> Policy {
+    policy(
+        &[
+            Suite::HMAC_SHA_1_96_AES_CBC,
+            Suite::HMAC_MD5_96_AES_CBC,
+            Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
+            Suite::HMAC_MD5_96_DES_EDE3_CBC,
+            Suite::HMAC_SHA_1_96_NULL,
+            Suite::HMAC_MD5_96_NULL,
+        ],
+        Confidentiality::Offered,
+    )
+}
+
+fn only(suite: Suite) -> Policy {
+    let encrypts = suite.encryption() != ipsec_3gpp::Encryption::Null;
+    policy(&[suite], if encrypts { Confidentiality::Required } else { Confidentiality::LeftToAccess })
+}
+
+fn ue_setup() -> Setup {
+    setup(1001, 1002, 40001, 40002)
+}
+
+fn pcscf_setup() -> Setup {
+    setup(2001, 2002, 50001, 50002)
+}
+
+fn keys() -> (Ck, Ik) {
+    (Ck::new(CK), Ik::new(IK))
+}
+
+fn sm1<'a>(security_client: &'a [&'a str]) -> Sm1<'a> {
+    let (ue, pcscf) = addresses(true);
+    Sm1 {
+        ue,
+        pcscf,
+        impi: "001010000000001@ims.example",
+        impus: &["sip:001010000000001@ims.example", "tel:+15550001"],
+        sec_agree: SecAgree::Present,
+        security_client,
+    }
+}
+
+fn ue_offer(policy: &Policy) -> ue::Offer {
+    let (ue, pcscf) = addresses(true);
+    ue::Offer::new(policy, Endpoint { address: ue, setup: ue_setup() }, pcscf).unwrap()
+}
+
+fn challenge(policy: &Policy, security_client: &[&str]) -> pcscf::Challenge {
+    let (ck, ik) = keys();
+    pcscf::Offer::receive(policy, &sm1(security_client)).unwrap().challenge(pcscf_setup(), &ck, &ik).unwrap()
+}
+
+/// What both texts of SM7 are in a set-up that goes well, and the challenge that awaits them.
+fn before_sm7() -> (pcscf::Challenge, String, String) {
+    let offer = ue_offer(&all());
+    let client = offer.security_client().emit(&Style::IOS);
+    let challenge = challenge(&all(), &[&client]);
+    let verify = challenge.security_server().emit(&Style::KAMAILIO);
+    (challenge, client, verify)
+}
+
+#[test]
+fn both_sides_agree_and_their_sas_carry_traffic() {
+    let (ck, ik) = keys();
+    for suite in Suite::ALL {
+        for (name, style) in Style::NAMED {
+            let offer = ue_offer(&only(suite));
+            let client = offer.security_client().emit(&style);
+            let challenge = challenge(&only(suite), &[&client]);
+            assert_eq!(challenge.identity().impi(), "001010000000001@ims.example");
+            assert_eq!(challenge.identity().impus().len(), 2);
+            let server = challenge.security_server().emit(&style);
+            let answer = offer.receive_sm6(&[&server], &ck, &ik).unwrap();
+            let mut ue_sad = Sad::new();
+            ue_sad.install(answer.set(), Side::Ue).unwrap();
+            let verify: Vec<_> = answer.security_verify().collect();
+            assert_eq!(verify, [server.as_str()], "word by word");
+            let client = answer.security_client().emit(&style);
+            let sm7 = Sm7 { over: spi(2002), security_client: &[&client], security_verify: &verify };
+            let response = challenge.receive_sm7(&sm7).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let protection = response.protection();
+            assert!(protection.integrity());
+            assert_eq!(protection.confidentiality(), suite.encryption() != ipsec_3gpp::Encryption::Null);
+            let (at_pcscf, at_ue) = (response.succeeded(), answer.confirmed());
+            assert_eq!(at_pcscf.set.suite(), suite);
+            assert_eq!((at_pcscf.set.ue(), at_pcscf.set.pcscf()), (at_ue.set.ue(), at_ue.set.pcscf()));
+            assert!(bool::from(at_pcscf.set.keys().ct_eq(at_ue.set.keys())));
+            let mut pcscf_sad = Sad::new();
+            pcscf_sad.install(&at_pcscf.set, Side::Pcscf).unwrap();
+            let (ue, pcscf) = addresses(true);
+            let plain = udp((ue, 40001), (pcscf, 50002), b"INVITE");
+            let (mut packet, mut out) = ([0; 200], [0; 200]);
+            let range = ue_sad.seal(&plain, &mut packet).unwrap().range;
+            let arrived = pcscf_sad.open(&packet[range], &mut out).unwrap();
+            assert_eq!(out[arrived.opened.range], plain);
+        }
+    }
+}
+
+#[test]
+fn sm6_has_the_whole_list_whatever_the_ue_offered() {
+    // A Release 5 UE at a P-CSCF that encrypts where it can: its encryption algorithms are listed all the same.
+    let release5 = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess);
+    let client = ue_offer(&release5).security_client().to_string();
+    let challenge = challenge(&all(), &[&client]);
+    let server = challenge.security_server().to_string();
+    assert_eq!(challenge.set().suite(), Suite::HMAC_SHA_1_96_NULL);
+    let places: Vec<_> = [
+        "q=0.9;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc",
+        "q=0.8;",
+        "q=0.7;",
+        "ealg=des-ede3-cbc",
+        "q=0.5;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=null",
+        "q=0.4;",
+    ]
+    .map(|part| server.find(part).unwrap_or_else(|| panic!("{part} in {server}")))
+    .to_vec();
+    assert!(places[0] < places[1] && places[1] < places[2] && places[2] < places[4] && places[4] < places[5]);
+    // One pair of SPIs and of ports for all.
+    assert_eq!(server.matches("spi-c=2001;spi-s=2002;port-c=50001;port-s=50002").count(), 6);
+    // A P-CSCF that leaves confidentiality to the access network lists none.
+    let left = policy(&[Suite::HMAC_SHA_1_96_NULL, Suite::HMAC_MD5_96_NULL], Confidentiality::LeftToAccess);
+    let server = left.server_list(pcscf_setup()).to_string();
+    assert!(!server.contains("cbc"), "{server}");
+    // The refusal's list has neither SPIs nor ports.
+    assert_eq!(
+        left.refusal_list().emit(&Style::QUALCOMM),
+        "ipsec-3gpp; alg=hmac-sha-1-96; ealg=null; q=0.9,ipsec-3gpp; alg=hmac-md5-96; ealg=null; q=0.8"
+    );
+}
+
+#[test]
+fn sm1_is_refused_with_the_status_of_its_fault() {
+    let offered = "ipsec-3gpp;alg=hmac-sha-1-96;ealg=null;spi-c=1001;spi-s=1002;port-c=4001;port-s=4002";
+    let required = policy(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required);
+    let refuse = |policy: &Policy, sm1: &Sm1<'_>| pcscf::Offer::receive(policy, sm1).unwrap_err();
+
+    let nothing = refuse(&all(), &Sm1 { sec_agree: SecAgree::Absent, ..sm1(&[]) });
+    assert_eq!(
+        (nothing.to_string().as_str(), nothing.status()),
+        ("no Security-Client", SipStatus::EXTENSION_REQUIRED)
+    );
+    let header = refuse(&all(), &sm1(&[]));
+    assert_eq!(header.status().to_string(), "494 Security Agreement Required");
+    let unreadable = refuse(&all(), &sm1(&[" "]));
+    assert_eq!(
+        (unreadable.to_string().as_str(), unreadable.status().code()),
+        ("Security-Client: an empty header", 494)
+    );
+
+    // A Release 5 UE where confidentiality is required.
+    let release5 = refuse(&required, &sm1(&[offered]));
+    assert!(matches!(release5, Refusal::ConfidentialityRequired(_)));
+    assert_eq!(release5.status(), SipStatus::SECURITY_AGREEMENT_REQUIRED);
+    assert_eq!(
+        release5.selection().unwrap().suites(),
+        [(Suite::HMAC_SHA_1_96_AES_CBC, SuiteVerdict::NotOffered)]
+    );
+    assert_eq!(
+        release5.selection().unwrap().offers(),
+        [OfferVerdict::PassedOver(Reason::NotInPolicy(Suite::HMAC_SHA_1_96_NULL))]
+    );
+
+    // Offers that cannot be used, each with its reason.
+    for (text, reason) in [
+        ("tls;q=0.1", "not ipsec-3gpp"),
+        ("ipsec-3gpp", "no alg"),
+        ("ipsec-3gpp;alg=hmac-sha-1-96", "no spi-c"),
+        (&offered.replace("port-s=4002", ""), "not a mechanism from octet 73 on"),
+        (&offered.replace(";port-s=4002", ""), "no port-s"),
+        (&offered.replace("hmac-sha-1-96", "aes-gmac"), "alg aes-gmac is not implemented"),
+        (&offered.replace("ealg=null", "ealg=aes-gcm"), "ealg aes-gcm is not implemented"),
+        (&format!("{offered};prot=ah"), "prot ah is not allowed in IMS"),
+        (&format!("{offered};mod=UDP-enc-tun"), "mod UDP-enc-tun is not supported"),
+        (&format!("{offered};mediasec"), "a mediasec mechanism"),
+        (&offered.replace("1002", "1001"), "spi-c and spi-s are the same"),
+        (&offered.replace("4002", "4001"), "port-c and port-s are the same"),
+        (&offered.replace("1001", "200"), "an SPI of 1 to 255 is not tolerated"),
+        (&offered.replace("1001", "0"), "spi-c: 0 is not an SPI"),
+        (&offered.replace("hmac-sha-1-96", "hmac-md5-96"), "hmac-md5-96+null is not in the policy"),
+    ] {
+        let sha_1 =
+            policy(&[Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL], Confidentiality::Offered);
+        let refusal = refuse(&sha_1, &sm1(&[text]));
+        let Refusal::Unusable(selection) = &refusal else { panic!("{text}: {refusal}") };
+        let [OfferVerdict::PassedOver(found)] = selection.offers() else { panic!("{selection:?}") };
+        assert_eq!((found.to_string().as_str(), refusal.status().code()), (reason, 494), "{text}");
+    }
+    // Two offers with SPIs of their own: the first complete one rules.
+    let two = format!("{}, {offered}", offered.replace("1001", "1003").replace("null", "aes-cbc"));
+    let null = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess);
+    let Refusal::Unusable(selection) = refuse(&null, &sm1(&[&two])) else { panic!() };
+    assert_eq!(selection.offers()[1], OfferVerdict::PassedOver(Reason::OtherSetup));
+    assert_eq!(selection.suites(), [(Suite::HMAC_SHA_1_96_NULL, SuiteVerdict::Unusable { place: 1 })]);
+}
+
+#[test]
+fn quirks_are_tolerated_as_the_policy_says() {
+    let quirky = "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=201;spi-s=202;port-c=5061;port-s=5060";
+    let accept = |quirks| pcscf::Offer::receive(&all().tolerating(quirks), &sm1(&[quirky])).is_ok();
+    assert!(!accept(Quirks::TOLERATED));
+    assert!(accept(Quirks::TOLERATED.with(Quirk::ReservedSpi)));
+    for needed in [Quirk::ShortSpi, Quirk::SipPort, Quirk::ReservedSpi] {
+        let all = Quirk::ALL.into_iter().filter(|quirk| *quirk != needed).fold(Quirks::NONE, Quirks::with);
+        assert!(!accept(all), "{needed}");
+    }
+}
+
+#[test]
+fn the_pcscf_never_gets_an_spi_that_the_ue_sent() {
+    let offered = "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1001;spi-s=1002;port-c=4001;port-s=4002, \
+                   ipsec-3gpp;alg=hmac-md5-96;spi-c=1003;spi-s=1004;port-c=4001;port-s=4002";
+    let (ck, ik) = keys();
+    let offer = pcscf::Offer::receive(&all(), &sm1(&[offered])).unwrap();
+    assert_eq!(offer.spis(), [1001, 1002, 1003, 1004].map(spi));
+    let mut offer = Box::new(offer);
+    for taken in [1001, 1002, 1003, 1004] {
+        for setup in [setup(taken, 2002, 1, 2), setup(2001, taken, 1, 2)] {
+            let rejected = offer.challenge(setup, &ck, &ik).unwrap_err();
+            assert_eq!(rejected.error, ChallengeError::SpiOfUe(spi(taken)));
+            offer = rejected.state;
+        }
+    }
+    let rejected = offer.challenge(setup(2001, 2001, 1, 2), &ck, &ik).unwrap_err();
+    assert_eq!(rejected.error, ChallengeError::Set(SetError::EqualSpis(spi(2001))));
+    assert_eq!(rejected.error.status().code(), 500);
+    assert!(rejected.state.challenge(pcscf_setup(), &ck, &ik).is_ok(), "nothing was lost");
+
+    let des = "ipsec-3gpp;alg=hmac-sha-1-96;ealg=des-ede3-cbc;spi-c=1001;spi-s=1002;port-c=4001;port-s=4002";
+    let offer = pcscf::Offer::receive(&all(), &sm1(&[des])).unwrap();
+    let rejected = offer.challenge(pcscf_setup(), &Ck::new([1; 16]), &ik).unwrap_err();
+    assert_eq!(rejected.error, ChallengeError::Keys(KeyError::EqualDesKeys));
+}
+
+#[test]
+fn sm7_that_differs_in_any_value_or_in_order_ends_the_registration() {
+    let (_, client, verify) = before_sm7();
+    let mut changes: Vec<(String, String, &str)> = Vec::new();
+    for (header, text) in [("Security-Verify", &verify), ("Security-Client", &client)] {
+        let mut change = |changed: String| {
+            changes.push(match header {
+                "Security-Verify" => (client.clone(), changed, header),
+                _ => (changed, verify.clone(), header),
+            });
+        };
+        // Every digit and every letter, one at a time: another value, or no value at all.
+        for (at, letter) in text.char_indices() {
+            let other = match letter {
+                '9' => '8',
+                '0'..='8' => char::from(letter as u8 + 1),
+                'a'..='y' => char::from(letter as u8 + 1),
+                _ => continue,
+            };
+            let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            change(changed);
+        }
+        let mut mechanisms: Vec<_> = text.split(',').map(str::trim).collect();
+        change(mechanisms[1..].join(","));
+        change([&mechanisms[..], &mechanisms[..1]].concat().join(","));
+        change([&mechanisms[..], &["tls"]].concat().join(","));
+        change(format!("{text};x=y"));
+        mechanisms.swap(0, 1);
+        change(mechanisms.join(","));
+    }
+    assert!(changes.len() > 1000);
+    for (client, verify, header) in changes {
+        let (challenge, ..) = before_sm7();
+        let sm7 = Sm7 { over: spi(2002), security_client: &[&client], security_verify: &[&verify] };
+        let Err(Sm7Error::Refused(refusal)) = challenge.receive_sm7(&sm7) else {
+            panic!("{client}\n{verify}")
+        };
+        let Refusal::Mismatch { header: found, .. } = refusal else { panic!("{refusal}") };
+        assert_eq!((found, refusal.status()), (header, SipStatus::SECURITY_AGREEMENT_REQUIRED));
+    }
+}
+
+#[test]
+fn sm7_without_its_headers_is_refused_and_one_over_another_sa_is_discarded() {
+    let (ck, client, verify) = before_sm7();
+    let sm7 = Sm7 { over: spi(1001), security_client: &[&client], security_verify: &[&verify] };
+    let Err(Sm7Error::WrongSa { challenge, over }) = ck.receive_sm7(&sm7) else { panic!() };
+    assert_eq!(over, spi(1001));
+    assert!(challenge.receive_sm7(&Sm7 { over: spi(2001), ..sm7 }).is_ok(), "the challenge stands");
+    for (client, verify, text) in [
+        (&[][..], &[verify.as_str()][..], "no Security-Client"),
+        (&[client.as_str()], &[], "no Security-Verify"),
+        (&[client.as_str()], &[""], "Security-Verify: an empty header"),
+    ] {
+        let (challenge, ..) = before_sm7();
+        let sm7 = Sm7 { over: spi(2002), security_client: client, security_verify: verify };
+        let Err(Sm7Error::Refused(refusal)) = challenge.receive_sm7(&sm7) else { panic!() };
+        assert_eq!((refusal.to_string().as_str(), refusal.status().code()), (text, 494));
+    }
+}
+
+#[test]
+fn what_was_issued_counts_and_not_what_the_configuration_says_now() {
+    let (ck, ik) = keys();
+    let mut changing = all();
+    let client = ue_offer(&all()).security_client().to_string();
+    let offer = pcscf::Offer::receive(&changing, &sm1(&[&client])).unwrap();
+    changing = only(Suite::HMAC_MD5_96_NULL);
+    let challenge = offer.challenge(pcscf_setup(), &ck, &ik).unwrap();
+    let issued = challenge.security_server().to_string();
+    assert_ne!(issued, changing.server_list(pcscf_setup()).to_string());
+    let sm7 = Sm7 { over: spi(2002), security_client: &[&client], security_verify: &[&issued] };
+    assert!(challenge.receive_sm7(&sm7).is_ok());
+}
+
+#[test]
+fn a_ue_without_a_usable_security_server_keeps_what_it_had() {
+    let (ck, ik) = keys();
+    let good = "ipsec-3gpp;q=0.5;alg=hmac-sha-1-96;ealg=null;spi-c=2001;spi-s=2002;port-c=5001;port-s=5002";
+    let mut offer = Box::new(ue_offer(&all()));
+    for (rows, reason) in [
+        (&[][..], "no Security-Server"),
+        (&[""][..], "Security-Server: an empty header"),
+        (&["ipsec-3gpp ; q=0.1"], "no usable mechanism in the peer's list"),
+        (
+            &["ipsec-3gpp;alg=hmac-md5-96;ealg=null;spi-c=1;spi-s=0;port-c=33174;port-s=6000"],
+            "no usable mechanism in the peer's list",
+        ),
+        (&[&good.replace("2001", "1002")], "SPI 1002 stands for two SAs"),
+    ] {
+        let rejected = offer.receive_sm6(rows, &ck, &ik).unwrap_err();
+        assert_eq!(rejected.error.to_string(), reason);
+        offer = rejected.state;
+    }
+    let rejected =
+        offer.receive_sm6(&[&good.replace("null", "des-ede3-cbc")], &Ck::new([0; 16]), &ik).unwrap_err();
+    assert_eq!(rejected.error, Sm6Error::Keys(KeyError::EqualDesKeys));
+    // Rows are mirrored word by word, two as two.
+    let rows = ["tls;q=0.1", good];
+    let answer = rejected.state.receive_sm6(&rows, &ck, &ik).unwrap();
+    assert_eq!(answer.security_verify().collect::<Vec<_>>(), rows);
+
+    // A Release 5 P-CSCF where the UE requires confidentiality.
+    let rejected = ue_offer(&only(Suite::HMAC_SHA_1_96_AES_CBC)).receive_sm6(&[good], &ck, &ik).unwrap_err();
+    assert!(matches!(rejected.error, Sm6Error::Refused(Refusal::ConfidentialityRequired(_))));
+}
+
+#[test]
+fn sm1_of_ones_own_keeps_to_the_rules_of_clause_7_1() {
+    let (ue, pcscf) = addresses(true);
+    let offer = |setup| ue::Offer::new(&all(), Endpoint { address: ue, setup }, pcscf).map(drop);
+    assert_eq!(offer(setup(1001, 1001, 1, 2)), Err(OfferError::EqualSpis));
+    assert_eq!(offer(setup(1001, 1002, 2, 2)), Err(OfferError::EqualPorts));
+    assert_eq!(offer(setup(1001, 1002, 5060, 2)), Err(OfferError::SipPort));
+    assert_eq!(offer(setup(1001, 1002, 2, 5061)), Err(OfferError::SipPort));
+    let other_family =
+        ue::Offer::new(&all(), Endpoint { address: ue, setup: ue_setup() }, addresses(false).1);
+    assert!(matches!(other_family, Err(OfferError::Families(..))));
+}
+
+#[test]
+fn policies_that_contradict_themselves_are_refused() {
+    use Confidentiality::{LeftToAccess, Offered, Required};
+    let (aes, null) = (Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_MD5_96_NULL);
+    for (suites, confidentiality, error) in [
+        (&[][..], Offered, PolicyError::Empty),
+        (&[aes, aes], Offered, PolicyError::Duplicate(aes)),
+        (&[null, aes], Offered, PolicyError::Release5AboveRelease6 { release5: null, release6: aes }),
+        (&[aes, null], Required, PolicyError::NullWhereRequired(null)),
+        (&[aes, null], LeftToAccess, PolicyError::EncryptionWhereLeftToAccess(aes)),
+        (&[null], Offered, PolicyError::NothingToOffer),
+    ] {
+        assert_eq!(Policy::new(suites, confidentiality), Err(error));
+    }
+}
+
+fn pcscf_table() -> String {
+    let (ck, ik) = keys();
+    let policy = all();
+    let (_, client, verify) = before_sm7();
+    let rows = [client.as_str()];
+    let weak = [client.replace("aes-cbc", "null")];
+    let weak = [weak[0].as_str()];
+    let rows_verify = [verify.as_str()];
+    let sm7 = Sm7 { over: spi(2002), security_client: &rows, security_verify: &rows_verify };
+    let events = [
+        ("SM1", pcscf::Event::Sm1(&policy, sm1(&rows))),
+        ("SM1 without Security-Client", pcscf::Event::Sm1(&policy, sm1(&[]))),
+        ("SM1 unusable", pcscf::Event::Sm1(&policy, sm1(&["tls"]))),
+        ("401 with keys", pcscf::Event::Keys(pcscf_setup(), &ck, &ik)),
+        ("401, SPI of the UE", pcscf::Event::Keys(setup(1001, 2002, 1, 2), &ck, &ik)),
+        ("SM7", pcscf::Event::Sm7(sm7)),
+        ("SM7 over another SA", pcscf::Event::Sm7(Sm7 { over: spi(9999), ..sm7 })),
+        ("SM7 that differs", pcscf::Event::Sm7(Sm7 { security_client: &weak, ..sm7 })),
+        ("2xx", pcscf::Event::Success),
+        ("failure", pcscf::Event::Failure),
+        ("timeout", pcscf::Event::Timeout),
+    ];
+    let way = [events[0].1, events[3].1, events[5].1, events[8].1];
+    let mut table = String::from("P-CSCF\n");
+    for steps in 0..=way.len() {
+        for (name, event) in &events {
+            let mut state = pcscf::Negotiation::default();
+            way.iter().take(steps).for_each(|event| assert!(state.handle(*event).is_ok()));
+            let before = state.name();
+            let had_set = state.set().is_some();
+            let outcome = match state.handle(*event) {
+                Ok(pcscf::Step::Remove) if !had_set => "ended, nothing to remove".to_owned(),
+                Ok(step) => match step {
+                    pcscf::Step::Forward => "forward as SM2".to_owned(),
+                    pcscf::Step::SendSm6 => "install the set, send SM6".to_owned(),
+                    pcscf::Step::ForwardSm8(protection) => format!(
+                        "forward as SM8: integrity {}, confidentiality {}",
+                        protection.integrity(),
+                        protection.confidentiality()
+                    ),
+                    pcscf::Step::SendSm12 => "send SM12, the set is in force".to_owned(),
+                    pcscf::Step::Remove => "ended, remove the set".to_owned(),
+                },
+                Err(pcscf::Failure::WrongState(_)) => "wrong state".to_owned(),
+                Err(failure) => {
+                    let status = failure.status().map_or("no answer".to_owned(), |status| status.to_string());
+                    let removes = if had_set && state.set().is_none() { ", remove the set" } else { "" };
+                    format!("{status} ({failure}){removes}")
+                }
+            };
+            writeln!(table, "{before:<12} {name:<28} {:<12} {outcome}", state.name()).unwrap();
+        }
+    }
+    table
+}
+
+fn ue_table() -> String {
+    let (ck, ik) = keys();
+    let policy = all();
+    let (ue, pcscf) = addresses(true);
+    let end = Endpoint { address: ue, setup: ue_setup() };
+    let (_, _, server) = before_sm7();
+    let rows = [server.as_str()];
+    let events = [
+        ("begin", ue::Event::Begin(&policy, end, pcscf)),
+        (
+            "begin, equal SPIs",
+            ue::Event::Begin(&policy, Endpoint { setup: setup(1001, 1001, 1, 2), ..end }, pcscf),
+        ),
+        ("SM6", ue::Event::Sm6(&rows, &ck, &ik)),
+        ("SM6 without Security-Server", ue::Event::Sm6(&[], &ck, &ik)),
+        ("SM6 unusable", ue::Event::Sm6(&["tls"], &ck, &ik)),
+        ("SM12", ue::Event::Sm12),
+        ("failure", ue::Event::Failure),
+        ("timeout", ue::Event::Timeout),
+    ];
+    let way = [events[0].1, events[2].1, events[5].1];
+    let mut table = String::from("UE\n");
+    for steps in 0..=way.len() {
+        for (name, event) in &events {
+            let mut state = ue::Negotiation::default();
+            way.iter().take(steps).for_each(|event| assert!(state.handle(*event).is_ok()));
+            let before = state.name();
+            let had_set = state.set().is_some();
+            let outcome = match state.handle(*event) {
+                Ok(ue::Step::SendSm1) => "send SM1".to_owned(),
+                Ok(ue::Step::SendSm7) => "install the set, send SM7".to_owned(),
+                Ok(ue::Step::Confirmed) => "the set is in force".to_owned(),
+                Ok(ue::Step::Remove) if had_set => "ended, remove the set".to_owned(),
+                Ok(ue::Step::Remove) => "ended, nothing to remove".to_owned(),
+                Err(ue::Failure::WrongState(_)) => "wrong state".to_owned(),
+                Err(ue::Failure::Offer(error)) => format!("nothing sent ({error})"),
+                Err(failure) => format!("register anew ({failure})"),
+            };
+            writeln!(table, "{before:<12} {name:<28} {:<12} {outcome}", state.name()).unwrap();
+        }
+    }
+    table
+}
+
+#[test]
+fn the_table_of_states_and_events_is_the_stored_one() {
+    let table = format!(
+        "state        event                        then         outcome\n\n{}\n{}",
+        pcscf_table(),
+        ue_table()
+    );
+    println!("{table}");
+    let stored: Vec<_> = include_str!("data/negotiation_table.txt").lines().collect();
+    for (found, stored) in table.lines().zip(&stored) {
+        assert_eq!(found, *stored);
+    }
+    assert_eq!(table.lines().count(), stored.len());
+}
+
+#[test]
+fn a_refused_event_changes_nothing_but_where_the_table_says_so() {
+    // What is left after a wrong event still leads on.
+    let (ck, ik) = keys();
+    let policy = all();
+    let (_, client, verify) = before_sm7();
+    let (rows, rows_verify) = ([client.as_str()], [verify.as_str()]);
+    let sm7 = Sm7 { over: spi(2002), security_client: &rows, security_verify: &rows_verify };
+    let way = [
+        pcscf::Event::Sm1(&policy, sm1(&rows)),
+        pcscf::Event::Keys(pcscf_setup(), &ck, &ik),
+        pcscf::Event::Sm7(sm7),
+        pcscf::Event::Success,
+    ];
+    let mut negotiation = pcscf::Negotiation::default();
+    for (place, event) in way.iter().enumerate() {
+        for (other_place, wrong) in way.iter().enumerate() {
+            if other_place != place {
+                assert!(matches!(negotiation.handle(*wrong), Err(pcscf::Failure::WrongState(_))));
+            }
+        }
+        negotiation.handle(*event).unwrap();
+    }
+    assert_eq!(negotiation.set().unwrap().sa(SaName::UeClientToPcscfServer).spi, spi(2002));
+}
+
+#[test]
+fn differences_say_where() {
+    let (challenge, client, verify) = before_sm7();
+    let first = verify.split(',').next().unwrap();
+    let sm7 = Sm7 { over: spi(2002), security_client: &[&client], security_verify: &[first] };
+    let Err(Sm7Error::Refused(Refusal::Mismatch { difference, .. })) = challenge.receive_sm7(&sm7) else {
+        panic!()
+    };
+    assert_eq!(difference, Difference::Length { issued: 6, came_back: 1 });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_in_any_header_makes_a_side_panic(texts in proptest::collection::vec("[ -~]{0,60}", 0..4)) {
+        let rows: Vec<_> = texts.iter().map(String::as_str).collect();
+        let (ck, ik) = keys();
+        let _ = pcscf::Offer::receive(&all(), &sm1(&rows));
+        let _ = ue_offer(&all()).receive_sm6(&rows, &ck, &ik);
+        let (challenge, ..) = before_sm7();
+        let refused = challenge.receive_sm7(&Sm7 { over: spi(2001), security_client: &rows, security_verify: &rows });
+        prop_assert!(refused.is_err());
+    }
+}

@@ -1,0 +1,373 @@
+//! SAs and the table that holds them: what passes, what does not, and that nothing passes in clear.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod support;
+
+use std::net::IpAddr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use ipsec_3gpp::{
+    Endpoint, Inbound, InstallError, IpError, Limits, OpenError, Outbound, PacketError, Ports, ReplayError,
+    SaName, SaSet, Sad, SealError, Selector, SelectorCheck, SetError, Side, Suite, TrailerError, Warning,
+    WindowError, WindowSize,
+};
+use support::{addresses, keys, set, setup, spi, udp};
+
+const SUITE: Suite = Suite::HMAC_SHA_1_96_NULL;
+
+fn pair(suite: Suite, ipv6: bool) -> (Sad, Sad, SaSet) {
+    let set = set(suite, ipv6);
+    let (mut ue, mut pcscf) = (Sad::new(), Sad::new());
+    ue.install(&set, Side::Ue).unwrap();
+    pcscf.install(&set, Side::Pcscf).unwrap();
+    (ue, pcscf, set)
+}
+
+/// ESP over IPv4 without encryption, with an ICV of another HMAC: whatever its payload and trailer.
+fn authentic(number: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
+    let (ue, pcscf) = addresses(false);
+    let mut esp = [&number.to_be_bytes()[..], &sequence.to_be_bytes(), body].concat();
+    let mut key = support::IK.to_vec();
+    key.extend([0; 4]);
+    let tag = Hmac::<sha1::Sha1>::new_from_slice(&key).unwrap().chain_update(&esp).finalize().into_bytes();
+    esp.extend(&tag[..12]);
+    let mut packet = udp((ue, 0), (pcscf, 0), &esp[8..]);
+    packet.truncate(20);
+    packet[9] = 50;
+    // One protocol number less 17, so the checksum of the header changes by as much.
+    let sum = u32::from(u16::from_be_bytes([packet[10], packet[11]]));
+    let sum = sum + 0xffff - (50 - 17);
+    packet[10..12].copy_from_slice(&(((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+    packet.extend(esp);
+    packet
+}
+
+fn ports(source: u16, destination: u16) -> Vec<u8> {
+    [source.to_be_bytes(), destination.to_be_bytes(), [0, 8], [0, 0]].concat()
+}
+
+#[test]
+fn each_of_the_four_sas_carries_its_own_traffic_with_its_own_spi() {
+    for suite in Suite::ALL {
+        for ipv6 in [false, true] {
+            let (mut ue_sad, mut pcscf_sad, _) = pair(suite, ipv6);
+            let (ue, pcscf) = addresses(ipv6);
+            for (from, to, number) in [
+                ((ue, 40001), (pcscf, 50002), 2002),
+                ((pcscf, 50002), (ue, 40001), 1001),
+                ((pcscf, 50001), (ue, 40002), 1002),
+                ((ue, 40002), (pcscf, 50001), 2001),
+            ] {
+                let (sender, receiver) =
+                    if from.0 == ue { (&mut ue_sad, &mut pcscf_sad) } else { (&mut pcscf_sad, &mut ue_sad) };
+                let plain = udp(from, to, b"OPTIONS sip:x SIP/2.0\r\n\r\n");
+                assert_eq!(sender.is_protected(&plain), Ok(true));
+                assert_eq!(receiver.is_protected(&plain), Ok(true), "in clear it must be discarded");
+                let (mut packet, mut out) = ([0; 200], [0; 200]);
+                let range = sender.seal(&plain, &mut packet).unwrap().range;
+                // What a side sent is not what it accepts: nothing can be reflected.
+                assert!(
+                    matches!(sender.open(&packet[range.clone()], &mut out), Err(OpenError::NoSa(n)) if n == number)
+                );
+                let arrived = receiver.open(&packet[range], &mut out).unwrap();
+                assert_eq!(arrived.opened.spi, spi(number));
+                assert_eq!(out[arrived.opened.range.clone()], plain);
+                let sa = receiver.inbound(arrived.sa).unwrap();
+                assert_eq!((sa.spi(), sa.counters().packets), (spi(number), 1));
+                assert_eq!(receiver.find_inbound(spi(number), to.0), Some(arrived.sa));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_sa_is_for_is_an_error_and_never_a_clear_packet() {
+    let (mut sad, _, _) = pair(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    for (source, destination) in [(40001, 50001), (40002, 50002), (5060, 5060), (40001, 50003)] {
+        let plain = udp((ue, source), (pcscf, destination), b"x");
+        let mut out = [0xee; 200];
+        let error = sad.seal(&plain, &mut out).unwrap_err();
+        let ports = Ports::Exact { source, destination };
+        assert_eq!(error, SealError::NoSa(Selector { source: ue, destination: pcscf, ports }));
+        assert_eq!(out, [0xee; 200]);
+        assert_eq!(sad.is_protected(&plain), Ok(false));
+    }
+    // ICMP between the two has no ports and no SA.
+    let mut icmp = udp((ue, 40001), (pcscf, 50002), b"");
+    icmp[9] = 1;
+    assert!(matches!(sad.seal(&icmp, &mut [0; 200]), Err(SealError::NoSa(_))));
+    let mut fragment = udp((ue, 40001), (pcscf, 50002), b"");
+    fragment[6] = 0x20;
+    assert_eq!(sad.seal(&fragment, &mut [0; 200]), Err(SealError::Ip(IpError::Fragment)));
+    assert_eq!(sad.counters().no_outbound_sa, 6);
+}
+
+#[test]
+fn an_sa_refuses_a_datagram_of_another() {
+    let set = set(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let mut sa = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
+    let plain = udp((ue, 40001), (pcscf, 50001), b"x");
+    assert!(matches!(sa.seal(&plain, &mut [0; 200]), Err(SealError::Selector(_))));
+    assert_eq!((sa.next_sequence(), sa.counters().refused), (Some(1), 1));
+}
+
+#[test]
+fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
+    let set = set(SUITE, false);
+    let mut sa = Inbound::new(&set.sa(SaName::UeClientToPcscfServer), WindowSize::default());
+    let mut open = |packet: &[u8]| {
+        let mut copied = packet.to_vec();
+        let mut out = vec![0xee; 200];
+        let result = sa.open(packet, &mut out).map(|opened| opened.sequence);
+        let after = *sa.counters();
+        if let Err(error) = result {
+            // Plaintext of a packet that was refused is nowhere to be found.
+            let wiped = matches!(error, OpenError::Trailer(_) | OpenError::Dummy | OpenError::Ports(_));
+            assert_eq!(out.iter().all(|octet| *octet == 0xee), !wiped);
+            assert!(!out.windows(4).any(|window| window == [0x9c, 0x41, 0x9c, 0x42]));
+            let _ = sa.open_in_place(&mut copied);
+        }
+        (result, after)
+    };
+    let spi = 2002;
+    let good = |sequence| authentic(spi, sequence, &[&ports(40001, 50002)[..], &[1, 2, 2, 17]].concat());
+    assert_eq!(open(&good(1)).0, Ok(1));
+    assert_eq!(open(&authentic(spi, 9, &[1, 2, 2])).0, Err(OpenError::Packet(PacketError::Length(23))));
+    assert_eq!(open(&authentic(spi, 9, &[])).0, Err(OpenError::Packet(PacketError::Length(20))));
+    assert_eq!(open(&authentic(2003, 9, &[0, 0, 0, 0])).0, Err(OpenError::NoSa(2003)));
+    assert_eq!(open(&good(0)).0, Err(OpenError::Replay { sequence: 0, reason: ReplayError::Zero }));
+    assert_eq!(open(&good(1)).0, Err(OpenError::Replay { sequence: 1, reason: ReplayError::Seen }));
+    let mut forged = good(2);
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(open(&forged).0, Err(OpenError::Icv { sequence: 2 }));
+    // Authentic packets that are wrong inside. A trailer that cannot be right leaves its number free:
+    let pad_length = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 2, 11, 17]].concat());
+    assert_eq!(open(&pad_length).0, Err(OpenError::Trailer(TrailerError::PadLength(11))));
+    let padding = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 3, 2, 17]].concat());
+    assert_eq!(open(&padding).0, Err(OpenError::Trailer(TrailerError::Padding)));
+    assert_eq!(open(&good(3)).0, Ok(3));
+    // A dummy, and ports of another SA, do not.
+    assert_eq!(open(&authentic(spi, 4, &[1, 2, 2, 59])).0, Err(OpenError::Dummy));
+    assert_eq!(open(&good(4)).0, Err(OpenError::Replay { sequence: 4, reason: ReplayError::Seen }));
+    for (sequence, body) in [
+        (5, [&ports(40001, 50001)[..], &[1, 2, 2, 17]].concat()),
+        (6, [&ports(40002, 50002)[..], &[1, 2, 2, 6]].concat()),
+        // ICMP, and UDP too short to have ports.
+        (7, [&ports(40001, 50002)[..], &[1, 2, 2, 1]].concat()),
+        (8, [0x9c, 0x41, 2, 17].to_vec()),
+    ] {
+        let error = open(&authentic(spi, sequence, &body)).0.unwrap_err();
+        let expected = if sequence == 8 {
+            OpenError::Trailer(TrailerError::Padding)
+        } else {
+            OpenError::Ports(support::spi(spi))
+        };
+        assert_eq!(error, expected);
+    }
+    open(&good(200)).0.unwrap();
+    let (last, counters) = open(&good(136));
+    assert_eq!(last, Err(OpenError::Replay { sequence: 136, reason: ReplayError::Old }));
+    // Everything but what was opened was tried twice, in place the second time; a number that was used up is a
+    // replay then. The last was counted once so far.
+    assert_eq!((counters.packets, counters.octets), (3, 24));
+    assert_eq!((counters.malformed, counters.icv, counters.trailer), (4, 2, 6));
+    assert_eq!((counters.dummy, counters.ports), (1, 3));
+    assert_eq!((counters.replayed, counters.late), (2 + 2 + 1 + 2 + 3, 1));
+}
+
+#[test]
+fn other_addresses_are_refused_before_the_packet_is_verified() {
+    let (mut ue, _, set) = pair(SUITE, true);
+    let (from, to) = addresses(true);
+    let mut packet = [0; 200];
+    let range = ue.seal(&udp((from, 40001), (to, 50002), b"x"), &mut packet).unwrap().range;
+    let mut sa = Inbound::new(&set.sa(SaName::UeClientToPcscfServer), WindowSize::default());
+    let mut other = packet[range.clone()].to_vec();
+    other[23] ^= 1;
+    assert_eq!(sa.open_in_place(&mut other), Err(OpenError::Addresses(spi(2002))));
+    assert_eq!((sa.counters().addresses, sa.window().highest()), (1, 0));
+    assert!(sa.open_in_place(&mut packet[range]).is_ok());
+}
+
+#[test]
+fn another_source_port_passes_only_where_that_was_asked_for() {
+    let set = set(SUITE, false);
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let mut sa = Inbound::new(&spec, WindowSize::default()).checking(SelectorCheck::AnySourcePort);
+    let packet = |sequence, source, destination| {
+        authentic(2002, sequence, &[&ports(source, destination)[..], &[1, 2, 2, 17]].concat())
+    };
+    assert!(sa.open(&packet(1, 40007, 50002), &mut [0; 100]).is_ok());
+    assert!(sa.open(&packet(2, 40001, 50002), &mut [0; 100]).is_ok());
+    assert!(sa.open(&packet(3, 40001, 50007), &mut [0; 100]).is_err());
+    assert_eq!((sa.counters().other_source_port, sa.counters().ports, sa.counters().packets), (1, 1, 2));
+}
+
+#[test]
+fn sequence_numbers_stop_before_they_repeat() {
+    let set = set(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40001), (pcscf, 50002), b"x");
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let mut sa = Outbound::with_limits(&spec, Limits { soft_packets: u32::MAX - 2, soft_octets: None });
+    let mut send =
+        |sa: &mut Outbound| sa.seal(&plain, &mut [0; 100]).map(|sealed| (sealed.sequence, sealed.warning));
+    assert_eq!(send(&mut sa), Ok((1, None)));
+    assert!(!sa.advance_to(1), "backwards would use numbers twice");
+    assert!(sa.advance_to(u32::MAX - 2));
+    assert_eq!(send(&mut sa), Ok((u32::MAX - 2, None)));
+    assert_eq!(send(&mut sa), Ok((u32::MAX - 1, Some(Warning::Packets))));
+    assert_eq!(send(&mut sa), Ok((u32::MAX, Some(Warning::Packets))));
+    for _ in 0..3 {
+        assert_eq!(send(&mut sa), Err(SealError::Exhausted(spi(2002))));
+    }
+    assert_eq!((sa.next_sequence(), sa.advance_to(u32::MAX)), (None, false));
+    assert_eq!((sa.counters().packets, sa.counters().refused), (4, 3));
+}
+
+#[test]
+fn des_ede3_warns_by_volume() {
+    let set = set(Suite::HMAC_MD5_96_DES_EDE3_CBC, false);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40001), (pcscf, 50002), &[0; 992]);
+    let mut sa = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
+    let warned_after = (1..).find(|_| sa.seal(&plain, &mut [0; 1100]).unwrap().warning.is_some()).unwrap();
+    assert_eq!(warned_after, 8 * 1024 * 1024 / 1000 + 1);
+    assert_eq!(Limits::of(Suite::HMAC_SHA_1_96_AES_CBC).soft_octets, None);
+}
+
+#[test]
+fn buffers_and_datagrams_that_are_too_small_or_too_large_are_named() {
+    let set = set(Suite::HMAC_SHA_1_96_AES_CBC, false);
+    let (ue, pcscf) = addresses(false);
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let mut sa = Outbound::new(&spec);
+    let plain = udp((ue, 40001), (pcscf, 50002), &[7; 100]);
+    let needed = 20 + sa.suite().sealed_len(108);
+    assert_eq!(sa.seal(&plain, &mut vec![0; needed - 1]), Err(SealError::Room { needed, found: needed - 1 }));
+    let mut packet = vec![0; needed];
+    assert_eq!(sa.seal(&plain, &mut packet).unwrap().sequence, 1, "nothing was used up");
+    let mut inbound = Inbound::new(&spec, WindowSize::default());
+    let body = needed - 8 - 16 - 12;
+    assert_eq!(
+        inbound.open(&packet, &mut vec![0; body - 1]),
+        Err(OpenError::Room { needed: body, found: body - 1 })
+    );
+    assert!(inbound.open(&packet, &mut vec![0; body]).is_ok());
+
+    let huge = |len| udp((ue, 40001), (pcscf, 50002), &vec![0; len]);
+    let largest = sa.suite().max_payload(65535 - 20).unwrap() - 8;
+    assert!(sa.seal(&huge(largest), &mut vec![0; 66000]).is_ok());
+    assert_eq!(sa.seal(&huge(largest + 1), &mut vec![0; 66000]), Err(SealError::TooLong(largest + 9)));
+    assert_eq!(sa.seal_with(1, &[0; 8], &plain, &mut packet), Err(SealError::Iv { needed: 16, found: 8 }));
+}
+
+#[test]
+fn a_set_is_installed_whole_or_not_at_all() {
+    let first = set(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let other = |ue_setup, pcscf_setup| {
+        let end = |address, setup| Endpoint { address, setup };
+        SaSet::new(end(ue, ue_setup), end(pcscf, pcscf_setup), keys(SUITE)).unwrap()
+    };
+    let mut sad = Sad::new();
+    let installed = sad.install(&first, Side::Pcscf).unwrap();
+    assert_eq!(sad.len(), 4);
+    for (set, error) in [
+        (
+            other(setup(3001, 3002, 40003, 40004), setup(3003, 2002, 50003, 50004)),
+            InstallError::SpiInUse { spi: spi(2002), destination: pcscf },
+        ),
+        (
+            other(setup(3001, 3002, 40003, 40002), setup(3003, 3004, 50001, 50004)),
+            InstallError::SelectorInUse(first.sa(SaName::PcscfClientToUeServer).selector),
+        ),
+    ] {
+        assert_eq!(sad.install(&set, Side::Pcscf), Err(error));
+        assert_eq!(sad.len(), 4);
+        assert_eq!(sad.find_inbound(spi(3003), pcscf), None);
+    }
+    // A changeover: new SPIs and client ports, the server ports stay.
+    let second = sad
+        .install(&other(setup(3001, 3002, 40003, 40002), setup(3003, 3004, 50003, 50002)), Side::Pcscf)
+        .unwrap();
+    assert_eq!(sad.len(), 8);
+    assert!(sad.remove(&installed));
+    assert!(!sad.remove(&installed), "removed once");
+    assert_eq!(sad.len(), 4);
+    // The slots are used again, the names are not.
+    let third = sad.install(&first, Side::Pcscf).unwrap();
+    assert_ne!(third, installed);
+    assert!(!sad.remove(&installed));
+    assert!(installed.inbound().iter().all(|id| sad.inbound(*id).is_none()));
+    assert!(sad.remove(&second) && sad.remove(&third) && sad.is_empty());
+}
+
+#[test]
+fn ends_that_do_not_go_together_are_refused() {
+    let ((ue, pcscf), (ue6, _)) = (addresses(false), addresses(true));
+    let make = |ue: (IpAddr, _), pcscf: (IpAddr, _)| {
+        let end = |(address, setup)| Endpoint { address, setup };
+        SaSet::new(end(ue), end(pcscf), keys(SUITE)).map(drop)
+    };
+    let (u, p) = (setup(1001, 1002, 1, 2), setup(2001, 2002, 3, 4));
+    assert_eq!(make((ue6, u), (pcscf, p)), Err(SetError::Families { ue: ue6, pcscf }));
+    for (u, p, equal) in [
+        (setup(1001, 1001, 1, 2), p, 1001),
+        (u, setup(1001, 2002, 3, 4), 1001),
+        (u, setup(2001, 1002, 3, 4), 1002),
+        (u, setup(2001, 2001, 3, 4), 2001),
+    ] {
+        assert_eq!(make((ue, u), (pcscf, p)), Err(SetError::EqualSpis(spi(equal))));
+    }
+    assert_eq!(
+        make((ue, u), (pcscf, setup(2001, 2002, 3, 3))),
+        Err(SetError::EqualPorts { side: Side::Pcscf, port: 3 })
+    );
+    assert_eq!(
+        make((ue, setup(1001, 1002, 5, 5)), (pcscf, p)),
+        Err(SetError::EqualPorts { side: Side::Ue, port: 5 })
+    );
+}
+
+#[test]
+fn windows_are_never_off() {
+    assert_eq!(WindowSize::default().packets(), 64);
+    for bad in [0, 1, 31, 65_537] {
+        assert_eq!(WindowSize::new(bad), Err(WindowError(bad)));
+    }
+}
+
+#[test]
+fn received_datagrams_that_are_not_esp_of_a_known_sa_are_told_apart() {
+    let (mut ue_sad, mut sad, _) = pair(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40001), (pcscf, 50002), b"x");
+    let mut packet = [0; 200];
+    let range = ue_sad.seal(&plain, &mut packet).unwrap().range;
+    let packet = &packet[range];
+    let mut open = |packet: &[u8]| sad.open(packet, &mut [0; 200]).map(drop);
+    assert_eq!(open(&plain), Err(OpenError::NotEsp(17)));
+    let mut fragment = packet.to_vec();
+    fragment[6] |= 0x20;
+    assert_eq!(open(&fragment), Err(OpenError::Ip(IpError::Fragment)));
+    assert_eq!(
+        open(&packet[..30]),
+        Err(OpenError::Ip(IpError::Truncated { needed: packet.len(), found: 30 }))
+    );
+    assert_eq!(open(&[]), Err(OpenError::Ip(IpError::Truncated { needed: 20, found: 0 })));
+    assert_eq!(open(&[0x75; 40]), Err(OpenError::Ip(IpError::Version(7))));
+    let mut checksum = packet.to_vec();
+    checksum[8] -= 1;
+    assert_eq!(open(&checksum), Err(OpenError::Ip(IpError::Checksum)));
+    assert_eq!(open(&authentic(7777, 1, &[0; 4])), Err(OpenError::NoSa(7777)));
+    // Octets behind the datagram, as Ethernet pads short ones, are no part of it.
+    assert_eq!(open(&[packet, &[0; 9]].concat()), Ok(()));
+    let counters = *sad.counters();
+    assert_eq!(
+        (counters.not_esp, counters.fragments, counters.malformed, counters.no_inbound_sa),
+        (1, 1, 4, 1)
+    );
+}
