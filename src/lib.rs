@@ -5,6 +5,7 @@ extern crate alloc;
 
 mod algorithm;
 mod esp;
+pub mod export;
 mod key;
 pub mod negotiation;
 mod policy;

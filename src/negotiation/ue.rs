@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use super::refusal::{Refusal, Rejected, SecAgree, WrongState};
 use crate::algorithm::Suite;
 use crate::key::{Ck, Ik, KeyError, SaKeys};
-use crate::policy::{Confidentiality, Policy};
+use crate::policy::{Confidentiality, Policy, SuiteVerdict};
 use crate::sa::{Endpoint, SaSet, SetError};
 use crate::sec_agree::{SecurityClient, SecurityServer};
 
@@ -62,6 +62,10 @@ pub enum OfferError {
     /// One address is IPv4 and the other IPv6.
     #[error("{0} and {1} are of two address families")]
     Families(IpAddr, IpAddr),
+    /// A list of the caller's does not offer a suite of the policy in a usable form: the UE could choose what it did
+    /// not offer.
+    #[error("{0} is in the policy and not in the list")]
+    NotInList(Suite),
 }
 
 /// Why SM6 does not lead on.
@@ -86,6 +90,39 @@ impl Offer {
     /// # Errors
     /// [`OfferError`] if TS 33.203 7.1 does not allow these SPIs or ports.
     pub fn new(policy: &Policy, ue: Endpoint, pcscf: IpAddr) -> Result<Self, OfferError> {
+        Self::checked(policy, ue, pcscf, policy.client_list(ue.setup))
+    }
+
+    /// Makes SM1 with a list of the caller's: some networks expect the offers of a phone model, in its order. The SPIs
+    /// and ports are those of the list.
+    ///
+    /// # Errors
+    /// [`OfferError`] as for [`Offer::new`], and [`OfferError::NotInList`].
+    pub fn from_list(
+        policy: &Policy,
+        list: SecurityClient,
+        ue: IpAddr,
+        pcscf: IpAddr,
+    ) -> Result<Self, OfferError> {
+        let selection = policy.select_for(&list);
+        let unusable = |(suite, verdict): &(Suite, SuiteVerdict)| {
+            matches!(verdict, SuiteVerdict::NotOffered | SuiteVerdict::Unusable { .. }).then_some(*suite)
+        };
+        match (selection.chosen(), selection.suites().iter().find_map(unusable)) {
+            (Some(choice), None) => {
+                Self::checked(policy, Endpoint { address: ue, setup: choice.setup }, pcscf, list)
+            }
+            // Without a choice every suite of the policy is unusable, and there is at least one.
+            (_, suite) => Err(OfferError::NotInList(suite.unwrap_or(Suite::HMAC_SHA_1_96_NULL))),
+        }
+    }
+
+    fn checked(
+        policy: &Policy,
+        ue: Endpoint,
+        pcscf: IpAddr,
+        client: SecurityClient,
+    ) -> Result<Self, OfferError> {
         let (spis, ports) = (ue.setup.spis, ue.setup.ports);
         if spis.client == spis.server {
             return Err(OfferError::EqualSpis);
@@ -102,7 +139,7 @@ impl Offer {
         if ue.address.is_ipv4() != pcscf.is_ipv4() {
             return Err(OfferError::Families(ue.address, pcscf));
         }
-        Ok(Self { policy: policy.clone(), ue, pcscf, client: policy.client_list(ue.setup) })
+        Ok(Self { policy: policy.clone(), ue, pcscf, client })
     }
 
     /// The Security-Client of SM1, to be sent in the same form in SM7.

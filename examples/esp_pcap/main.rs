@@ -1,0 +1,191 @@
+//! Opens or seals the packets of a capture.
+//!
+//! ```text
+//! cargo run --release --example esp_pcap -- open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap
+//! ```
+//!
+//! `SAS.json` is `{"sas":[{"src","dst","spi","alg","ealg","ck","ik"}]}`: addresses, SPI as a number, algorithms by their
+//! tokens, keys as hexadecimal digits. Already expanded keys are `auth_key` and `enc_key` instead of `ck` and `ik`.
+//! `src_port` and `dst_port` narrow an SA to two ports.
+//!
+//! `open` replaces ESP of these SAs by what is in it, `seal` the other way. IP fragments are put together first. What no
+//! SA is for passes as it is. What does not open or seal is left out, and standard error says how many packets, by
+//! reason. Captures are pcap files of Ethernet, raw IP or Linux cooked packets; the output is of the same kind.
+//!
+//! Exit status 0 if the capture was read and written, 1 if not; with `--strict` also 1 if a packet was left out.
+#![allow(clippy::print_stderr, reason = "a program that talks to a person")]
+
+mod capture;
+mod sas;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use capture::{Capture, Next};
+use ipsec_3gpp::{OpenError, Sad, SealError, SelectorCheck, WindowSize};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Open,
+    Seal,
+}
+
+struct Options {
+    direction: Direction,
+    sas: PathBuf,
+    window: WindowSize,
+    strict: bool,
+    input: PathBuf,
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match options().and_then(|options| run(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("esp_pcap: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options> {
+    use lexopt::prelude::*;
+    const USAGE: &str = "usage: esp_pcap open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap";
+    let (mut sas, mut window, mut strict, mut words) = (None, WindowSize::default(), false, Vec::new());
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("sas") => sas = Some(PathBuf::from(arguments.value()?)),
+            Long("window") => window = WindowSize::new(arguments.value()?.parse()?)?,
+            Long("strict") => strict = true,
+            Value(word) => words.push(word),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let [direction, input, output] = <[_; 3]>::try_from(words).map_err(|_| USAGE)?;
+    let direction = match direction.to_str() {
+        Some("open") => Direction::Open,
+        Some("seal") => Direction::Seal,
+        _ => return Err(USAGE.into()),
+    };
+    Ok(Options {
+        direction,
+        sas: sas.ok_or(USAGE)?,
+        window,
+        strict,
+        input: input.into(),
+        output: output.into(),
+    })
+}
+
+/// What becomes of one datagram.
+enum Outcome {
+    /// It is replaced.
+    Datagram(Vec<u8>),
+    /// No SA is for it.
+    Pass,
+    /// It is left out.
+    Refused(&'static str),
+}
+
+/// Returns whether the run was a success.
+fn run(options: &Options) -> Result<bool> {
+    let mut sad = Sad::with(options.window, SelectorCheck::Strict);
+    let text = std::fs::read_to_string(&options.sas)
+        .map_err(|error| format!("{}: {error}", options.sas.display()))?;
+    let between = sas::install(&text, options.direction == Direction::Open, &mut sad)
+        .map_err(|error| format!("{}: {error}", options.sas.display()))?;
+    let mut capture = Capture::open(&options.input, &options.output)?;
+    let (mut changed, mut passed, mut refused) = (0_u64, 0_u64, BTreeMap::<&str, u64>::new());
+    loop {
+        // Fragments that no SA can be for need not be put together.
+        let concerns = |ip: &capture::Ip| {
+            between.contains(&(ip.source, ip.destination))
+                && (options.direction == Direction::Seal || ip.is_esp)
+        };
+        let record = match capture.next(concerns)? {
+            Next::Whole(record) => record,
+            Next::NotIp(record) => {
+                passed += 1;
+                capture.pass(&record)?;
+                continue;
+            }
+            Next::Kept => continue,
+            Next::End { incomplete } => {
+                if incomplete > 0 {
+                    *refused.entry("fragments of a datagram that is not complete").or_default() += incomplete;
+                }
+                break;
+            }
+        };
+        let outcome = match options.direction {
+            Direction::Open => open(&mut sad, record.datagram(), record.spi()),
+            Direction::Seal => seal(&mut sad, record.datagram()),
+        };
+        match outcome {
+            Outcome::Datagram(datagram) => {
+                changed += 1;
+                capture.replace(&record, &datagram)?;
+            }
+            Outcome::Pass => {
+                passed += 1;
+                capture.pass(&record)?;
+            }
+            Outcome::Refused(reason) => *refused.entry(reason).or_default() += 1,
+        }
+    }
+    capture.finish()?;
+    let done = if options.direction == Direction::Open { "opened" } else { "sealed" };
+    eprintln!("{changed} {done}, {passed} passed as they were, {} left out", refused.values().sum::<u64>());
+    for (reason, count) in &refused {
+        eprintln!("  {count} {reason}");
+    }
+    Ok(!(options.strict && !refused.is_empty()))
+}
+
+fn open(sad: &mut Sad, datagram: &[u8], spi: Option<capture::EspOf>) -> Outcome {
+    let mut buffer = datagram.to_vec();
+    match sad.open_in_place(&mut buffer) {
+        Ok(arrived) => match buffer.get(arrived.opened.range) {
+            Some(opened) => Outcome::Datagram(opened.to_vec()),
+            None => Outcome::Refused("an impossible range"),
+        },
+        Err(error) => {
+            // Of what cannot be read as a whole, the SPI may still tell that an SA is concerned.
+            let of_an_sa = spi.is_some_and(|esp| sad.find_inbound(esp.spi, esp.destination).is_some());
+            if of_an_sa { Outcome::Refused(reason(&error)) } else { Outcome::Pass }
+        }
+    }
+}
+
+fn reason(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Ip(_) => "cut off, or with a wrong IP header",
+        OpenError::Packet(_) => "not of a length that the suite has",
+        OpenError::Replay { .. } => "seen before, or older than the replay window",
+        OpenError::Icv { .. } => "integrity check failed: another key, or damaged",
+        OpenError::Trailer(_) => "an impossible trailer",
+        OpenError::Dummy => "dummy packets",
+        OpenError::Addresses(_) | OpenError::Ports(_) => "addresses or ports that are not those of the SA",
+        _ => "refused",
+    }
+}
+
+fn seal(sad: &mut Sad, datagram: &[u8]) -> Outcome {
+    let mut packet = vec![0; datagram.len() + 64];
+    match sad.seal(datagram, &mut packet) {
+        Ok(sealed) => match packet.get(sealed.range) {
+            Some(sealed) => Outcome::Datagram(sealed.to_vec()),
+            None => Outcome::Refused("an impossible range"),
+        },
+        Err(SealError::NoSa(_) | SealError::Ip(_)) => Outcome::Pass,
+        Err(SealError::TooLong(_)) => Outcome::Refused("too long for a datagram with ESP"),
+        Err(SealError::Exhausted(_)) => Outcome::Refused("no sequence number left"),
+        Err(_) => Outcome::Refused("refused"),
+    }
+}

@@ -1,0 +1,38 @@
+//! Header lists: whatever is read can be written in every style and read again to the same values, and both
+//! selections hold what they promise.
+#![no_main]
+
+use ipsec_3gpp::sec_agree::{MechanismList, PortPair, Quirks, SecurityClient, SecurityServer, SecurityVerify, Setup, Style};
+use ipsec_3gpp::{Confidentiality, Policy, Spi, SpiPair, Suite};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    // A line break parts rows, as in a message; folded lines keep theirs.
+    let rows: Vec<&str> = text.split("\n\n").collect();
+    let Ok(list) = MechanismList::parse_rows(rows.iter().copied()) else { return };
+    for (_, style) in Style::NAMED {
+        let written = list.emit(&style);
+        if written.len() <= ipsec_3gpp::sec_agree::MAX_LIST_OCTETS {
+            let again = MechanismList::parse_rows([written.as_str()]).expect("what was emitted is read");
+            assert_eq!(again, list, "{written}");
+        }
+    }
+    let verify = SecurityVerify::from(list.clone());
+    let (client, server) = (SecurityClient::from(list.clone()), SecurityServer::from(list));
+    assert!(server.check_verify(&verify, Quirks::NONE).is_ok());
+    assert!(client.check_repeated(&client).is_ok());
+    let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_MD5_96_DES_EDE3_CBC, Suite::HMAC_SHA_1_96_NULL];
+    let policy = Policy::new(&suites, Confidentiality::Offered).expect("a policy that is in order");
+    for selection in [policy.select_for(&client), policy.select_from(&server)] {
+        if let Some(choice) = selection.chosen() {
+            assert!(suites.contains(&choice.suite));
+            assert_ne!(choice.setup.spis.client, choice.setup.spis.server);
+        }
+        assert_eq!(selection.offers().len(), client.mechanisms().len());
+    }
+    let own = Setup {
+        spis: SpiPair { client: Spi::new(256).expect("an SPI"), server: Spi::new(257).expect("an SPI") },
+        ports: PortPair::new(1, 2).expect("ports"),
+    };
+    assert!(policy.server_list(own).check_verify(&verify, Quirks::TOLERATED).is_err() || text.contains("256"));
+});
