@@ -283,6 +283,15 @@ fn limits_are_kept() {
 }
 
 #[test]
+fn white_space_behind_a_malformed_element_changes_nothing() {
+    // Found by fuzzing: the place of the error lay behind the end of the text.
+    let (with, without) = (only("tls; "), only("tls;"));
+    assert_eq!(with, without);
+    let Mechanism::Malformed(malformed) = with else { panic!() };
+    assert_eq!(*malformed.error(), MechanismError::Grammar { at: "tls;".len() });
+}
+
+#[test]
 fn a_text_full_of_open_quotes_costs_no_more_than_its_length() {
     // Every quote of these could be the start of a string that runs to the end.
     let text = "a\\\",".repeat(MAX_MECHANISMS - 1) + &"\\\"".repeat(3000);

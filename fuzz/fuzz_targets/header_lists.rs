@@ -2,7 +2,7 @@
 //! selections hold what they promise.
 #![no_main]
 
-use ipsec_3gpp::sec_agree::{MechanismList, PortPair, Quirks, SecurityClient, SecurityServer, SecurityVerify, Setup, Style};
+use ipsec_3gpp::sec_agree::{Mechanism, MechanismList, PortPair, Quirks, SecurityClient, SecurityServer, SecurityVerify, Setup, Style};
 use ipsec_3gpp::{Confidentiality, Policy, Spi, SpiPair, Suite};
 use libfuzzer_sys::fuzz_target;
 
@@ -10,6 +10,14 @@ fuzz_target!(|text: &str| {
     // A line break parts rows, as in a message; folded lines keep theirs.
     let rows: Vec<&str> = text.split("\n\n").collect();
     let Ok(list) = MechanismList::parse_rows(rows.iter().copied()) else { return };
+    // A quote that a malformed element leaves open ends with its row; in one row with the next it may close.
+    let open_quote = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Malformed(malformed) => malformed.text().contains('"'),
+        _ => false,
+    };
+    if rows.len() > 1 && list.mechanisms().iter().any(open_quote) {
+        return;
+    }
     for (_, style) in Style::NAMED {
         let written = list.emit(&style);
         if written.len() <= ipsec_3gpp::sec_agree::MAX_LIST_OCTETS {
@@ -34,5 +42,8 @@ fuzz_target!(|text: &str| {
         spis: SpiPair { client: Spi::new(256).expect("an SPI"), server: Spi::new(257).expect("an SPI") },
         ports: PortPair::new(1, 2).expect("ports"),
     };
-    assert!(policy.server_list(own).check_verify(&verify, Quirks::TOLERATED).is_err() || text.contains("256"));
+    let issued = policy.server_list(own);
+    if issued.check_verify(&verify, Quirks::TOLERATED).is_ok() {
+        assert_eq!(verify.mechanisms(), issued.mechanisms());
+    }
 });

@@ -159,9 +159,6 @@ fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], message: &[u8]) -> [u
     const LENGTH: usize = 8;
     const END_MARK: u8 = 0x80;
     let (blocks, rest) = message.as_chunks::<BLOCK>();
-    if !blocks.is_empty() {
-        H::compress(&mut state, blocks);
-    }
     let bits = 8 * (BLOCK as u64 + message.len() as u64);
     let mut last = [[0; BLOCK]; 2];
     let used = if rest.len() + 1 + LENGTH <= BLOCK { 1 } else { 2 };
@@ -177,6 +174,10 @@ fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], message: &[u8]) -> [u
                 *to = H::octets(word);
             }
         }
+    }
+    // The end was written first, so that it has reached memory when the hash comes to read it.
+    if !blocks.is_empty() {
+        H::compress(&mut state, blocks);
     }
     H::compress(&mut state, last);
     state

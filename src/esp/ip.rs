@@ -87,6 +87,7 @@ pub(crate) struct Datagram {
 impl Datagram {
     /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6 that is
     /// behind hop-by-hop and routing headers, and behind destination options that no routing header precedes.
+    #[inline]
     pub(crate) fn parse_plain(packet: &[u8]) -> Result<Self, IpError> {
         let mut routed = false;
         Self::parse(packet, |next| match next {
@@ -102,6 +103,7 @@ impl Datagram {
 
     /// Reads a datagram that came from outside: headers end at the first that is not an extension header. The
     /// checksum of an IPv4 header is verified, since no ICV covers it.
+    #[inline]
     pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
         let datagram = Self::parse(packet, is_extension)?;
         if matches!(datagram.source, IpAddr::V4(_)) {
@@ -189,6 +191,7 @@ impl Datagram {
 
     /// Mends a copy of the headers for a payload of another length and protocol: total or payload length, the
     /// octet that names the protocol, and the checksum of IPv4. `None` if the length does not fit the header.
+    #[inline]
     pub(crate) fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
         *headers.get_mut(self.protocol_at)? = protocol;
         let total_len = self.header_len + payload_len;
@@ -265,10 +268,13 @@ fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {
     octets.first_chunk().ok_or(IpError::Truncated { needed: N, found: octets.len() })
 }
 
-/// The Internet checksum (RFC 1071) of a header, whose length is even; 0 if the header holds its own.
+/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its own. Summed four
+/// octets at a time: the folding is the same whatever the width.
+#[inline]
 fn checksum(header: &[u8]) -> u16 {
-    let (words, _) = header.as_chunks::<2>();
-    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !(((folded & 0xffff) + (folded >> 16)) as u16)
+    let (words, _) = header.as_chunks::<4>();
+    let sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    let folded = (sum >> 32) + (sum & 0xffff_ffff);
+    let folded = (folded >> 32) + ((folded >> 16) & 0xffff) + (folded & 0xffff);
+    !((folded >> 16) + (folded & 0xffff)) as u16
 }

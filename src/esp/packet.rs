@@ -30,6 +30,9 @@ pub enum TrailerError {
     Padding,
 }
 
+/// Octets of SPI and sequence number.
+const IDS: usize = 8;
+
 /// The keys of an outbound SA, expanded.
 #[derive(Debug)]
 pub(crate) struct SealKeys {
@@ -55,20 +58,20 @@ impl SealKeys {
         self.suite
     }
 
-    /// Turns a buffer into an ESP packet. It is exactly as long as the packet will be
-    /// ([`Suite::sealed_len`]), and the payload stands behind the headroom. `None` if the lengths do not fit, or
-    /// a given IV is not as long as those of the suite.
+    /// Writes what stands around a payload in the clear: SPI, sequence number and IV in front of it, the trailer
+    /// behind it. The buffer is exactly as long as the packet will be ([`Suite::sealed_len`]), and the payload stands
+    /// behind the headroom. `None` if the lengths do not fit, or a given IV is not as long as those of the suite.
     #[inline]
-    pub(crate) fn seal(
+    pub(crate) fn frame(
         &self,
         esp: &mut [u8],
         (spi, sequence, iv): (Spi, u32, Option<&[u8]>),
         payload_len: usize,
         next_header: u8,
     ) -> Option<()> {
-        let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
+        let (message, _) = esp.split_last_chunk_mut::<ICV>()?;
         let (header, body) = message.split_at_mut_checked(self.suite.headroom())?;
-        let (ids, iv_place) = header.split_first_chunk_mut::<8>()?;
+        let (ids, iv_place) = header.split_first_chunk_mut::<IDS>()?;
         write_trailer(body.get_mut(payload_len..)?, next_header)?;
         let [s0, s1, s2, s3] = spi.value().to_be_bytes();
         let [n0, n1, n2, n3] = sequence.to_be_bytes();
@@ -78,19 +81,38 @@ impl SealKeys {
             Some(iv) if iv.len() == iv_place.len() => iv_place.copy_from_slice(iv),
             Some(_) => return None,
         }
-        self.cipher.encrypt(iv_place, body);
+        Some(())
+    }
+
+    /// Enciphers a packet that has been framed, and appends its ICV.
+    #[inline]
+    pub(crate) fn protect(&self, esp: &mut [u8]) -> Option<()> {
+        let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
+        let (header, body) = message.split_at_mut_checked(self.suite.headroom())?;
+        self.cipher.encrypt(header.get(IDS..)?, body);
         *icv = self.mac.icv(message);
         Some(())
     }
 }
 
+/// The longest padding: 1, 2, 3, ... (RFC 4303 2.4).
+const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    let mut rest: &mut [u8] = &mut padding;
+    let mut count = 0;
+    while let Some((octet, others)) = rest.split_first_mut() {
+        count += 1;
+        *octet = count;
+        rest = others;
+    }
+    padding
+};
+
 /// Padding 1, 2, 3, ..., its length, and the next header.
 #[inline]
 fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
-    for (octet, count) in padding.iter_mut().zip(1..) {
-        *octet = count;
-    }
+    padding.copy_from_slice(PADDING.get(..padding.len())?);
     *end = [u8::try_from(padding.len()).ok()?, next_header];
     Some(())
 }
@@ -133,21 +155,31 @@ impl OpenKeys {
         self.mac.verify(message, icv)
     }
 
-    /// Deciphers payload and trailer in place. Only for a packet whose ICV was right.
+    /// Deciphers payload and trailer, from `cipher_text` or else in place. Only for a packet whose ICV was right.
     #[inline]
-    pub(crate) fn decrypt(&self, _: &Authentic, iv: &[u8], body: &mut [u8]) -> Result<Opened, TrailerError> {
-        self.cipher.decrypt(iv, body);
+    pub(crate) fn decrypt(
+        &self,
+        _: &Authentic,
+        iv: &[u8],
+        cipher_text: Option<&[u8]>,
+        body: &mut [u8],
+    ) -> Result<Opened, TrailerError> {
+        match cipher_text {
+            Some(cipher_text) => self.cipher.decrypt_into(iv, cipher_text, body),
+            None => self.cipher.decrypt(iv, body),
+        }
         read_trailer(body)
     }
 }
 
+#[inline]
 fn read_trailer(body: &[u8]) -> Result<Opened, TrailerError> {
     let Some((rest, &[pad_len, next_header])) = body.split_last_chunk::<2>() else {
         return Err(TrailerError::PadLength(0));
     };
     let payload_len = rest.len().checked_sub(pad_len.into()).ok_or(TrailerError::PadLength(pad_len))?;
     let padding = rest.get(payload_len..).unwrap_or_default();
-    if padding.iter().zip(1..).any(|(octet, count)| *octet != count) {
+    if !PADDING.starts_with(padding) {
         return Err(TrailerError::Padding);
     }
     Ok(Opened { payload_len, next_header })

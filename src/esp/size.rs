@@ -74,15 +74,15 @@ impl Suite {
     }
 
     pub(super) const fn pad_len(self, payload_len: usize) -> usize {
-        let block = self.encryption().block_len();
-        (block - (payload_len + TRAILER) % block) % block
+        // Every block length is a power of two: no division on the packet path.
+        (payload_len + TRAILER).wrapping_neg() & (self.encryption().block_len() - 1)
     }
 
     /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple of the block.
     /// `None` if the length is impossible.
     pub(super) const fn body_len(self, esp_len: usize) -> Option<usize> {
         match esp_len.checked_sub(self.headroom() + self.integrity().icv_len()) {
-            Some(body) if body >= TRAILER && body.is_multiple_of(self.encryption().block_len()) => Some(body),
+            Some(body) if body >= TRAILER && body & (self.encryption().block_len() - 1) == 0 => Some(body),
             _ => None,
         }
     }

@@ -211,8 +211,7 @@ impl Inbound {
         let (out_headers, out_body) =
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(headers.len())).ok_or(room)?;
         out_headers.copy_from_slice(headers);
-        out_body.copy_from_slice(cipher_text);
-        verified.finish(datagram, iv, out_headers, out_body, 0)
+        verified.finish(datagram, (iv, Some(cipher_text)), out_headers, out_body, 0)
     }
 
     #[inline]
@@ -229,7 +228,7 @@ impl Inbound {
         let (esp_header, rest) = esp.split_at_mut_checked(headroom).unwrap_or_default();
         let iv = esp_header.get(ESP_HEADER..).unwrap_or_default();
         let body = rest.get_mut(..body_len).unwrap_or_default();
-        let opened = verified.finish(datagram, iv, headers, body, headroom)?;
+        let opened = verified.finish(datagram, (iv, None), headers, body, headroom)?;
         buffer.copy_within(..datagram.header_len, headroom);
         Ok(opened)
     }
@@ -244,7 +243,7 @@ impl Inbound {
         if spi_found != spi.value() {
             return Err(OpenError::NoSa(spi_found));
         }
-        if (selector.source, selector.destination) != (datagram.source, datagram.destination) {
+        if selector.source != datagram.source || selector.destination != datagram.destination {
             counters.addresses += 1;
             return Err(OpenError::Addresses(*spi));
         }
@@ -277,6 +276,7 @@ impl Inbound {
 const ESP_HEADER: usize = 8;
 
 /// The headers of a datagram that must be ESP.
+#[inline]
 pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     let datagram = Datagram::parse_received(packet)?;
     if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol)) }
@@ -303,19 +303,20 @@ impl Verified<'_> {
         (header.get(ESP_HEADER..).unwrap_or_default(), rest.get(..self.body_len).unwrap_or_default())
     }
 
-    /// Deciphers in place, reads the trailer, commits the sequence number, drops dummies, compares the ports, and
-    /// mends the headers: in this order. If it fails after deciphering, the plaintext is wiped.
+    /// Deciphers into `body`, or in place where there is no other cipher text; reads the trailer, commits the sequence
+    /// number, drops dummies, compares the ports, and mends the headers: in this order. If it fails after deciphering,
+    /// the plaintext is wiped.
     #[inline]
     fn finish(
         self,
         datagram: &Datagram,
-        iv: &[u8],
+        cipher_text: (&[u8], Option<&[u8]>),
         headers: &mut [u8],
         body: &mut [u8],
         start: usize,
     ) -> Result<Opened, OpenError> {
         let (spi, sequence) = (self.spi, self.sequence);
-        match self.decipher(datagram, iv, headers, body) {
+        match self.decipher(datagram, cipher_text, headers, body) {
             Ok(payload_len) => {
                 let range = start..start + datagram.header_len + payload_len;
                 Ok(Opened { range, spi, sequence })
@@ -331,12 +332,14 @@ impl Verified<'_> {
     fn decipher(
         self,
         datagram: &Datagram,
-        iv: &[u8],
+        (iv, cipher_text): (&[u8], Option<&[u8]>),
         headers: &mut [u8],
         body: &mut [u8],
     ) -> Result<usize, OpenError> {
         let counters = self.counters;
-        let trailer = self.keys.decrypt(&self.authentic, iv, body).inspect_err(|_| counters.trailer += 1)?;
+        let trailer = self
+            .keys
+            .decrypt(&self.authentic, iv, cipher_text, body).inspect_err(|_| counters.trailer += 1)?;
         self.pending.commit(self.authentic);
         if trailer.next_header == PROTOCOL_NONE {
             counters.dummy += 1;

@@ -266,15 +266,18 @@ impl Outbound {
         Ok(self.sent(new_start..new_end, sequence, datagram))
     }
 
+    #[inline]
     pub(super) fn count(&mut self, result: Result<Sealed, SealError>) -> Result<Sealed, SealError> {
         self.counters.refused += u64::from(result.is_err());
         result
     }
 
+    #[inline]
     fn sequence(&self) -> Result<u32, SealError> {
         self.next_sequence().ok_or(SealError::Exhausted(self.spi))
     }
 
+    #[inline]
     fn fits(&self, datagram: &Datagram) -> Result<usize, SealError> {
         let payload_len = datagram.payload_len();
         let esp_len = self.suite().sealed_len(payload_len);
@@ -315,9 +318,12 @@ impl Outbound {
         (sequence, iv): (u32, Option<&[u8]>),
     ) -> Result<(), SealError> {
         let payload_len = datagram.payload_len();
-        datagram
-            .mend(headers, esp.len(), PROTOCOL_ESP)
-            .and_then(|()| self.keys.seal(esp, (self.spi, sequence, iv), payload_len, datagram.protocol))
+        // The headers are mended between framing and protecting: the processor is then not made to read what it has
+        // only just written.
+        self.keys
+            .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol)
+            .and_then(|()| datagram.mend(headers, esp.len(), PROTOCOL_ESP))
+            .and_then(|()| self.keys.protect(esp))
             .ok_or(SealError::TooLong(payload_len))
     }
 

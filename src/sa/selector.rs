@@ -34,6 +34,7 @@ pub struct Selector {
 impl Selector {
     /// The selector that a datagram's own addresses and ports make; without ports, or with ports that cannot be
     /// read, [`Ports::Any`].
+    #[inline]
     pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
         let payload = packet.get(datagram.header_len..datagram.total_len).unwrap_or_default();
         Self {
@@ -67,6 +68,7 @@ impl Selector {
     }
 
     /// Whether traffic of the other selector is traffic of this one.
+    #[inline]
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.source == other.source
             && self.destination == other.destination

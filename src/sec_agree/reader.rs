@@ -30,13 +30,19 @@ impl Mechanism {
         let start = lexer.position();
         let mut reader = Reader::default();
         let result = reader.read(lexer);
-        let error = match result {
+        let stop = match result {
             Ok(mechanism) => return mechanism,
-            Err(Stop::Grammar) => MechanismError::Grammar { at: lexer.position() - start },
-            Err(Stop::Error(error)) => error,
+            Err(stop) => stop,
         };
+        let at = lexer.position() - start;
         lexer.skip_mechanism(start);
-        Mechanism::Malformed(Malformed { text: lexer.since(start).into(), error })
+        let text = lexer.since(start);
+        let error = match stop {
+            // White space at the end is not part of the text, and no place in it.
+            Stop::Grammar => MechanismError::Grammar { at: at.min(text.len()) },
+            Stop::Error(error) => error,
+        };
+        Mechanism::Malformed(Malformed { text: text.into(), error })
     }
 }
 

@@ -1,0 +1,59 @@
+//! What the benchmarks share: SAs of every suite, datagrams, and the same work put together from the crates alone.
+
+#![allow(dead_code, reason = "each benchmark uses a part of this")]
+
+pub(crate) mod plain;
+
+use etherparse::PacketBuilder;
+use ipsec_3gpp::{Ck, Ik, Inbound, Outbound, Ports, SaKeys, SaSpec, Selector, Spi, Suite, WindowSize};
+
+/// Octets of UDP header and data: a small response, a SIP request without a body, IPv4's smallest MTU, a REGISTER,
+/// what fills an Ethernet frame, and what is sent in fragments.
+pub(crate) const SIZES: [usize; 6] = [64, 300, 576, 1000, 1400, 4000];
+
+pub(crate) const SOURCE: [u8; 4] = [10, 0, 0, 2];
+pub(crate) const DESTINATION: [u8; 4] = [10, 0, 0, 1];
+
+pub(crate) fn keys(suite: Suite) -> SaKeys {
+    let ck = Ck::new(*b"\x56\xf8\x01\x62\xa4\x3b\x9c\x11\x2d\xe0\x77\x18\x49\x5a\xbb\xc3");
+    let ik = Ik::new(*b"\xf7\x69\xbc\xd7\x51\x04\x46\x04\x12\x76\x72\x71\x1c\x6d\x34\x41");
+    SaKeys::expand(suite, &ck, &ik).unwrap()
+}
+
+pub(crate) fn spi() -> Spi {
+    Spi::new(0x1234_5678).unwrap()
+}
+
+pub(crate) fn spec(keys: &SaKeys) -> SaSpec<'_> {
+    let ports = Ports::Exact { source: 6100, destination: 7060 };
+    let selector = Selector { source: SOURCE.into(), destination: DESTINATION.into(), ports };
+    SaSpec { spi: spi(), selector, keys }
+}
+
+/// An IPv4 datagram whose UDP header and data have so many octets.
+pub(crate) fn datagram(payload: usize) -> Vec<u8> {
+    let data: Vec<u8> = (0..payload - 8).map(|n| (n * 31) as u8).collect();
+    let mut datagram = Vec::new();
+    PacketBuilder::ipv4(SOURCE, DESTINATION, 64).udp(6100, 7060).write(&mut datagram, &data).unwrap();
+    datagram
+}
+
+pub(crate) fn outbound(suite: Suite) -> Outbound {
+    Outbound::new(&spec(&keys(suite)))
+}
+
+pub(crate) fn inbound(suite: Suite, window: u32) -> Inbound {
+    Inbound::new(&spec(&keys(suite)), WindowSize::new(window).unwrap())
+}
+
+/// So many packets of one SA, with sequence numbers from 1 on.
+pub(crate) fn packets(suite: Suite, payload: usize, count: usize) -> Vec<Vec<u8>> {
+    let (mut sa, datagram) = (outbound(suite), datagram(payload));
+    let seal = |_| {
+        let mut packet = vec![0; datagram.len() + suite.growth(payload)];
+        let sealed = sa.seal(&datagram, &mut packet).unwrap();
+        assert_eq!(sealed.range, 0..packet.len());
+        packet
+    };
+    (0..count).map(seal).collect()
+}
