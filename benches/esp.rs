@@ -3,7 +3,13 @@
 //!
 //! For the ratio of the two, measured in turn so that a noisy machine disturbs both alike, see `benches/ratio.rs`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a benchmark may stop"
+)]
 
 mod support;
 

@@ -1,6 +1,12 @@
 //! The control path: header text to values and back, selection, and whole set-ups from header text to four SAs.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a benchmark may stop"
+)]
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -9,7 +15,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ipsec_3gpp::negotiation::{SecAgree, pcscf, ue};
 use ipsec_3gpp::sec_agree::{PortPair, SecurityClient, Setup, Style};
-use ipsec_3gpp::{Ck, Confidentiality, Endpoint, Ik, Policy, Sad, Side, Spi, SpiAllocator, SpiPair, SpiSlice, Suite};
+use ipsec_3gpp::{
+    Ck, Confidentiality, Endpoint, Ik, Policy, Sad, Side, Spi, SpiAllocator, SpiPair, SpiSlice, Suite,
+};
 
 /// A Samsung phone's, with six mechanisms.
 const SAMSUNG: &str = "ipsec-3gpp;prot=esp;mod=trans;spi-c=155012914;spi-s=239446354;port-c=41023;port-s=6800;\
@@ -82,8 +90,7 @@ fn negotiation(c: &mut Criterion) {
             let challenge = offer.challenge(Setup { spis: pair, ports }, &ck, &ik).unwrap();
             let installed = sad.install(challenge.set(), Side::Pcscf).unwrap();
             let server = challenge.security_server().to_string();
-            let sm7 =
-                pcscf::Sm7 { over: pair.server, security_client: &client, security_verify: &[&server] };
+            let sm7 = pcscf::Sm7 { over: pair.server, security_client: &client, security_verify: &[&server] };
             let established = challenge.receive_sm7(&sm7).unwrap().succeeded();
             assert!(sad.remove(&installed));
             assert!(spis.release(pair.client) && spis.release(pair.server));

@@ -4,7 +4,14 @@
 //! within a fraction of a millisecond of each other. Above 1 the library is faster. `cargo bench --bench ratio` prints
 //! the table; the exit status is 1 if any ratio is below 0.95, which leaves room for the noise of a shared machine.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod support;
@@ -26,7 +33,9 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--test") {
         return ExitCode::SUCCESS;
     }
-    println!("plain composition / library, median of {ROUNDS} interleaved rounds; above 1 the library is faster");
+    println!(
+        "plain composition / library, median of {ROUNDS} interleaved rounds; above 1 the library is faster"
+    );
     print!("{:<34}", "octets of payload");
     for size in SIZES {
         print!("{size:>8}");

@@ -18,7 +18,7 @@ fn config(cases: u32) -> ProptestConfig {
 
 #[test]
 fn every_suite_family_and_length_opens_to_what_was_sealed() {
-    let data: Vec<u8> = (0..2048_u32).map(|n| (n * 31 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..2048_u32).map(|n| ((n * 31) >> 3) as u8).collect();
     for suite in Suite::ALL {
         for ipv6 in [false, true] {
             let (ue, pcscf) = addresses(ipv6);

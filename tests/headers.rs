@@ -153,7 +153,7 @@ fn only(text: &str) -> Mechanism {
 fn offer(text: &str) -> Ipsec3gpp {
     match only(text) {
         Mechanism::Ipsec3gpp(offer) => offer,
-        other => panic!("{text}: {other:?}"),
+        other @ (Mechanism::Other(_) | Mechanism::Malformed(_)) => panic!("{text}: {other:?}"),
     }
 }
 

@@ -212,7 +212,7 @@ fn sequence_numbers_stop_before_they_repeat() {
     let plain = udp((ue, 40001), (pcscf, 50002), b"x");
     let spec = set.sa(SaName::UeClientToPcscfServer);
     let mut sa = Outbound::with_limits(&spec, Limits { soft_packets: u32::MAX - 2, soft_octets: None });
-    let mut send =
+    let send =
         |sa: &mut Outbound| sa.seal(&plain, &mut [0; 100]).map(|sealed| (sealed.sequence, sealed.warning));
     assert_eq!(send(&mut sa), Ok((1, None)));
     assert!(!sa.advance_to(1), "backwards would use numbers twice");

@@ -162,12 +162,12 @@ impl Capture {
 fn link_len(link: DataLink, packet: &[u8]) -> Result<Option<usize>> {
     const IPV4: u16 = 0x0800;
     const IPV6: u16 = 0x86dd;
-    let number = |at: usize| packet.get(at..at + 2).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+    let number = |at: usize| packet.get(at..)?.first_chunk().copied().map(u16::from_be_bytes);
     let if_ip = |at: usize, len: usize| number(at).filter(|kind| [IPV4, IPV6].contains(kind)).map(|_| len);
     Ok(match link {
         DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => Some(0),
         DataLink::LINUX_SLL => if_ip(14, 16),
-        DataLink::Unknown(276) => if_ip(0, 20),
+        DataLink::LINUX_SLL2 => if_ip(0, 20),
         DataLink::ETHERNET => {
             // VLAN tags, also one in another.
             let mut at = 12;
@@ -221,7 +221,7 @@ fn put_together(fragment: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
         datagram.get_mut(2..4)?.copy_from_slice(&len.to_be_bytes());
         datagram.get_mut(6..8)?.fill(0);
         datagram.get_mut(10..12)?.fill(0);
-        let sum: u32 = datagram.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+        let sum: u32 = datagram.as_chunks().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
         let sum = (sum & 0xffff) + (sum >> 16);
         let sum = !((sum + (sum >> 16)) as u16);
         datagram.get_mut(10..12)?.copy_from_slice(&sum.to_be_bytes());

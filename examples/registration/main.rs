@@ -13,6 +13,7 @@
 //! examples/data; the AKA results in them are TS 35.208 test sets 1 and 2. Datagrams are captured whole, as they are
 //! before IP fragments them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a person")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "enums of other crates, and options that are not known")]
 
 mod net;
 mod sip;
@@ -256,7 +257,12 @@ impl<'w> Life<'w> {
                 security_client: &sm1.rows("Security-Client"),
             },
         )
-        .map_err(|refusal| format!("the P-CSCF answers {}: {refusal}", refusal.status()))?;
+        .map_err(|refusal| {
+            let verdicts = refusal.selection().map(ipsec_3gpp::Selection::suites).unwrap_or_default();
+            let reasons: Vec<_> =
+                verdicts.iter().map(|(suite, verdict)| format!("{suite} {verdict}")).collect();
+            format!("the P-CSCF answers {}: {refusal}; its policy: {}", refusal.status(), reasons.join(", "))
+        })?;
         println!(
             "            -- the P-CSCF chooses {}; the core challenges with CK and IK",
             at_pcscf.suite()

@@ -339,7 +339,8 @@ impl Verified<'_> {
         let counters = self.counters;
         let trailer = self
             .keys
-            .decrypt(&self.authentic, iv, cipher_text, body).inspect_err(|_| counters.trailer += 1)?;
+            .decrypt(&self.authentic, iv, cipher_text, body)
+            .inspect_err(|_| counters.trailer += 1)?;
         self.pending.commit(self.authentic);
         if trailer.next_header == PROTOCOL_NONE {
             counters.dummy += 1;

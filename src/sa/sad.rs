@@ -301,7 +301,16 @@ impl Sad {
                 OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
                 OpenError::NotEsp(_) => &mut self.counters.not_esp,
                 OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
-                _ => &mut self.counters.malformed,
+                // Before an SA is found, nothing else can be wrong than the outside of the packet.
+                OpenError::Ip(_)
+                | OpenError::Packet(_)
+                | OpenError::Addresses(_)
+                | OpenError::Replay { .. }
+                | OpenError::Icv { .. }
+                | OpenError::Room { .. }
+                | OpenError::Trailer(_)
+                | OpenError::Dummy
+                | OpenError::Ports(_) => &mut self.counters.malformed,
             };
             *counter += 1;
         }

@@ -83,6 +83,9 @@ pub struct Malformed {
 }
 
 /// A parameter that has no meaning to this crate.
+///
+/// Name and value are written as they stand. Whoever makes one of other text than a parsed header's must see to it
+/// that it is a token of RFC 3261: a comma or a line break in it would begin something new in the message.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name, as it was written.
@@ -126,7 +129,8 @@ impl Eq for Value {}
 pub enum Name<T> {
     /// An algorithm of this crate.
     Known(T),
-    /// Any other token, as it was written. Equal to another without regard to case.
+    /// Any other token, as it was written. Equal to another without regard to case. It is emitted as it stands, as a
+    /// [`Parameter`] is.
     Unknown(Box<str>),
 }
 
@@ -162,7 +166,8 @@ pub enum Mode {
 }
 
 impl Protocol {
-    pub(super) const fn token(self) -> &'static str {
+    /// The token that stands in `prot=`.
+    pub const fn token(self) -> &'static str {
         match self {
             Protocol::Esp => "esp",
             Protocol::Ah => "ah",
@@ -171,7 +176,8 @@ impl Protocol {
 }
 
 impl Mode {
-    pub(super) const fn token(self) -> &'static str {
+    /// The token that stands in `mod=`.
+    pub const fn token(self) -> &'static str {
         match self {
             Mode::Transport => "trans",
             Mode::Tunnel => "tun",
@@ -375,6 +381,11 @@ impl Other {
     /// Its name, as it was written.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// `q`, the preference.
+    pub const fn q(&self) -> Option<Qvalue> {
+        self.q
     }
 
     /// Its parameters other than `q`.

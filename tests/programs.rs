@@ -1,0 +1,417 @@
+//! The programs of `examples/`, run as their users run them: with good input, with bad input, and with captures that a
+//! Linux kernel made.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
+use pcap_file::{DataLink, TsResolution};
+use serde_json::{Value, json};
+
+mod support;
+
+use support::vectors::hex;
+
+/// A folder of its own for each test, emptied first.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs an example, which `cargo test` has built beside the tests.
+fn run(example: &str, arguments: &[&str], input: &str) -> Output {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().parent().unwrap().join("examples").join(example);
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!(
+                "{}: {error} (built by `cargo test`, not by `cargo test --test programs`)",
+                program.display()
+            )
+        });
+    // A program that stops because of its options closes its input unread.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+/// The program failed, and said why in one line.
+fn assert_refused(output: &Output, reason: &str) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(reason), "{error:?} does not say {reason:?}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+fn write(path: &Path, link: DataLink, packets: &[Vec<u8>]) {
+    let header = PcapHeader { datalink: link, ts_resolution: TsResolution::NanoSecond, ..Default::default() };
+    let mut writer = PcapWriter::with_header(File::create(path).unwrap(), header).unwrap();
+    for (packet, second) in packets.iter().zip(1..) {
+        let packet = PcapPacket::new(Duration::new(second, 77), packet.len() as u32, packet);
+        writer.write_packet(&packet).unwrap();
+    }
+}
+
+fn read(path: &Path) -> (DataLink, Vec<Vec<u8>>, Vec<Duration>) {
+    let mut reader = PcapReader::new(File::open(path).unwrap()).unwrap();
+    let (mut packets, mut times) = (Vec::new(), Vec::new());
+    while let Some(packet) = reader.next_packet() {
+        let packet = packet.unwrap();
+        packets.push(packet.data.to_vec());
+        times.push(packet.timestamp);
+    }
+    (reader.header().datalink, packets, times)
+}
+
+const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/kernel-esp");
+
+struct Kernel {
+    sas: String,
+    esp: Vec<Vec<u8>>,
+    plain: Vec<Vec<u8>>,
+}
+
+fn kernel(name: &str) -> Kernel {
+    let sas = format!("{KERNEL}/{name}.json");
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(&sas).unwrap()).unwrap();
+    let all = |field: &str| {
+        let packets = json["packets"].as_array().unwrap();
+        packets.iter().map(|packet| hex(packet[field].as_str().unwrap())).collect()
+    };
+    Kernel { sas, esp: all("esp_packet"), plain: all("plain_packet") }
+}
+
+fn kernels() -> Vec<String> {
+    let names = std::fs::read_dir(KERNEL).unwrap().map(|entry| entry.unwrap().path());
+    let names: Vec<String> = names
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names.len(), 12);
+    names
+}
+
+fn esp_pcap(direction: &str, sas: &str, input: &Path, output: &Path, more: &[&str]) -> Output {
+    let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+    let mut arguments = vec![direction, "--sas", sas, input, output];
+    arguments.extend(more);
+    run("esp_pcap", &arguments, "")
+}
+
+#[test]
+fn esp_pcap_opens_what_a_kernel_sent_and_opens_what_it_sealed_itself() {
+    let folder = folder("esp_pcap-kernel");
+    let (input, opened) = (folder.join("in.pcap"), folder.join("opened.pcap"));
+    let (sealed, again) = (folder.join("sealed.pcap"), folder.join("again.pcap"));
+    for name in kernels() {
+        let Kernel { sas, esp, plain } = kernel(&name);
+        write(&input, DataLink::RAW, &esp);
+        let output = esp_pcap("open", &sas, &input, &opened, &["--strict"]);
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+        let (link, packets, times) = read(&opened);
+        assert_eq!((link, &packets), (DataLink::RAW, &plain), "{name}");
+        assert!(times.iter().zip(1..).all(|(time, second)| *time == Duration::new(second, 77)), "{name}");
+
+        let output = esp_pcap("seal", &sas, &opened, &sealed, &["--strict"]);
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+        let (_, packets, _) = read(&sealed);
+        assert!(packets.iter().zip(&plain).all(|(sealed, plain)| sealed.len() > plain.len()), "{name}");
+        assert!(esp_pcap("open", &sas, &sealed, &again, &["--strict"]).status.success(), "{name}");
+        assert_eq!(read(&again).1, plain, "{name}");
+    }
+}
+
+#[test]
+fn esp_pcap_reads_the_capture_of_a_real_exchange_with_its_fragments() {
+    // The capture was taken on Ethernet, before the kernel put fragments together.
+    let name = "v4-hmac-sha-1-96+aes-cbc";
+    let output = folder("esp_pcap-capture").join("opened.pcap");
+    let input = PathBuf::from(format!("{KERNEL}/{name}.pcap"));
+    let Kernel { sas, plain, .. } = kernel(name);
+    let run = esp_pcap("open", &sas, &input, &output, &["--strict"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let (link, packets, _) = read(&output);
+    assert_eq!(link, read(&input).0);
+    let opened: Vec<&[u8]> = packets.iter().map(|packet| &packet[packet.len().min(14)..]).collect();
+    for plain in &plain {
+        assert!(opened.iter().any(|packet| packet.starts_with(plain)), "a packet that was not opened");
+    }
+}
+
+/// Cuts a datagram into fragments whose payload is `size` octets, a multiple of eight.
+fn fragments(datagram: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let ipv4 = datagram[0] >> 4 == 4;
+    let header_len = if ipv4 { 20 } else { 40 };
+    let (header, payload) = datagram.split_at(header_len);
+    let count = payload.chunks(size).len();
+    let fragment = |(number, data): (usize, &[u8])| {
+        let more = number + 1 < count;
+        let mut packet = header.to_vec();
+        if ipv4 {
+            packet[2..4].copy_from_slice(&((20 + data.len()) as u16).to_be_bytes());
+            let offset = (number * size / 8) as u16 | u16::from(more) << 13;
+            packet[4..6].copy_from_slice(&4711_u16.to_be_bytes());
+            packet[6..8].copy_from_slice(&offset.to_be_bytes());
+            packet[10..12].fill(0);
+            let sum: u32 =
+                packet.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+            let sum = (sum & 0xffff) + (sum >> 16);
+            packet[10..12].copy_from_slice(&(!((sum + (sum >> 16)) as u16)).to_be_bytes());
+        } else {
+            packet[4..6].copy_from_slice(&((8 + data.len()) as u16).to_be_bytes());
+            packet[6] = 44;
+            let offset = (number * size) as u16 | u16::from(more);
+            packet.extend([header[6], 0]);
+            packet.extend(offset.to_be_bytes());
+            packet.extend(4711_u32.to_be_bytes());
+        }
+        packet.extend(data);
+        packet
+    };
+    payload.chunks(size).enumerate().map(fragment).collect()
+}
+
+#[test]
+fn esp_pcap_puts_fragments_together_in_any_order_and_counts_what_stays_incomplete() {
+    let folder = folder("esp_pcap-fragments");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    for name in ["v4-hmac-sha-1-96+aes-cbc", "v6-hmac-sha-1-96+aes-cbc"] {
+        let Kernel { sas, esp, plain } = kernel(name);
+        let place = plain.iter().position(|packet| packet.len() > 1000).unwrap();
+        let mut pieces = fragments(&esp[place], 400);
+        assert!(pieces.len() >= 3);
+        pieces.rotate_left(1);
+        write(&input, DataLink::RAW, &pieces);
+        let run = esp_pcap("open", &sas, &input, &output, &["--strict"]);
+        assert!(run.status.success(), "{name}: {}", text(&run.stderr));
+        let opened = &read(&output).1;
+        assert_eq!(opened.len(), 1, "{name}");
+        // The identification is that of the fragments; all else is the datagram that was cut.
+        assert_eq!(opened[0][20..], plain[place][20..], "{name}");
+        assert_eq!(opened[0].len(), plain[place].len(), "{name}");
+
+        pieces.pop();
+        write(&input, DataLink::RAW, &pieces);
+        let run = esp_pcap("open", &sas, &input, &output, &[]);
+        assert!(run.status.success());
+        let said = text(&run.stderr);
+        assert!(
+            said.contains(&format!("{} fragments of a datagram that is not complete", pieces.len())),
+            "{said}"
+        );
+        assert_eq!(esp_pcap("open", &sas, &input, &output, &["--strict"]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn esp_pcap_keeps_the_link_layer_and_passes_what_no_sa_is_for() {
+    let folder = folder("esp_pcap-links");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    let Kernel { sas, esp, plain } = kernel("v4-hmac-md5-96+null");
+    let vlan = [&[2; 12][..], &[0x81, 0, 0, 7, 0x08, 0]].concat();
+    let cooked = [&[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0][..], &[0x08, 0]].concat();
+    let cooked2 = [&[0x08, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6][..], &[1; 8]].concat();
+    let arp = [&[0xff; 12][..], &[0x08, 6], &[0; 28]].concat();
+    let links = [(DataLink::ETHERNET, vlan), (DataLink::LINUX_SLL, cooked), (DataLink::LINUX_SLL2, cooked2)];
+    for (link, header) in links {
+        let framed = |datagram: &Vec<u8>| [&header[..], datagram].concat();
+        let mut packets: Vec<_> = esp.iter().map(framed).collect();
+        let mut expected: Vec<_> = plain.iter().map(framed).collect();
+        // A datagram in clear, ESP of an unknown SPI, and on Ethernet something that is not IP.
+        let mut stranger = esp[0].clone();
+        stranger[20..24].copy_from_slice(&0x0101_0101_u32.to_be_bytes());
+        let mut others = vec![framed(&plain[0]), framed(&stranger)];
+        if link == DataLink::ETHERNET {
+            others.push(arp.clone());
+        }
+        packets.extend(others.clone());
+        expected.extend(others);
+        write(&input, link, &packets);
+        let run = esp_pcap("open", &sas, &input, &output, &["--strict"]);
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        let (kept, packets, _) = read(&output);
+        assert_eq!(kept, link);
+        assert_eq!(packets, expected, "{link:?}");
+    }
+}
+
+#[test]
+fn esp_pcap_leaves_out_what_does_not_open_and_counts_it_by_reason() {
+    let folder = folder("esp_pcap-refused");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    let Kernel { sas, mut esp, plain } = kernel("v6-hmac-sha-1-96+aes-cbc");
+    let last = esp.len() - 1;
+    *esp[last].last_mut().unwrap() ^= 1;
+    let again = esp[0].clone();
+    let mut cut = esp[1].clone();
+    cut.truncate(60);
+    esp.extend([again, cut]);
+    write(&input, DataLink::RAW, &esp);
+    let run = esp_pcap("open", &sas, &input, &output, &[]);
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    assert_eq!(read(&output).1, plain[..last]);
+    for line in ["3 left out", "1 integrity check failed", "1 seen before", "1 cut off"] {
+        assert!(said.contains(line), "{said:?} does not say {line:?}");
+    }
+    assert_eq!(esp_pcap("open", &sas, &input, &output, &["--strict"]).status.code(), Some(1));
+
+    // Another key: nothing opens.
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&sas).unwrap()).unwrap();
+    for sa in json["sas"].as_array_mut().unwrap() {
+        sa["auth_key"] = "00".repeat(20).into();
+        (sa["ck"], sa["ik"]) = (Value::Null, Value::Null);
+    }
+    let wrong = folder.join("wrong.json");
+    std::fs::write(&wrong, json.to_string()).unwrap();
+    let run = esp_pcap("open", wrong.to_str().unwrap(), &input, &output, &["--window", "128"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert!(read(&output).1.is_empty());
+}
+
+#[test]
+fn esp_pcap_says_what_is_wrong_with_its_input() {
+    let folder = folder("esp_pcap-bad");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    let Kernel { sas, esp, .. } = kernel("v4-hmac-md5-96+null");
+    write(&input, DataLink::RAW, &esp);
+    let refused = |sas: &str, input: &Path, more: &[&str], reason: &str| {
+        assert_refused(&esp_pcap("open", sas, input, &output, more), reason);
+    };
+    refused(&sas, &folder.join("absent.pcap"), &[], "absent.pcap");
+    refused("absent.json", &input, &[], "absent.json");
+    refused(&sas, &input, &["--window", "16"], "a replay window of 16 packets");
+    refused(&sas, &input, &["--colour"], "--colour");
+    refused(&sas, &input, &["more.pcap"], "usage");
+    let pcapng = folder.join("in.pcapng");
+    std::fs::write(&pcapng, [&0x0a0d_0d0a_u32.to_le_bytes()[..], &[0; 60]].concat()).unwrap();
+    refused(&sas, &pcapng, &[], "editcap");
+    let dialup = folder.join("ppp.pcap");
+    write(&dialup, DataLink::PPP, &esp);
+    refused(&sas, &dialup, &[], "link type PPP");
+    let good = json!({
+        "src": "10.0.0.1", "dst": "10.0.0.2", "spi": 4096, "alg": "hmac-sha-1-96", "ealg": "aes-cbc",
+        "ck": "00112233445566778899aabbccddeeff", "ik": "00112233445566778899aabbccddeeff",
+    });
+    let file = folder.join("sas.json");
+    for (field, value, reason) in [
+        ("src", json!("10.0.0.256"), "10.0.0.256 is not an address"),
+        ("src", Value::Null, "no \"src\""),
+        ("spi", json!(0), "SPI 0 is reserved"),
+        ("spi", json!("4096"), "\"spi\""),
+        ("alg", json!("hmac-sha-2"), "alg hmac-sha-2"),
+        ("ck", json!("0011"), "32 hexadecimal digits"),
+        ("ik", Value::Null, "neither \"ck\" and \"ik\" nor \"auth_key\""),
+        ("src_port", json!(5061), "\"src_port\""),
+    ] {
+        let mut sa = good.clone();
+        sa[field] = value;
+        std::fs::write(&file, json!({ "sas": [good.clone(), sa] }).to_string()).unwrap();
+        refused(file.to_str().unwrap(), &input, &[], reason);
+        refused(file.to_str().unwrap(), &input, &[], "SA 1");
+    }
+    std::fs::write(&file, "{").unwrap();
+    refused(file.to_str().unwrap(), &input, &[], "sas.json");
+}
+
+#[test]
+fn sec_agree_reads_every_sample_and_gives_the_reasons_of_its_choice() {
+    let samples = include_str!("data/header_samples.tsv").lines().skip(1);
+    let lines: Vec<String> = samples
+        .map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            format!("Security-{}: {}\n", fields[1], fields[4])
+        })
+        .collect();
+    let output = run("sec_agree", &[], &lines.concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let objects: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), lines.len());
+    assert!(
+        objects.iter().zip(&lines).all(|(object, line)| line.starts_with(object["header"].as_str().unwrap()))
+    );
+
+    let phone = "ipsec-3gpp;alg=hmac-sha-1-96;ealg=null;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100, tls;q=0.1, \
+                 ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=1111;spi-s=2222;port-c=6101;port-s=0";
+    let suites = ["--suite", "hmac-sha-1-96+aes-cbc", "--suite", "hmac-sha-1-96+null"];
+    let output = run("sec_agree", &suites, phone);
+    assert!(output.status.success());
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["selected"]["suite"], "hmac-sha-1-96+null");
+    assert_eq!(object["selected"]["port-s"], 6100);
+    assert_eq!(object["suites"][0]["verdict"], "not offered");
+    assert_eq!(object["offers"][2]["passed over"], "port-s: 0 is not a port");
+    assert_eq!(object["mechanisms"][1], json!({ "name": "tls", "q": 0.1 }));
+
+    let required = run("sec_agree", &["--confidentiality", "required"], phone);
+    let object: Value = serde_json::from_slice(&required.stdout).unwrap();
+    assert_eq!(object["selected"], Value::Null);
+}
+
+#[test]
+fn sec_agree_fails_on_what_it_cannot_read() {
+    let output = run("sec_agree", &[], "Security-Server:  \nipsec-3gpp;alg=hmac-sha-1-96\n");
+    assert_refused(&output, "1 lines could not be read");
+    assert_eq!(text(&output.stdout).lines().count(), 2, "the other line is read all the same");
+    assert_refused(&run("sec_agree", &["--suite", "aes"], ""), "--suite aes");
+    assert_refused(&run("sec_agree", &["--confidentiality", "no"], ""), "--confidentiality no");
+    let upside_down = ["--suite", "hmac-sha-1-96+null", "--suite", "hmac-sha-1-96+aes-cbc"];
+    assert_refused(&run("sec_agree", &upside_down, ""), "listed above");
+}
+
+#[test]
+fn registration_runs_for_every_phone_family_and_transport() {
+    let folder = folder("registration");
+    let out = folder.to_str().unwrap();
+    for phone in ["samsung", "iphone", "xiaomi", "huawei", "sequential"] {
+        for (family, transport) in [("4", "udp"), ("4", "tcp"), ("6", "udp"), ("6", "tcp")] {
+            let arguments = ["--phone", phone, "--family", family, "--transport", transport, "--out", out];
+            let output = run("registration", &arguments, "");
+            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            assert!(text(&output.stdout).contains("0 SAs left, 0 SPIs of the P-CSCF in use"));
+            let (link, packets, _) = read(&folder.join("registration.pcap"));
+            assert_eq!(link, DataLink::RAW);
+            let esp = packets.iter().filter(|packet| packet[if family == "4" { 9 } else { 6 }] == 50).count();
+            assert!(esp >= 14, "{esp} packets of ESP");
+            assert_eq!(
+                std::fs::read_to_string(folder.join("registration.esp_sa")).unwrap().lines().count(),
+                8
+            );
+        }
+    }
+}
+
+#[test]
+fn registration_says_what_is_wrong_with_its_options() {
+    for (arguments, reason) in [
+        (["--phone", "nokia"], "nokia.sip"),
+        (["--family", "5"], "--family 5"),
+        (["--transport", "sctp"], "--transport sctp"),
+        (["--suite", "aes-gcm"], "--suite aes-gcm"),
+        (["--out", "/nonexistent"], "/nonexistent"),
+        (["--help-me", "now"], "--help-me"),
+    ] {
+        assert_refused(&run("registration", &arguments, ""), reason);
+    }
+    // A phone that offers no encryption, where the P-CSCF requires it.
+    let out = folder("registration-refused");
+    let arguments =
+        ["--phone", "iphone", "--suite", "hmac-sha-1-96+des-ede3-cbc", "--out", out.to_str().unwrap()];
+    let output = run("registration", &arguments, "");
+    assert_refused(&output, "the P-CSCF answers 494 Security Agreement Required");
+}
