@@ -9,9 +9,11 @@ pub mod export;
 mod key;
 pub mod negotiation;
 mod policy;
+pub mod registration;
 mod sa;
 pub mod sec_agree;
 mod spi;
+mod time;
 
 pub use algorithm::{Encryption, Integrity, Release, Suite};
 pub use esp::{Family, IpError, PROTOCOL_ESP, PROTOCOL_NONE, PacketError, TrailerError};
@@ -21,6 +23,8 @@ pub use policy::{
 };
 pub use sa::*;
 pub use spi::{ReservedSpi, Spi, SpiAllocator, SpiPair, SpiSlice, SpiSpaceError, SpisExhausted};
+
+pub use time::Instant;
 
 #[cfg(test)]
 #[path = "../tests/support/vectors.rs"]

@@ -280,7 +280,7 @@ impl Challenge {
     /// # Errors
     /// [`Sm7Error::WrongSa`] leaves the challenge as it was; [`Sm7Error::Refused`] ends the registration.
     pub fn receive_sm7(self, sm7: &Sm7<'_>) -> Result<Response, Sm7Error> {
-        if !self.set.is_inbound(Side::Pcscf, sm7.over) {
+        if self.set.ends().inbound(Side::Pcscf, sm7.over).is_none() {
             return Err(Sm7Error::WrongSa { challenge: Box::new(self), over: sm7.over });
         }
         let client = rows(SecurityClient::NAME, sm7.security_client, SecurityClient::parse_rows)?;

@@ -13,7 +13,7 @@ use super::refusal::{Refusal, Rejected, SecAgree, WrongState};
 use crate::algorithm::Suite;
 use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::policy::{Confidentiality, Policy, SuiteVerdict};
-use crate::sa::{Endpoint, SaSet, SetError};
+use crate::sa::{Endpoint, Ends, SaSet, SetError};
 use crate::sec_agree::{SecurityClient, SecurityServer};
 
 /// SM1 has been made; SM6 is awaited.
@@ -189,7 +189,8 @@ impl Offer {
             });
         };
         let pcscf = Endpoint { address: self.pcscf, setup: choice.setup };
-        SaSet::check(&self.ue, &pcscf)?;
+        // Before the keys: a set that cannot be is no reason to expand any.
+        Ends { ue: self.ue, pcscf }.check()?;
         Ok(SaSet::new(self.ue, pcscf, SaKeys::expand(choice.suite, ck, ik)?)?)
     }
 }

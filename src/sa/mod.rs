@@ -6,10 +6,11 @@ mod replay;
 mod sad;
 mod selector;
 mod set;
+mod slab;
 
 pub use inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck};
 pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, Warning};
 pub use replay::{ReplayError, ReplayWindow, WindowError, WindowSize};
 pub use sad::{Arrived, InboundId, InstallError, InstalledSet, OutboundId, Sad, SadCounters};
 pub use selector::{Ports, Selector};
-pub use set::{Endpoint, SaName, SaSet, SaSpec, SetError, Side};
+pub use set::{Endpoint, Ends, SaName, SaSet, SaSpec, SetError, Side};

@@ -1,17 +1,17 @@
 //! The security association database: every SA of one node or core, found by SPI or by selector in O(1).
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::IpAddr;
 use core::ops::Range;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::inbound::{Inbound, OpenError, Opened, SelectorCheck, read};
-use super::outbound::{Outbound, SealError, Sealed};
+use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
+use super::outbound::{Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
 use super::selector::Selector;
-use super::set::{SaName, SaSet, SaSpec, Side};
+use super::set::{Ends, SaName, SaSet, SaSpec, Side};
+use super::slab::{Place, Slab};
 use crate::esp::ip::Datagram;
 use crate::esp::{IpError, ids};
 use crate::spi::Spi;
@@ -25,8 +25,11 @@ pub struct Sad {
     check: SelectorCheck,
     inbound: Slab<Inbound>,
     outbound: Slab<Outbound>,
-    by_spi: HashMap<(u32, IpAddr), u32>,
-    by_selector: HashMap<Selector, u32>,
+    /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is looked at next anyway.
+    by_spi: HashTable<u32>,
+    /// Slots of outbound SAs by selector.
+    by_selector: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     counters: SadCounters,
 }
 
@@ -160,7 +163,9 @@ impl Sad {
         self.admits_inbound(spec)?;
         let sa = Inbound::new(spec, self.window).checking(self.check);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
-        self.by_spi.insert((spec.spi.value(), spec.selector.destination), id.slot);
+        let Self { inbound, by_spi, hasher, .. } = self;
+        let hash = |slot: &u32| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa));
+        by_spi.insert_unique(hash(&id.slot), id.slot, hash);
         Ok(InboundId(id))
     }
 
@@ -171,13 +176,15 @@ impl Sad {
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
         self.admits_outbound(spec)?;
         let id = self.outbound.insert(Outbound::new(spec)).ok_or(InstallError::Full)?;
-        self.by_selector.insert(spec.selector, id.slot);
+        let Self { outbound, by_selector, hasher, .. } = self;
+        let hash = |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector()));
+        by_selector.insert_unique(hash(&id.slot), id.slot, hash);
         Ok(OutboundId(id))
     }
 
     fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
         let (spi, destination) = (spec.spi, spec.selector.destination);
-        if self.by_spi.contains_key(&(spi.value(), destination)) {
+        if self.inbound_slot(spi.value(), destination).is_some() {
             Err(InstallError::SpiInUse { spi, destination })
         } else if self.inbound.is_full() {
             Err(InstallError::Full)
@@ -187,7 +194,7 @@ impl Sad {
     }
 
     fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
-        if self.by_selector.contains_key(&spec.selector) {
+        if self.exact_slot(&spec.selector).is_some() {
             Err(InstallError::SelectorInUse(spec.selector))
         } else if self.outbound.is_full() {
             Err(InstallError::Full)
@@ -196,18 +203,58 @@ impl Sad {
         }
     }
 
-    /// Removes one inbound SA and hands it over; `None` if it is not there.
-    pub fn remove_inbound(&mut self, id: InboundId) -> Option<Box<Inbound>> {
-        let sa = self.inbound.remove(id.0)?;
-        self.by_spi.remove(&(sa.spi().value(), sa.selector().destination));
-        Some(sa)
+    /// Removes whichever SAs of a set are here, as one end has them, and returns how many there were. An SA of another
+    /// set with the same ports stays: it has another SPI.
+    pub fn remove_ends(&mut self, ends: &Ends, side: Side) -> usize {
+        let (inbound, outbound) = self.of_ends(ends, side);
+        let inbound = inbound.into_iter().flatten().filter(|id| self.remove_inbound(*id).is_some()).count();
+        inbound + outbound.into_iter().flatten().filter(|id| self.remove_outbound(*id).is_some()).count()
     }
 
-    /// Removes one outbound SA and hands it over; `None` if it is not there.
-    pub fn remove_outbound(&mut self, id: OutboundId) -> Option<Box<Outbound>> {
-        let sa = self.outbound.remove(id.0)?;
-        self.by_selector.remove(sa.selector());
-        Some(sa)
+    /// Whether all four SAs of a set are here, as one end has them.
+    pub fn holds(&self, ends: &Ends, side: Side) -> bool {
+        let (inbound, outbound) = self.of_ends(ends, side);
+        inbound.iter().all(Option::is_some) && outbound.iter().all(Option::is_some)
+    }
+
+    fn of_ends(&self, ends: &Ends, side: Side) -> ([Option<InboundId>; 2], [Option<OutboundId>; 2]) {
+        let (inbound, outbound) = SaName::of(side);
+        let inbound = inbound.map(|name| {
+            let (spi, selector) = ends.sa(name);
+            self.find_inbound(spi, selector.destination)
+        });
+        let outbound = outbound.map(|name| {
+            let (spi, selector) = ends.sa(name);
+            let id = OutboundId(self.outbound.id(self.exact_slot(&selector)?)?);
+            self.outbound(id).is_some_and(|sa| sa.spi() == spi).then_some(id)
+        });
+        (inbound, outbound)
+    }
+
+    /// SPI and destination of every SA that is here, in no particular order.
+    pub fn held(&self) -> impl Iterator<Item = (Spi, IpAddr)> {
+        let inbound = self.inbound.iter().map(|sa| (sa.spi(), sa.selector().destination));
+        inbound.chain(self.outbound.iter().map(|sa| (sa.spi(), sa.selector().destination)))
+    }
+
+    /// Removes one inbound SA and returns what it has done; `None` if it is not there.
+    pub fn remove_inbound(&mut self, id: InboundId) -> Option<InboundCounters> {
+        let sa = self.inbound.get(id.0)?;
+        let (counters, hash) = (*sa.counters(), hash_of_inbound(&self.hasher, sa));
+        if let Ok(entry) = self.by_spi.find_entry(hash, |slot| *slot == id.0.slot) {
+            entry.remove();
+        }
+        self.inbound.remove(id.0).then_some(counters)
+    }
+
+    /// Removes one outbound SA and returns what it has done; `None` if it is not there.
+    pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
+        let sa = self.outbound.get(id.0)?;
+        let (counters, hash) = (*sa.counters(), self.hasher.hash_one(sa.selector()));
+        if let Ok(entry) = self.by_selector.find_entry(hash, |slot| *slot == id.0.slot) {
+            entry.remove();
+        }
+        self.outbound.remove(id.0).then_some(counters)
     }
 
     /// An inbound SA.
@@ -222,8 +269,7 @@ impl Sad {
 
     /// The inbound SA of an SPI at a destination.
     pub fn find_inbound(&self, spi: Spi, destination: IpAddr) -> Option<InboundId> {
-        let slot = *self.by_spi.get(&(spi.value(), destination))?;
-        self.inbound.id(slot).map(InboundId)
+        self.inbound.id(self.inbound_slot(spi.value(), destination)?).map(InboundId)
     }
 
     /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for any.
@@ -293,8 +339,8 @@ impl Sad {
         let found = read(packet).and_then(|datagram| {
             let esp = packet.get(datagram.header_len..datagram.total_len).unwrap_or_default();
             let (spi, _) = ids(esp)?;
-            let slot = self.by_spi.get(&(spi, datagram.destination)).ok_or(OpenError::NoSa(spi))?;
-            Ok((datagram, *slot))
+            let slot = self.inbound_slot(spi, datagram.destination).ok_or(OpenError::NoSa(spi))?;
+            Ok((datagram, slot))
         });
         if let Err(error) = &found {
             let counter = match error {
@@ -333,81 +379,31 @@ impl Sad {
     }
 
     #[inline]
-    fn outbound_slot(&self, selector: &Selector) -> Option<u32> {
-        let exact = self.by_selector.get(selector);
-        exact.or_else(|| self.by_selector.get(&selector.any_port())).copied()
-    }
-}
-
-/// Where a value lies in a [`Slab`], and which of those that lay there it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    slot: u32,
-    generation: u32,
-}
-
-/// Values in numbered slots that are used again. Each value is in a box of its own: keys that a growing vector
-/// moved would be left behind unwiped.
-#[derive(Debug)]
-struct Slab<T> {
-    slots: Vec<(u32, Option<Box<T>>)>,
-    free: Vec<u32>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    /// Whether the numbers of slots may run out with the next set.
-    fn is_full(&self) -> bool {
-        self.free.len() < 2 && self.slots.len() >= u32::MAX as usize - 2
-    }
-
-    fn insert(&mut self, value: T) -> Option<Place> {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                let slot = u32::try_from(self.slots.len()).ok()?;
-                self.slots.push((0, None));
-                slot
-            }
+    fn inbound_slot(&self, spi: u32, destination: IpAddr) -> Option<u32> {
+        let is = |slot: &u32| {
+            let sa = self.inbound.peek(*slot);
+            sa.is_some_and(|sa| sa.spi().value() == spi && sa.selector().destination == destination)
         };
-        let (generation, place) = self.slots.get_mut(slot as usize)?;
-        *place = Some(Box::new(value));
-        Some(Place { slot, generation: *generation })
-    }
-
-    fn remove(&mut self, id: Place) -> Option<Box<T>> {
-        let (generation, place) = self.slots.get_mut(id.slot as usize)?;
-        if *generation != id.generation {
-            return None;
-        }
-        let value = place.take()?;
-        // A slot whose generations are used up is never used again, so that no SA has the name of another.
-        if let Some(next) = generation.checked_add(1) {
-            *generation = next;
-            self.free.push(id.slot);
-        }
-        Some(value)
-    }
-
-    fn get(&self, id: Place) -> Option<&T> {
-        let (generation, value) = self.slots.get(id.slot as usize)?;
-        if *generation == id.generation { value.as_deref() } else { None }
-    }
-
-    fn id(&self, slot: u32) -> Option<Place> {
-        let (generation, value) = self.slots.get(slot as usize)?;
-        value.as_ref().map(|_| Place { slot, generation: *generation })
+        self.by_spi.find(hash_of(&self.hasher, spi, destination), is).copied()
     }
 
     #[inline]
-    fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
-        let (generation, value) = self.slots.get_mut(slot as usize)?;
-        let id = Place { slot, generation: *generation };
-        value.as_deref_mut().map(|value| (value, id))
+    fn exact_slot(&self, selector: &Selector) -> Option<u32> {
+        let is = |slot: &u32| self.outbound.peek(*slot).is_some_and(|sa| sa.selector() == selector);
+        self.by_selector.find(self.hasher.hash_one(selector), is).copied()
     }
+
+    #[inline]
+    fn outbound_slot(&self, selector: &Selector) -> Option<u32> {
+        self.exact_slot(selector).or_else(|| self.exact_slot(&selector.any_port()))
+    }
+}
+
+#[inline]
+fn hash_of(hasher: &DefaultHashBuilder, spi: u32, destination: IpAddr) -> u64 {
+    hasher.hash_one((spi, destination))
+}
+
+fn hash_of_inbound(hasher: &DefaultHashBuilder, sa: &Inbound) -> u64 {
+    hash_of(hasher, sa.spi().value(), sa.selector().destination)
 }

@@ -86,10 +86,18 @@ pub struct SaSpec<'a> {
     pub keys: &'a SaKeys,
 }
 
+/// The two ends of a set: all of its four SAs but the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    /// The UE's end.
+    pub ue: Endpoint,
+    /// The P-CSCF's end.
+    pub pcscf: Endpoint,
+}
+
 /// A set of four SAs that were set up together and share their keys.
 pub struct SaSet {
-    ue: Endpoint,
-    pcscf: Endpoint,
+    ends: Ends,
     keys: SaKeys,
 }
 
@@ -118,17 +126,13 @@ pub enum SetError {
     },
 }
 
-impl SaSet {
-    /// The set that two ends and the expanded keys make.
+impl Ends {
+    /// Whether the two ends can form a set.
     ///
     /// # Errors
-    /// [`SetError`] if the ends do not go together.
-    pub fn new(ue: Endpoint, pcscf: Endpoint, keys: SaKeys) -> Result<Self, SetError> {
-        Self::check(&ue, &pcscf)?;
-        Ok(Self { ue, pcscf, keys })
-    }
-
-    pub(crate) fn check(ue: &Endpoint, pcscf: &Endpoint) -> Result<(), SetError> {
+    /// [`SetError`] if not.
+    pub fn check(&self) -> Result<(), SetError> {
+        let Self { ue, pcscf } = self;
         if ue.address.is_ipv4() != pcscf.address.is_ipv4() {
             return Err(SetError::Families { ue: ue.address, pcscf: pcscf.address });
         }
@@ -151,29 +155,9 @@ impl SaSet {
         Ok(())
     }
 
-    /// The suite of all four.
-    pub const fn suite(&self) -> Suite {
-        self.keys.suite()
-    }
-
-    /// The UE's end.
-    pub const fn ue(&self) -> &Endpoint {
-        &self.ue
-    }
-
-    /// The P-CSCF's end.
-    pub const fn pcscf(&self) -> &Endpoint {
-        &self.pcscf
-    }
-
-    /// The keys of all four.
-    pub const fn keys(&self) -> &SaKeys {
-        &self.keys
-    }
-
-    /// One of the four.
-    pub const fn sa(&self, name: SaName) -> SaSpec<'_> {
-        let (ue, pcscf) = (&self.ue, &self.pcscf);
+    /// The SPI and the traffic of one of the four SAs.
+    pub const fn sa(&self, name: SaName) -> (Spi, Selector) {
+        let Self { ue, pcscf } = self;
         let (spi, from, source, to, destination) = match name {
             SaName::UeClientToPcscfServer => {
                 (pcscf.setup.spis.server, ue, ue.setup.ports.client, pcscf, pcscf.setup.ports.server)
@@ -189,25 +173,51 @@ impl SaSet {
             }
         };
         let ports = Ports::Exact { source: source.get(), destination: destination.get() };
-        SaSpec {
-            spi,
-            selector: Selector { source: from.address, destination: to.address, ports },
-            keys: &self.keys,
-        }
+        (spi, Selector { source: from.address, destination: to.address, ports })
+    }
+
+    /// Which of the four SAs an SPI names among those inbound at one end.
+    pub fn inbound(&self, side: Side, spi: Spi) -> Option<SaName> {
+        let (inbound, _) = SaName::of(side);
+        inbound.into_iter().find(|name| self.sa(*name).0 == spi)
+    }
+}
+
+impl SaSet {
+    /// The set that two ends and the expanded keys make.
+    ///
+    /// # Errors
+    /// [`SetError`] if the ends do not go together.
+    pub fn new(ue: Endpoint, pcscf: Endpoint, keys: SaKeys) -> Result<Self, SetError> {
+        let ends = Ends { ue, pcscf };
+        ends.check()?;
+        Ok(Self { ends, keys })
+    }
+
+    /// The suite of all four.
+    pub const fn suite(&self) -> Suite {
+        self.keys.suite()
+    }
+
+    /// Both ends.
+    pub const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// The keys of all four.
+    pub const fn keys(&self) -> &SaKeys {
+        &self.keys
+    }
+
+    /// One of the four.
+    pub const fn sa(&self, name: SaName) -> SaSpec<'_> {
+        let (spi, selector) = self.ends.sa(name);
+        SaSpec { spi, selector, keys: &self.keys }
     }
 
     /// The four, each with its name.
     pub fn sas(&self) -> [(SaName, SaSpec<'_>); 4] {
         SaName::ALL.map(|name| (name, self.sa(name)))
-    }
-
-    /// Whether an SPI is that of an SA of this set inbound at one end.
-    pub fn is_inbound(&self, side: Side, spi: Spi) -> bool {
-        let spis = match side {
-            Side::Ue => self.ue.setup.spis,
-            Side::Pcscf => self.pcscf.setup.spis,
-        };
-        spi == spis.client || spi == spis.server
     }
 }
 
@@ -215,8 +225,7 @@ impl fmt::Debug for SaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SaSet")
             .field("suite", &self.suite())
-            .field("ue", &self.ue)
-            .field("pcscf", &self.pcscf)
+            .field("ends", &self.ends)
             .finish_non_exhaustive()
     }
 }

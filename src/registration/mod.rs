@@ -1,0 +1,2 @@
+//! Registrations over time.
+mod timers;

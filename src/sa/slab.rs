@@ -1,0 +1,155 @@
+//! Values in numbered slots that are used again.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Where a value lies in a [`Slab`], and which of those that lay there it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) slot: u32,
+    generation: u32,
+}
+
+/// Values in slots that never move: keys that a growing vector moved would be left behind unwiped. The slots are in
+/// chunks, of which the first few are small, for a UE with four SAs, and the others of a size.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    chunks: Vec<Box<[Slot<T>]>>,
+    free: Vec<u32>,
+    /// Slots that have been used.
+    used: u32,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+const FIRST_BITS: u32 = 2;
+const LARGEST_BITS: u32 = 10;
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
+    }
+}
+
+/// The chunk of a slot, its place there, and the size of the chunk: 4, 4, 8, 16, ... 512, then 1,024 each.
+#[inline]
+const fn locate(slot: u32) -> (usize, usize, usize) {
+    if slot >> LARGEST_BITS != 0 {
+        let chunk = (slot >> LARGEST_BITS) + LARGEST_BITS - FIRST_BITS;
+        (chunk as usize, (slot & ((1 << LARGEST_BITS) - 1)) as usize, 1 << LARGEST_BITS)
+    } else if slot >> FIRST_BITS == 0 {
+        (0, slot as usize, 1 << FIRST_BITS)
+    } else {
+        let bits = slot.ilog2();
+        ((bits - FIRST_BITS + 1) as usize, (slot - (1 << bits)) as usize, 1 << bits)
+    }
+}
+
+impl<T> Slab<T> {
+    /// Whether the numbers of slots may run out with the next set.
+    pub(super) const fn is_full(&self) -> bool {
+        self.free.len() < 2 && self.used >= u32::MAX - 2
+    }
+
+    pub(super) fn insert(&mut self, value: T) -> Option<Place> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = self.used;
+                let (chunk, _, size) = locate(slot);
+                if chunk == self.chunks.len() {
+                    self.chunks.push((0..size).map(|_| Slot { generation: 0, value: None }).collect());
+                }
+                self.used = slot.checked_add(1)?;
+                slot
+            }
+        };
+        let place = self.slot_mut(slot)?;
+        place.value = Some(value);
+        Some(Place { slot, generation: place.generation })
+    }
+
+    /// Drops a value where it is.
+    pub(super) fn remove(&mut self, id: Place) -> bool {
+        let Some(slot) = self.slot_mut(id.slot).filter(|slot| slot.generation == id.generation) else {
+            return false;
+        };
+        if slot.value.is_none() {
+            return false;
+        }
+        slot.value = None;
+        // A slot whose generations are used up is never used again, so that no SA has the name of another.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(id.slot);
+        }
+        true
+    }
+
+    pub(super) fn get(&self, id: Place) -> Option<&T> {
+        self.slot(id.slot).filter(|slot| slot.generation == id.generation)?.value.as_ref()
+    }
+
+    pub(super) fn id(&self, slot: u32) -> Option<Place> {
+        let place = self.slot(slot)?;
+        place.value.as_ref().map(|_| Place { slot, generation: place.generation })
+    }
+
+    #[inline]
+    pub(super) fn peek(&self, slot: u32) -> Option<&T> {
+        self.slot(slot)?.value.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
+        let place = self.slot_mut(slot)?;
+        let id = Place { slot, generation: place.generation };
+        place.value.as_mut().map(|value| (value, id))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten().filter_map(|slot| slot.value.as_ref())
+    }
+
+    #[inline]
+    fn slot(&self, slot: u32) -> Option<&Slot<T>> {
+        let (chunk, place, _) = locate(slot);
+        self.chunks.get(chunk)?.get(place)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
+        let (chunk, place, _) = locate(slot);
+        self.chunks.get_mut(chunk)?.get_mut(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_one_place_and_chunks_follow_each_other() {
+        let mut expected = (0, 0);
+        for slot in 0..10_000 {
+            let (chunk, place, size) = locate(slot);
+            assert_eq!((chunk, place), expected, "slot {slot}");
+            expected = if place + 1 == size { (chunk + 1, 0) } else { (chunk, place + 1) };
+        }
+    }
+
+    #[test]
+    fn a_place_names_one_value_only() {
+        let mut slab = Slab::default();
+        let first = slab.insert(1).unwrap();
+        assert!(slab.remove(first) && !slab.remove(first));
+        let second = slab.insert(2).unwrap();
+        assert_eq!((second.slot, slab.get(first), slab.get(second)), (first.slot, None, Some(&2)));
+        assert!(!slab.remove(first));
+        assert_eq!(slab.iter().copied().collect::<Vec<_>>(), [2]);
+    }
+}
