@@ -12,6 +12,7 @@ mod policy;
 pub mod registration;
 mod sa;
 pub mod sec_agree;
+mod slab;
 mod spi;
 mod time;
 

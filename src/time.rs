@@ -1,6 +1,6 @@
 //! The caller's clock.
 
-use core::ops::Add;
+use core::ops::{Add, Sub};
 use core::time::Duration;
 
 /// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock must not go back.
@@ -21,6 +21,15 @@ impl Instant {
     /// The time since an earlier moment; zero if that is later.
     pub const fn since(self, earlier: Instant) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Instant;
+
+    /// Stops at the caller's zero.
+    fn sub(self, duration: Duration) -> Instant {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -109,6 +109,10 @@ pub struct Protection {
 }
 
 impl Protection {
+    pub(crate) const fn of(suite: Suite) -> Self {
+        Self { suite }
+    }
+
     /// Integrity: always, for a message that came over an SA. The parameter `integrity-protected="yes"` of
     /// Authorization (TS 24.229 7.2A.2).
     pub const fn integrity(self) -> bool {

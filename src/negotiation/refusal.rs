@@ -11,6 +11,10 @@ use crate::sec_agree::{Difference, ListError};
 pub struct SipStatus(u16);
 
 impl SipStatus {
+    /// 400 Bad Request.
+    pub const BAD_REQUEST: SipStatus = SipStatus(400);
+    /// 403 Forbidden.
+    pub const FORBIDDEN: SipStatus = SipStatus(403);
     /// 421 Extension Required (RFC 3329 2.3.1): with `Require: sec-agree`.
     pub const EXTENSION_REQUIRED: SipStatus = SipStatus(421);
     /// 494 Security Agreement Required (RFC 3329 2.3.1): with Security-Server and `Require: sec-agree`.
@@ -28,6 +32,8 @@ impl SipStatus {
     /// The reason phrase that goes with it.
     pub const fn reason(self) -> &'static str {
         match self.0 {
+            400 => "Bad Request",
+            403 => "Forbidden",
             421 => "Extension Required",
             494 => "Security Agreement Required",
             503 => "Service Unavailable",

@@ -52,8 +52,17 @@ impl Timers {
         }
     }
 
+    /// Makes sure that the timer of a number fires at a moment or earlier. A later moment leaves it where it is, so that
+    /// what is put off again and again costs nothing; who it fires for looks whether its time has come.
+    pub(super) fn set_by(&mut self, number: u32, at: Instant) {
+        let runs_out = self.entries.get(number as usize).filter(|entry| entry.list != IDLE);
+        if runs_out.is_none_or(|entry| self.moment(entry.tick) > at) {
+            self.set(number, at);
+        }
+    }
+
     /// Sets the timer of a number, or moves it. A moment that has passed is due at once.
-    pub(super) fn set(&mut self, number: u32, at: Instant) {
+    fn set(&mut self, number: u32, at: Instant) {
         let needed = number as usize + 1;
         if self.entries.len() < needed {
             self.entries.resize(needed, Entry { next: NONE, previous: NONE, tick: 0, list: IDLE });

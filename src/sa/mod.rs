@@ -6,7 +6,6 @@ mod replay;
 mod sad;
 mod selector;
 mod set;
-mod slab;
 
 pub use inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck};
 pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, Warning};

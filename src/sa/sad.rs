@@ -11,9 +11,9 @@ use super::outbound::{Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
 use super::selector::Selector;
 use super::set::{Ends, SaName, SaSet, SaSpec, Side};
-use super::slab::{Place, Slab};
 use crate::esp::ip::Datagram;
 use crate::esp::{IpError, ids};
+use crate::slab::{Place, Slab};
 use crate::spi::Spi;
 
 /// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.

@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 /// Where a value lies in a [`Slab`], and which of those that lay there it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) slot: u32,
+pub(crate) struct Place {
+    pub(crate) slot: u32,
     generation: u32,
 }
 
 /// Values in slots that never move: keys that a growing vector moved would be left behind unwiped. The slots are in
 /// chunks, of which the first few are small, for a UE with four SAs, and the others of a size.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     chunks: Vec<Box<[Slot<T>]>>,
     free: Vec<u32>,
     /// Slots that have been used.
@@ -51,11 +51,11 @@ const fn locate(slot: u32) -> (usize, usize, usize) {
 
 impl<T> Slab<T> {
     /// Whether the numbers of slots may run out with the next set.
-    pub(super) const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.free.len() < 2 && self.used >= u32::MAX - 2
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Option<Place> {
+    pub(crate) fn insert(&mut self, value: T) -> Option<Place> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -74,7 +74,7 @@ impl<T> Slab<T> {
     }
 
     /// Drops a value where it is.
-    pub(super) fn remove(&mut self, id: Place) -> bool {
+    pub(crate) fn remove(&mut self, id: Place) -> bool {
         let Some(slot) = self.slot_mut(id.slot).filter(|slot| slot.generation == id.generation) else {
             return false;
         };
@@ -90,28 +90,32 @@ impl<T> Slab<T> {
         true
     }
 
-    pub(super) fn get(&self, id: Place) -> Option<&T> {
+    pub(crate) fn get(&self, id: Place) -> Option<&T> {
         self.slot(id.slot).filter(|slot| slot.generation == id.generation)?.value.as_ref()
     }
 
-    pub(super) fn id(&self, slot: u32) -> Option<Place> {
+    pub(crate) fn get_mut(&mut self, id: Place) -> Option<&mut T> {
+        self.slot_mut(id.slot).filter(|slot| slot.generation == id.generation)?.value.as_mut()
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> Option<Place> {
         let place = self.slot(slot)?;
         place.value.as_ref().map(|_| Place { slot, generation: place.generation })
     }
 
     #[inline]
-    pub(super) fn peek(&self, slot: u32) -> Option<&T> {
+    pub(crate) fn peek(&self, slot: u32) -> Option<&T> {
         self.slot(slot)?.value.as_ref()
     }
 
     #[inline]
-    pub(super) fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
+    pub(crate) fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
         let place = self.slot_mut(slot)?;
         let id = Place { slot, generation: place.generation };
         place.value.as_mut().map(|value| (value, id))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten().filter_map(|slot| slot.value.as_ref())
     }
 

@@ -1,0 +1,29 @@
+//! What the data path is to do.
+
+use core::fmt;
+
+use crate::sa::Ends;
+
+/// A set of SAs. No other ever has the same, not even after this one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SetId {
+    /// The slot of the contact: for finding the set, not for telling it from others.
+    pub(super) contact: u32,
+    pub(super) number: u64,
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "set {}", self.number)
+    }
+}
+
+/// One thing that the data path is to do before anything that was answered with it is sent. Each may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// Install the four SAs of a set, all or none. `set` of the table or the UE has them with their keys; where it has
+    /// them no more, the set has ended and its removal follows.
+    Install(SetId),
+    /// Remove the four SAs of a set, which nothing else will name again. Comes once for each set.
+    Remove(SetId, Ends),
+}
