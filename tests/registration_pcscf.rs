@@ -148,7 +148,7 @@ fn a_refresh_without_a_challenge_extends_and_never_replaces_or_shortens() {
     for (expires, until) in [(2 * HOUR, 2 * HOUR), (HOUR, 2 * HOUR)] {
         let forward = gm.sm1(&mut phone);
         assert!(forward.protection.is_some(), "no response, and over the latest set");
-        let sm12 = gm.pcscf.success(gm.now, contact, expires).unwrap();
+        let sm12 = gm.pcscf.success(gm.now, gm.r(contact), expires).unwrap();
         assert_eq!(sm12.new_set, None);
         phone.ue.success(gm.now, expires).unwrap();
         assert_eq!(gm.pcscf.registered_until(contact), Some(gm.now + until + 30 * SECOND));
@@ -176,7 +176,7 @@ fn a_deregistration_drains_until_its_200_is_out() {
     let says = Says { deregisters: true, ..Says::default() };
     let over = phone.spi_over(request.over.unwrap());
     assert!(gm.register(&phone, &request, says).unwrap().protection.is_some());
-    let sm12 = gm.pcscf.success(gm.now, contact, Duration::ZERO).unwrap();
+    let sm12 = gm.pcscf.success(gm.now, gm.r(contact), Duration::ZERO).unwrap();
     gm.apply();
     assert_eq!(sm12.over, Over::Sa(over));
     // The 200 and the NOTIFY behind it still have their SAs.
@@ -211,7 +211,7 @@ fn a_wrong_res_is_told_over_the_new_set_and_then_that_set_goes() {
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);
     let new = phone.spi_over(sm7.over.unwrap());
-    assert_eq!(gm.pcscf.failure(gm.now, contact).unwrap().over, Over::Sa(new));
+    assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)).unwrap().over, Over::Sa(new));
     assert!(gm.pcscf.route(contact, Transport::Udp, Message::Response { over: new }).is_ok());
     // Nothing else travels over it.
     assert_eq!(gm.pcscf.message(gm.now, new), Err(Discard::WrongSet(new)));
@@ -229,7 +229,7 @@ fn a_wrong_res_at_a_reauthentication_is_told_over_the_old_set_which_stays() {
     gm.sm1(&mut phone);
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);
-    assert_eq!(gm.pcscf.failure(gm.now, contact).unwrap().over, Over::Sa(old));
+    assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)).unwrap().over, Over::Sa(old));
     phone.ue.failure().unwrap();
     phone.apply();
     gm.pass(DRAIN + SECOND);
@@ -293,7 +293,7 @@ fn an_sm7_that_is_not_what_was_issued_ends_the_registration_and_leaves_the_old_o
     let error = gm.register(&phone, &sm7, RESPONSE).unwrap_err();
     assert!(matches!(error, RegisterError::Refused(Refusal::Mismatch { .. })));
     assert_eq!(error.status().unwrap().code(), 494);
-    assert_eq!(gm.pcscf.success(gm.now, contact, HOUR), Err(Gone), "nothing of it can succeed");
+    assert_eq!(gm.pcscf.success(gm.now, gm.r(contact), HOUR), Err(Gone), "nothing of it can succeed");
     gm.pass(DRAIN + SECOND);
     assert_eq!((gm.sets(contact), gm.sad.len()), (1, 4));
     gm.message(&mut phone);
@@ -310,7 +310,7 @@ fn an_sm7_over_a_set_that_is_in_force_is_not_taken_for_an_answer() {
     sm7.over = Some(over);
     // Its ports are those of the temporary set, so it could be an offer of its own; the verdict is "no".
     assert_eq!(gm.register(&phone, &sm7, RESPONSE).unwrap().protection, None);
-    let sm12 = gm.pcscf.success(gm.now, contact, HOUR).unwrap();
+    let sm12 = gm.pcscf.success(gm.now, gm.r(contact), HOUR).unwrap();
     assert_eq!(sm12.new_set, None, "the temporary set was not answered");
     assert!(gm.pcscf.sets(contact).any(|set| Some(set) == current));
 }
@@ -365,7 +365,7 @@ fn integrity_is_asserted_only_as_6_1_5_says() {
     gm.sm1(&mut phone);
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);
-    gm.pcscf.success(gm.now, contact, HOUR).unwrap();
+    gm.pcscf.success(gm.now, gm.r(contact), HOUR).unwrap();
     gm.apply();
     phone.ue.failure().unwrap();
     phone.apply();
@@ -424,7 +424,7 @@ fn somebody_who_takes_the_port_between_sm1_and_sm6_is_noticed() {
     let second = gm.sm1(&mut other).contact;
     gm.challenge(first);
     let (ck, ik) = keys();
-    let error = gm.pcscf.challenge(gm.now, second, &ck, &ik).unwrap_err();
+    let error = gm.pcscf.challenge(gm.now, gm.r(second), &ck, &ik).unwrap_err();
     assert_eq!(error, ChallengeError::PortInUse { ue: one.address, port: port(6100) });
     assert_eq!((error.status().code(), gm.pcscf.spis().in_use()), (400, 2));
 }
@@ -571,7 +571,7 @@ fn spis_that_run_out_are_an_error_and_the_offer_waits() {
     let first = gm.registered(&mut one, HOUR);
     let second = gm.sm1(&mut two).contact;
     let (ck, ik) = keys();
-    let error = gm.pcscf.challenge(gm.now, second, &ck, &ik).unwrap_err();
+    let error = gm.pcscf.challenge(gm.now, gm.r(second), &ck, &ik).unwrap_err();
     assert!(matches!(error, ChallengeError::Spis(_)));
     assert_eq!(error.status().code(), 503);
     gm.pcscf.deregister(gm.now, first).unwrap();
@@ -625,9 +625,8 @@ fn instructions_are_safe_to_repeat_and_each_set_is_removed_exactly_once() {
                     security_verify: &[],
                 },
             )
-            .unwrap()
-            .contact;
-        let sm6 = gm.pcscf.challenge(gm.now, contact, &ck, &ik).unwrap();
+            .unwrap();
+        let sm6 = gm.pcscf.challenge(gm.now, contact.request, &ck, &ik).unwrap();
         while let Some(instruction) = gm.pcscf.next_instruction() {
             // Each twice: the second time nothing happens.
             for _ in 0..2 {
@@ -656,7 +655,7 @@ fn instructions_are_safe_to_repeat_and_each_set_is_removed_exactly_once() {
         phone.apply();
         if round != 2 {
             gm.sm7(&phone, &sm7);
-            gm.sm12(&mut phone, contact, HOUR);
+            gm.sm12(&mut phone, contact.contact, HOUR);
         }
         // An old removal that comes late takes nothing of a newer set, though the ports may be the same.
         let before = gm.sad.len();
@@ -671,7 +670,7 @@ fn a_set_that_the_data_path_could_not_install_ends() {
     let (mut gm, mut phone) = gm_and_phone();
     let contact = gm.sm1(&mut phone).contact;
     let (ck, ik) = keys();
-    let sm6 = gm.pcscf.challenge(gm.now, contact, &ck, &ik).unwrap();
+    let sm6 = gm.pcscf.challenge(gm.now, gm.r(contact), &ck, &ik).unwrap();
     assert!(gm.pcscf.install_failed(sm6.set));
     assert!(!gm.pcscf.install_failed(sm6.set));
     gm.apply();
@@ -727,12 +726,17 @@ fn contacts_of_one_user_have_sas_of_their_own() {
         security_verify: &[],
     };
     let row = &["ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100"];
-    let one = gm.pcscf.register(gm.now, &register("<urn:1>", 1, row)).unwrap().contact;
-    let two = gm.pcscf.register(gm.now, &register("<urn:2>", 2, row)).unwrap().contact;
-    let again = gm.pcscf.register(gm.now, &register("<urn:1>", 1, row)).unwrap().contact;
-    assert!(one != two && one == again);
-    gm.challenge(one);
-    gm.challenge(two);
+    let one = gm.pcscf.register(gm.now, &register("<urn:1>", 1, row)).unwrap();
+    let two = gm.pcscf.register(gm.now, &register("<urn:2>", 2, row)).unwrap();
+    let again = gm.pcscf.register(gm.now, &register("<urn:1>", 1, row)).unwrap();
+    assert!(one.contact != two.contact && one.contact == again.contact);
+    let (ck, ik) = keys();
+    let late = gm.pcscf.challenge(gm.now, one.request, &ck, &ik).unwrap_err();
+    assert_eq!(late, ChallengeError::Gone(Gone), "the answer to a request that another has replaced");
+    for request in [again.request, two.request] {
+        gm.pcscf.challenge(gm.now, request, &ck, &ik).unwrap();
+    }
+    gm.apply();
     assert_eq!(gm.sad.len(), 8);
     let broken = gm.pcscf.register(gm.now, &register("a\nb", 3, row)).unwrap_err();
     assert_eq!((&broken, broken.status().unwrap().code()), (&RegisterError::Identity, 400));
@@ -746,8 +750,8 @@ fn an_unanswered_reregistration_in_begin_keeps_everything() {
     let (mut gm, mut phone) = gm_and_phone();
     let contact = gm.registered(&mut phone, HOUR);
     gm.sm1(&mut phone);
-    assert_eq!(gm.pcscf.failure(gm.now, contact).unwrap().over, Over::Sa(gm.message(&mut phone)));
-    assert_eq!(gm.pcscf.failure(gm.now, contact), Err(Gone));
+    assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)).unwrap().over, Over::Sa(gm.message(&mut phone)));
+    assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)), Err(Gone));
     assert_eq!(gm.sets(contact), 1);
     let _ = Begin { in_clear: true, ..phone.begin() };
 }

@@ -4,10 +4,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::DRAIN;
 use super::identity::Identity;
 use super::instruction::SetId;
 use super::pcscf::Over;
-use super::{DRAIN, REG_AWAIT_AUTH};
 use crate::algorithm::Suite;
 use crate::negotiation::pcscf::{Challenge, Offer, Response};
 use crate::sa::{Ends, SaSet, Side};
@@ -26,6 +26,7 @@ pub(super) struct Set {
 /// A REGISTER that was sent on to the core, whose answer is awaited.
 #[derive(Debug)]
 pub(super) struct Attempt {
+    pub(super) number: u64,
     /// `None` for a de-registration without a Security-Client, which cannot be challenged.
     pub(super) offer: Option<Offer>,
     pub(super) over: Over,
@@ -46,8 +47,8 @@ pub(super) struct Temporary {
 pub(super) enum Step {
     /// SM6 was sent.
     Challenged(Box<Challenge>),
-    /// SM7 was sent on.
-    Answered(Box<Response>),
+    /// SM7 was sent on, as the request of this number.
+    Answered { response: Box<Response>, number: u64 },
     /// The authentication failed; the set stays for the message that says so.
     Failed,
 }
@@ -109,9 +110,22 @@ impl Contact {
         let temporary = self.temporary.as_deref().filter(|temporary| temporary.set.id == id)?;
         match &temporary.step {
             Step::Challenged(challenge) => Some(challenge.set()),
-            Step::Answered(response) => Some(response.set()),
+            Step::Answered { response, .. } => Some(response.set()),
             Step::Failed => None,
         }
+    }
+
+    /// The authentication whose SM7 was the request of this number.
+    pub(super) fn answered(&self, request: u64) -> Option<&Temporary> {
+        self.temporary.as_deref().filter(|temporary| match temporary.step {
+            Step::Answered { number, .. } => number == request,
+            Step::Challenged(_) | Step::Failed => false,
+        })
+    }
+
+    /// The request of this number, if it awaits an answer.
+    pub(super) fn take_attempt(&mut self, request: u64) -> Option<Attempt> {
+        self.attempt.take_if(|attempt| attempt.number == request).map(|attempt| *attempt)
     }
 
     /// The set that the P-CSCF sends requests over.
@@ -220,11 +234,5 @@ impl Contact {
         gone.extend(self.current.take());
         gone.extend(self.old.take().map(|old| *old));
         self.old_in_use = false;
-    }
-}
-
-impl Attempt {
-    pub(super) fn new(offer: Option<Offer>, over: Over, deregisters: bool, now: Instant) -> Self {
-        Self { offer, over, deregisters, deadline: now + REG_AWAIT_AUTH }
     }
 }

@@ -94,6 +94,21 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContactId(Place);
 
+/// A REGISTER that was sent on to the core: its answer must be for this one, and not for one that came before or after
+/// it. No other ever has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    contact: ContactId,
+    number: u64,
+}
+
+impl RequestId {
+    /// The contact that it is of.
+    pub const fn contact(self) -> ContactId {
+        self.contact
+    }
+}
+
 /// What a message came over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Over {
@@ -148,6 +163,8 @@ pub struct Register<'a> {
 pub struct Forward {
     /// Whose it is.
     pub contact: ContactId,
+    /// What the core's answer to it is given with.
+    pub request: RequestId,
     /// The verdict for `integrity-protected`: `None` is "no" (TS 33.203 6.1.5).
     pub protection: Option<Protection>,
 }
@@ -206,7 +223,8 @@ impl RegisterError {
     }
 }
 
-/// There is nothing that the event could belong to: no such contact, or no such request of it.
+/// There is nothing that the event could belong to: no such contact, or no such request of it, since another one has
+/// taken its place or its time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no contact or request that this belongs to")]
 pub struct Gone;
@@ -409,15 +427,22 @@ impl Pcscf {
             Some(slot) => slot,
             None => self.add(register)?,
         };
+        let number = self.number();
         if let Some((contact, _)) = self.contacts.at(slot) {
             if register.authentication == Authentication::Failure {
                 contact.drop_temporary(&mut self.gone);
             }
-            let attempt = Attempt::new(Some(offer), Over::Clear, register.deregisters, now);
-            contact.attempt = Some(Box::new(attempt));
+            contact.attempt = Some(Box::new(Attempt {
+                number,
+                offer: Some(offer),
+                over: Over::Clear,
+                deregisters: register.deregisters,
+                deadline: now + REG_AWAIT_AUTH,
+            }));
         }
         self.settle(slot);
-        Ok(Forward { contact: self.id(slot)?, protection: None })
+        let contact = self.id(slot)?;
+        Ok(Forward { contact, request: RequestId { contact, number }, protection: None })
     }
 
     fn register_over(
@@ -427,15 +452,18 @@ impl Pcscf {
         spi: Spi,
     ) -> Result<Forward, RegisterError> {
         let slot = self.contact_over(spi).ok_or(Discard::UnknownSa(spi))?;
+        let number = self.number();
         let (contact, place) = self.contacts.at(slot).ok_or(Discard::UnknownSa(spi))?;
         let (which, set) = contact.set_over(spi).ok_or(Discard::UnknownSa(spi))?;
         let suite = set.suite;
         if contact.identity.impi() != register.impi {
             return Err(RegisterError::OtherUser);
         }
-        let forward = |protection| Forward { contact: ContactId(place), protection };
+        let id = ContactId(place);
+        let request = RequestId { contact: id, number };
+        let forward = |protection| Forward { contact: id, request, protection };
         if which == Slot::Temporary {
-            let accepted = Self::sm7(contact, now, register, spi);
+            let accepted = Self::sm7(contact, now, register, spi, number);
             self.settle(slot);
             accepted?;
             return Ok(forward(Some(Protection::of(suite))));
@@ -453,7 +481,13 @@ impl Pcscf {
         if register.authentication == Authentication::Failure {
             contact.drop_temporary(&mut self.gone);
         }
-        contact.attempt = Some(Box::new(Attempt::new(offer, register.over, register.deregisters, now)));
+        contact.attempt = Some(Box::new(Attempt {
+            number,
+            offer,
+            over: register.over,
+            deregisters: register.deregisters,
+            deadline: now + REG_AWAIT_AUTH,
+        }));
         let latest = which == Slot::Current && register.authentication != Authentication::Response;
         self.settle(slot);
         Ok(forward(latest.then_some(Protection::of(suite))))
@@ -465,6 +499,7 @@ impl Pcscf {
         now: Instant,
         register: &Register<'_>,
         spi: Spi,
+        number: u64,
     ) -> Result<(), RegisterError> {
         // Anything but the response to the challenge comes over other SAs (TS 33.203 7.4).
         let wrong = RegisterError::Discard(Discard::WrongSet(spi));
@@ -474,7 +509,7 @@ impl Pcscf {
         }
         let challenge = match core::mem::replace(&mut temporary.step, Step::Failed) {
             Step::Challenged(challenge) => challenge,
-            step @ (Step::Answered(_) | Step::Failed) => {
+            step @ (Step::Answered { .. } | Step::Failed) => {
                 temporary.step = step;
                 return Err(wrong);
             }
@@ -486,7 +521,7 @@ impl Pcscf {
         };
         match challenge.receive_sm7(&sm7) {
             Ok(response) => {
-                temporary.step = Step::Answered(Box::new(response));
+                temporary.step = Step::Answered { response: Box::new(response), number };
                 Ok(())
             }
             Err(Sm7Error::WrongSa { challenge, .. }) => {
@@ -535,19 +570,19 @@ impl Pcscf {
     pub fn challenge(
         &mut self,
         now: Instant,
-        contact: ContactId,
+        request: RequestId,
         ck: &Ck,
         ik: &Ik,
     ) -> Result<Sm6, ChallengeError> {
-        let slot = contact.0.slot;
-        let attempt =
-            self.contacts.get(contact.0).and_then(|contact| contact.attempt.as_ref()).ok_or(Gone)?;
+        let slot = request.contact.0.slot;
+        let attempt = self.contacts.get(request.contact.0).and_then(|contact| contact.attempt.as_deref());
+        let attempt = attempt.filter(|attempt| attempt.number == request.number).ok_or(Gone)?;
         let (offer, over) = (attempt.offer.as_ref().ok_or(Gone)?, attempt.over);
         let (ue, of_ue) = (offer.ue(), offer.spis());
         self.ports_free(ue.address, ue.setup.ports, Some(slot))
             .map_err(|port| ChallengeError::PortInUse { ue: ue.address, port })?;
         let spis = self.spis.allocate_pair(&of_ue)?;
-        let result = self.make_set(now, contact, Setup { spis, ports: self.next_ports(slot) }, (ck, ik));
+        let result = self.make_set(now, slot, Setup { spis, ports: self.next_ports(slot) }, (ck, ik));
         match result {
             Ok((temporary, security_server)) => {
                 let set = temporary.set;
@@ -572,11 +607,11 @@ impl Pcscf {
     fn make_set(
         &mut self,
         now: Instant,
-        id: ContactId,
+        slot: u32,
         setup: Setup,
         (ck, ik): (&Ck, &Ik),
     ) -> Result<(Temporary, SecurityServer), ChallengeError> {
-        let (contact, _) = self.contacts.at(id.0.slot).ok_or(Gone)?;
+        let (contact, _) = self.contacts.at(slot).ok_or(Gone)?;
         let attempt = contact.attempt.as_mut().ok_or(Gone)?;
         let offer = attempt.offer.take().ok_or(Gone)?;
         let challenge = offer.challenge(setup, ck, ik).map_err(|rejected| {
@@ -584,10 +619,10 @@ impl Pcscf {
             rejected.error
         })?;
         let security_server = challenge.security_server().clone();
-        self.next_number += 1;
+        let number = self.number();
         self.counters.sets += 1;
         let set = Set {
-            id: SetId { contact: id.0.slot, number: self.next_number },
+            id: SetId { contact: slot, number },
             ends: *challenge.set().ends(),
             suite: challenge.set().suite(),
             deadline: now + REG_AWAIT_AUTH,
@@ -600,13 +635,11 @@ impl Pcscf {
     /// the current set lives on, or everything drains after a de-registration.
     ///
     /// # Errors
-    /// [`Gone`] if no REGISTER of this contact awaits an answer.
-    pub fn success(&mut self, now: Instant, contact: ContactId, expires: Duration) -> Result<Sm12, Gone> {
-        let slot = contact.0.slot;
-        let contact = self.contacts.get_mut(contact.0).ok_or(Gone)?;
+    /// [`Gone`] if this REGISTER does not await an answer.
+    pub fn success(&mut self, now: Instant, request: RequestId, expires: Duration) -> Result<Sm12, Gone> {
+        let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
         let registration_ends = now + expires + GRACE;
-        let answered = contact.temporary.as_ref().filter(|t| matches!(t.step, Step::Answered(_)));
-        let sm12 = if let Some(set) = answered.map(|temporary| temporary.set) {
+        let sm12 = if let Some(set) = contact.answered(request.number).map(|temporary| temporary.set) {
             self.unregistered -= u32::from(!contact.registered);
             contact.promote(registration_ends, &mut self.gone);
             if expires.is_zero() {
@@ -616,7 +649,7 @@ impl Pcscf {
             let (server_sa, _) = set.ends.sa(SaName::UeClientToPcscfServer);
             Sm12 { over: Over::Sa(server_sa), new_set: Some(set.id) }
         } else {
-            let attempt = contact.attempt.take().ok_or(Gone)?;
+            let attempt = contact.take_attempt(request.number).ok_or(Gone)?;
             if attempt.deregisters || expires.is_zero() {
                 contact.leave(now);
             } else if attempt.over != Over::Clear {
@@ -625,27 +658,26 @@ impl Pcscf {
             }
             Sm12 { over: attempt.over, new_set: None }
         };
-        self.settle(slot);
+        self.settle(request.contact.0.slot);
         Ok(sm12)
     }
 
-    /// The core refused a REGISTER. A temporary set stays for [`DRAIN`](super::DRAIN), so that the answer can be sent over it.
+    /// The core refused a REGISTER. A temporary set stays for [`DRAIN`](super::DRAIN), so that the answer can be sent
+    /// over it.
     ///
     /// # Errors
-    /// [`Gone`] if no REGISTER of this contact awaits an answer.
-    pub fn failure(&mut self, now: Instant, contact: ContactId) -> Result<Ended, Gone> {
-        let slot = contact.0.slot;
-        let contact = self.contacts.get_mut(contact.0).ok_or(Gone)?;
-        let over = match &contact.temporary {
-            Some(temporary) if matches!(temporary.step, Step::Answered(_)) => {
-                let (server_sa, _) = temporary.set.ends.sa(SaName::UeClientToPcscfServer);
-                let over = if temporary.over == Over::Clear { Over::Sa(server_sa) } else { temporary.over };
-                contact.fail(now);
-                over
-            }
-            _ => contact.attempt.take().ok_or(Gone)?.over,
+    /// [`Gone`] if this REGISTER does not await an answer.
+    pub fn failure(&mut self, now: Instant, request: RequestId) -> Result<Ended, Gone> {
+        let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
+        let over = if let Some(temporary) = contact.answered(request.number) {
+            let (server_sa, _) = temporary.set.ends.sa(SaName::UeClientToPcscfServer);
+            let over = if temporary.over == Over::Clear { Over::Sa(server_sa) } else { temporary.over };
+            contact.fail(now);
+            over
+        } else {
+            contact.take_attempt(request.number).ok_or(Gone)?.over
         };
-        self.settle(slot);
+        self.settle(request.contact.0.slot);
         Ok(Ended { over })
     }
 
@@ -881,8 +913,11 @@ impl Pcscf {
             let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
             sets.any(|(which, set)| which != Slot::Temporary && set.ends.pcscf.setup.ports.client == *port)
         };
-        // At most two sets are not temporary, and there are three ports.
-        let client = self.config.client_ports.iter().copied().find(|port| !in_use(port));
+        // At most two sets are not temporary, and there are three ports. Each set begins at another one, so that a UE
+        // whose SAs were lost here seldom gets a port that its own still have.
+        let ports = &self.config.client_ports;
+        let first = usize::try_from(self.counters.sets).unwrap_or(0) % ports.len().max(1);
+        let client = ports.iter().cycle().skip(first).take(ports.len()).copied().find(|port| !in_use(port));
         PortPair { client: client.unwrap_or(self.config.server_port), server: self.config.server_port }
     }
 
@@ -919,6 +954,12 @@ impl Pcscf {
 
     fn id(&self, slot: u32) -> Result<ContactId, RegisterError> {
         self.contacts.id(slot).map(ContactId).ok_or(RegisterError::Full(self.len))
+    }
+
+    /// A number for a request: never the same twice.
+    const fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
     fn contact_over(&self, spi: Spi) -> Option<u32> {

@@ -88,6 +88,9 @@ pub enum ChallengeFailure {
     /// Security-Server is of no use.
     #[error(transparent)]
     Sm6(#[from] Sm6Error),
+    /// The P-CSCF's client port is that of a set that is there, so that their traffic could not be told apart.
+    #[error("the P-CSCF's port {0} is in use")]
+    PortInUse(NonZeroU16),
 }
 
 /// Why a challenge that the ISIM refused is not reported.
@@ -137,7 +140,7 @@ struct Set {
 #[derive(Debug)]
 enum Procedure {
     Idle,
-    Registering { offer: Box<Offer>, deadline: Instant },
+    Registering { offer: Box<Offer>, in_clear: bool, deadline: Instant },
     Answered { answer: Box<Answer>, set: Set },
 }
 
@@ -218,7 +221,11 @@ impl Ue {
             security_verify: if over.is_some() { self.verify.clone() } else { Vec::new() },
             over,
         };
-        self.procedure = Procedure::Registering { offer: Box::new(offer), deadline: now + REG_AWAIT_AUTH };
+        self.procedure = Procedure::Registering {
+            offer: Box::new(offer),
+            in_clear: over.is_none(),
+            deadline: now + REG_AWAIT_AUTH,
+        };
         request
     }
 
@@ -259,14 +266,15 @@ impl Ue {
         ck: &Ck,
         ik: &Ik,
     ) -> Result<Request, ChallengeFailure> {
-        let offer = match core::mem::replace(&mut self.procedure, Procedure::Idle) {
-            Procedure::Registering { offer, .. } => offer,
+        let (offer, in_clear) = match core::mem::replace(&mut self.procedure, Procedure::Idle) {
+            Procedure::Registering { offer, in_clear, .. } => (offer, in_clear),
             other => {
                 self.procedure = other;
                 return Err(UeGone.into());
             }
         };
         let answer = offer.receive_sm6(security_server, ck, ik).map_err(|rejected| rejected.error)?;
+        self.make_way(answer.set().ends(), in_clear)?;
         self.next_number += 1;
         let set = Set {
             id: SetId { contact: 0, number: self.next_number },
@@ -513,6 +521,24 @@ impl Ue {
         if let Procedure::Answered { set, .. } = core::mem::replace(&mut self.procedure, Procedure::Idle) {
             self.remove(Some(set));
         }
+    }
+
+    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. The UE that registers in
+    /// clear takes them for lost too, so the set goes; over SAs in force it is a fault of the P-CSCF.
+    fn make_way(&mut self, new: &Ends, in_clear: bool) -> Result<(), ChallengeFailure> {
+        let port = new.pcscf.setup.ports.client;
+        let clashes = |set: &mut Set| set.ends.pcscf.setup.ports.client == port;
+        if !in_clear && self.current.iter_mut().chain(&mut self.old).any(clashes) {
+            return Err(ChallengeFailure::PortInUse(port));
+        }
+        for set in [self.current.take_if(clashes), self.old.take_if(clashes)] {
+            self.remove(set);
+        }
+        if self.current.is_none() {
+            self.verify.clear();
+            self.refresh = None;
+        }
+        Ok(())
     }
 
     fn let_old_go(&mut self) {

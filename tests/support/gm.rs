@@ -1,12 +1,15 @@
 //! A P-CSCF and phones, each with its table of SAs, and the steps of a registration one by one.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{
-    Authentication, Begin, Config, ContactId, Forward, Over, Pcscf, Register, RegisterError, Request, SetId,
-    Sm6, Ue, UeConfig,
+    Authentication, Begin, Config, ContactId, Forward, Over, Pcscf, Register, RegisterError, Request,
+    RequestId, SetId, Sm6, Ue, UeConfig,
 };
 use ipsec_3gpp::{Ck, Confidentiality, Ik, Instant, Policy, SaName, Sad, Spi, SpiAllocator, SpiSlice, Suite};
 
@@ -37,6 +40,8 @@ pub(crate) struct Gm {
     pub(crate) now: Instant,
     pub(crate) pcscf: Pcscf,
     pub(crate) sad: Sad,
+    /// The latest request of each contact.
+    requests: HashMap<ContactId, RequestId>,
 }
 
 pub(crate) const PCSCF: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -49,7 +54,12 @@ impl Gm {
     pub(crate) fn with(config: Config, spis: u32) -> Self {
         let spis = SpiAllocator::new(SpiSlice::new(3, 4).unwrap(), spis, [9; 16]).unwrap();
         let now = Instant::from_millis(1_000_000);
-        Self { now, pcscf: Pcscf::new(config, spis, now), sad: Sad::new() }
+        Self { now, pcscf: Pcscf::new(config, spis, now), sad: Sad::new(), requests: HashMap::new() }
+    }
+
+    /// The latest request of a contact.
+    pub(crate) fn r(&self, contact: ContactId) -> RequestId {
+        self.requests[&contact]
     }
 
     pub(crate) fn apply(&mut self) {
@@ -148,6 +158,9 @@ impl Gm {
             },
         );
         self.apply();
+        if let Ok(forward) = &result {
+            self.requests.insert(forward.contact, forward.request);
+        }
         result
     }
 
@@ -169,7 +182,7 @@ impl Gm {
 
     pub(crate) fn challenge(&mut self, contact: ContactId) -> Sm6 {
         let (ck, ik) = keys();
-        let sm6 = self.pcscf.challenge(self.now, contact, &ck, &ik).unwrap();
+        let sm6 = self.pcscf.challenge(self.now, self.r(contact), &ck, &ik).unwrap();
         self.apply();
         sm6
     }
@@ -192,7 +205,7 @@ impl Gm {
     }
 
     pub(crate) fn sm12(&mut self, phone: &mut Phone, contact: ContactId, expires: Duration) {
-        assert!(self.pcscf.success(self.now, contact, expires).unwrap().new_set.is_some());
+        assert!(self.pcscf.success(self.now, self.r(contact), expires).unwrap().new_set.is_some());
         self.apply();
         phone.ue.success(self.now, expires).unwrap();
         phone.apply();
