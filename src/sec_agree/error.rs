@@ -51,21 +51,20 @@ impl ParameterName {
     }
 
     pub(super) fn of(name: &str) -> Self {
-        let known = [
-            ParameterName::Q,
-            ParameterName::Alg,
-            ParameterName::Prot,
-            ParameterName::Mod,
-            ParameterName::Ealg,
-            ParameterName::SpiC,
-            ParameterName::SpiS,
-            ParameterName::PortC,
-            ParameterName::PortS,
-        ];
-        known
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(name))
-            .unwrap_or_else(|| ParameterName::Extension(name.into()))
+        // By length first: a list has dozens of parameters, and a million phones send lists.
+        let (one, other) = match name.len() {
+            1 => (ParameterName::Q, None),
+            3 => (ParameterName::Alg, Some(ParameterName::Mod)),
+            4 => (ParameterName::Ealg, Some(ParameterName::Prot)),
+            5 => (ParameterName::SpiC, Some(ParameterName::SpiS)),
+            6 => (ParameterName::PortC, Some(ParameterName::PortS)),
+            _ => return ParameterName::Extension(name.into()),
+        };
+        let is = |known: &ParameterName| known.as_str().eq_ignore_ascii_case(name);
+        if is(&one) {
+            return one;
+        }
+        other.filter(is).unwrap_or_else(|| ParameterName::Extension(name.into()))
     }
 }
 

@@ -61,11 +61,7 @@ impl<'a> Lexer<'a> {
 
     /// A token of RFC 3261 25.1, at least one character.
     pub(super) fn token(&mut self) -> Result<&'a str, Broken> {
-        let start = self.at;
-        while self.peek().is_some_and(is_token) {
-            self.at += 1;
-        }
-        if start == self.at { Err(Broken) } else { Ok(self.text.get(start..self.at).unwrap_or_default()) }
+        self.take(TOKEN)
     }
 
     /// What follows a parameter's name: nothing, or an equals sign and a value.
@@ -78,17 +74,23 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         if !self.eat(b'"') {
             // generic-param also allows a host, so `[` `]` and `:` of an IPv6 reference may stand here.
-            while self.peek().is_some_and(|octet| is_token(octet) || matches!(octet, b'[' | b']' | b':')) {
-                self.at += 1;
-            }
-            let text = self.text.get(start..self.at).unwrap_or_default();
-            return if text.is_empty() { Err(Broken) } else { Ok(RawValue::Token(text)) };
+            return self.take(TOKEN | HOST).map(RawValue::Token);
         }
         if self.quoted_rest().is_err() {
             self.at = start;
             return Err(Broken);
         }
         Ok(RawValue::Quoted(self.text.get(start + 1..self.at - 1).unwrap_or_default()))
+    }
+
+    /// Passes over characters of these kinds, at least one.
+    #[inline]
+    fn take(&mut self, kinds: u8) -> Result<&'a str, Broken> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|octet| kind(*octet) & kinds == 0).unwrap_or(rest.len());
+        let start = self.at;
+        self.at += len;
+        if len == 0 { Err(Broken) } else { Ok(self.text.get(start..self.at).unwrap_or_default()) }
     }
 
     /// Passes over a quoted string whose opening quote has been read.
@@ -140,7 +142,28 @@ const fn is_white(character: char) -> bool {
 }
 
 /// A character of a token (RFC 3261 25.1).
-pub(super) const fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+const TOKEN: u8 = 1;
+/// A character of a host that is not one of a token.
+const HOST: u8 = 2;
+
+/// What an octet can be part of; looked up, since every octet of every list is.
+#[inline]
+fn kind(octet: u8) -> u8 {
+    static KINDS: [u8; 256] = {
+        let mut kinds = [0; 256];
+        let mut rest: &mut [u8] = &mut kinds;
+        let mut octet = 0_u8;
+        while let Some((kind, others)) = rest.split_first_mut() {
+            *kind = match octet {
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~' => TOKEN,
+                b'[' | b']' | b':' => HOST,
+                _ if octet.is_ascii_alphanumeric() => TOKEN,
+                _ => 0,
+            };
+            octet = octet.wrapping_add(1);
+            rest = others;
+        }
+        kinds
+    };
+    KINDS.get(usize::from(octet)).copied().unwrap_or(0)
 }

@@ -67,6 +67,9 @@ impl MechanismList {
             if octets > MAX_LIST_OCTETS {
                 return Err(ListError::TooLong(octets));
             }
+            // As many as there are commas, or fewer.
+            let commas = row.bytes().filter(|octet| *octet == b',').count();
+            mechanisms.reserve(MAX_MECHANISMS.min(commas + 1));
             let mut lexer = Lexer::new(row);
             lexer.skip_white();
             if lexer.at_end() {

@@ -2,8 +2,8 @@
 //!
 //! Every style says the same thing. They exist because some peers refuse the forms that they are not used to.
 
-use alloc::format;
 use core::fmt::{self, Write};
+use core::num::NonZeroU16;
 
 use super::mechanism::{Ipsec3gpp, Mechanism, Name, Parameter, Qvalue, Value};
 use crate::spi::Spi;
@@ -155,18 +155,24 @@ impl Style {
                 },
                 SpiC => self.write_spi("spi-c", offer.spi_c, out)?,
                 SpiS => self.write_spi("spi-s", offer.spi_s, out)?,
-                PortC => self.write("port-c", offer.port_c, out)?,
-                PortS => self.write("port-s", offer.port_s, out)?,
+                PortC => self.write_port("port-c", offer.port_c, out)?,
+                PortS => self.write_port("port-s", offer.port_s, out)?,
             }
         }
         self.write_extensions(&offer.extensions, out)
     }
 
-    fn write(&self, name: &str, value: Option<impl fmt::Display>, out: &mut impl Write) -> fmt::Result {
-        match value {
-            Some(value) => write!(out, "{}{name}={value}", self.semicolon),
-            None => Ok(()),
-        }
+    fn write(&self, name: &str, value: Option<&str>, out: &mut impl Write) -> fmt::Result {
+        let Some(value) = value else { return Ok(()) };
+        out.write_str(self.semicolon)?;
+        out.write_str(name)?;
+        out.write_str("=")?;
+        out.write_str(value)
+    }
+
+    fn write_port(&self, name: &str, port: Option<NonZeroU16>, out: &mut impl Write) -> fmt::Result {
+        let mut digits = [b'0'; DIGITS];
+        self.write(name, port.map(|port| decimal(port.get().into(), 1, &mut digits)), out)
     }
 
     fn write_name<T: Copy>(
@@ -184,33 +190,60 @@ impl Style {
     }
 
     fn write_spi(&self, name: &str, spi: Option<Spi>, out: &mut impl Write) -> fmt::Result {
-        let width = if self.padded_spi { 10 } else { 0 };
-        self.write(name, spi.map(|spi| format!("{:0width$}", spi.value())), out)
+        let least = if self.padded_spi { DIGITS } else { 1 };
+        let mut digits = [b'0'; DIGITS];
+        self.write(name, spi.map(|spi| decimal(spi.value(), least, &mut digits)), out)
     }
 
     fn write_q(&self, q: Qvalue, out: &mut impl Write) -> fmt::Result {
-        let (whole, thousandths) = (q.thousandths() / 1000, q.thousandths() % 1000);
-        let three = format!("{whole}.{thousandths:03}");
-        let text = match self.q {
-            QvalueFormat::ThreeDigits => three.as_str(),
+        let mut digits = [b'0'; DIGITS];
+        let (whole, fraction) = decimal(q.thousandths().into(), 4, &mut digits).split_at(1);
+        let fraction = match self.q {
+            QvalueFormat::ThreeDigits => fraction,
             // Never down to the point itself: "1." and "0." are legal and unheard of.
-            QvalueFormat::Short => match three.trim_end_matches('0') {
-                whole if whole.ends_with('.') => three.get(..3).unwrap_or(whole),
+            QvalueFormat::Short => match fraction.trim_end_matches('0') {
+                "" => "0",
                 short => short,
             },
         };
-        self.write("q", Some(text), out)
+        self.write("q", Some(whole), out)?;
+        out.write_str(".")?;
+        out.write_str(fraction)
     }
 
     fn write_extensions(&self, extensions: &[Parameter], out: &mut impl Write) -> fmt::Result {
         for extension in extensions {
-            write!(out, "{}{}", self.semicolon, extension.name)?;
             match &extension.value {
-                Value::Absent => {}
-                Value::Token(token) => write!(out, "={token}")?,
-                Value::Quoted(text) => write!(out, "=\"{text}\"")?,
+                Value::Absent => {
+                    out.write_str(self.semicolon)?;
+                    out.write_str(&extension.name)?;
+                }
+                Value::Token(token) => self.write(&extension.name, Some(token), out)?,
+                Value::Quoted(text) => {
+                    self.write(&extension.name, Some("\""), out)?;
+                    out.write_str(text)?;
+                    out.write_str("\"")?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Of the longest number that is written: an SPI.
+const DIGITS: usize = 10;
+
+/// A number in decimal digits, with zeros in front up to so many. Emission is on the path of every registration, and the
+/// formatting machinery is most of its cost.
+fn decimal(mut number: u32, least: usize, digits: &mut [u8; DIGITS]) -> &str {
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        if number == 0 && used >= least {
+            break;
+        }
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        used += 1;
+    }
+    digits.get(DIGITS - used..).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or_default()
 }
