@@ -109,7 +109,10 @@ impl Node {
         let spis = SpiAllocator::new(SpiSlice::WHOLE, contacts as u32 * 6, [7; 16]).unwrap();
         let (ck, ik) = keys();
         let now = Moment::from_millis(0);
-        Self { pcscf: Pcscf::new(config, spis, now), sad: Sad::new(), now, ck, ik }
+        let mut node = Self { pcscf: Pcscf::new(config, spis, now), sad: Sad::new(), now, ck, ik };
+        node.pcscf.reserve(contacts);
+        node.sad.reserve(contacts);
+        node
     }
 
     fn request(

@@ -379,6 +379,16 @@ impl Pcscf {
         }
     }
 
+    /// Makes room in the look-up tables for so many more contacts, so that growing them does not fall into the time of
+    /// a registration.
+    pub fn reserve(&mut self, contacts: usize) {
+        let Self { contacts: known, by_identity, by_port, hasher, .. } = self;
+        by_identity.reserve(contacts, |slot| {
+            known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
+        });
+        by_port.reserve(2 * contacts, AtPort::hash);
+    }
+
     /// The number of contacts, registered or not.
     pub const fn len(&self) -> u32 {
         self.len

@@ -116,6 +116,15 @@ impl Sad {
         Self { window, check, ..Self::default() }
     }
 
+    /// Makes room in the look-up tables for so many more sets, so that growing them does not fall into the time of a
+    /// registration.
+    pub fn reserve(&mut self, sets: usize) {
+        let Self { inbound, outbound, by_spi, by_selector, hasher, .. } = self;
+        by_spi.reserve(2 * sets, |slot| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa)));
+        by_selector
+            .reserve(2 * sets, |slot| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector())));
+    }
+
     /// The number of SAs, both directions together.
     pub fn len(&self) -> usize {
         self.by_spi.len() + self.by_selector.len()

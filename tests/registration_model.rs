@@ -1,0 +1,467 @@
+//! Exhaustive: every order of what an attacker on the wire can do to a registration, with the real code at both ends.
+//!
+//! The attacker sees everything, and delivers what was sent when and as often as it likes, or never; it rewrites what is in
+//! clear, damages what is ESP and reflects it. It cannot make an ICV without IK. The UE begins up to twice and may give
+//! up; the core challenges each REGISTER that was not protected and accepts each that was.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+#[path = "support/gm.rs"]
+mod gm;
+mod support;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use gm::{Gm, HOUR, PCSCF, Phone, keys};
+use ipsec_3gpp::negotiation::SecAgree;
+use ipsec_3gpp::registration::{Authentication, Message, Over, Register, Request, Transport, UeState};
+use ipsec_3gpp::sec_agree::{Ipsec3gpp, Mechanism, MechanismList, Style};
+use ipsec_3gpp::{Encryption, Side, Suite};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use support::udp;
+
+const BEST: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
+/// The bounds of the search: steps in all, and among them the attacker's: rewriting, damaging, reflecting, replaying.
+const MAX_ACTIONS: usize = 8;
+const MAX_ATTACKS: usize = 3;
+
+/// What the attacker does to a message before it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum How {
+    AsItIs,
+    /// In clear: without the mechanisms that encrypt.
+    WithoutEncryption,
+    /// In clear: the last mechanism first.
+    Reversed,
+    /// In clear: with another SPI.
+    OtherSpi,
+    /// ESP: one bit flipped.
+    Damaged,
+    /// ESP: back to its sender.
+    Reflected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Action {
+    Begin,
+    GiveUp,
+    Deliver(usize, How),
+}
+
+/// A message on the wire, and what the attacker has done with it.
+#[derive(Clone)]
+struct Sent {
+    from: Side,
+    octets: Vec<u8>,
+    clear: bool,
+    delivered: Vec<How>,
+    accepted: u32,
+}
+
+/// Both ends and the wire after some actions. Made anew from the actions for each state: the real types hold keys and
+/// cannot be copied.
+struct World {
+    gm: Gm,
+    phone: Phone,
+    wire: Vec<Sent>,
+    begun: u32,
+    /// No comparison of SM7: what it says is replaced by what would be right.
+    careless: bool,
+    issued: Vec<(String, String)>,
+    broken: Vec<&'static str>,
+    completed: u32,
+}
+
+/// A state is what can be observed of the world; the actions that led there are only how to come back to it.
+#[derive(Clone, Debug)]
+struct State {
+    actions: Vec<Action>,
+    fingerprint: u64,
+    offered: Vec<Action>,
+    broken: Vec<&'static str>,
+    completed: u32,
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+impl Eq for State {}
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.fingerprint.hash(hasher);
+    }
+}
+
+fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+impl World {
+    fn new(careless: bool) -> Self {
+        Self {
+            gm: Gm::new(),
+            phone: Phone::new(16),
+            wire: Vec::new(),
+            begun: 0,
+            careless,
+            issued: Vec::new(),
+            broken: Vec::new(),
+            completed: 0,
+        }
+    }
+
+    fn replay(careless: bool, actions: &[Action]) -> Self {
+        let mut world = Self::new(careless);
+        actions.iter().for_each(|action| world.act(*action));
+        world
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Begin => {
+                self.begun += 1;
+                let begin = self.phone.begin();
+                let request = self.phone.ue.begin(self.gm.now, &begin).unwrap();
+                self.phone.apply();
+                self.ue_sends(&request, "none");
+            }
+            Action::GiveUp => {
+                self.phone.ue.failure().unwrap();
+                self.phone.apply();
+            }
+            Action::Deliver(place, how) => {
+                self.wire[place].delivered.push(how);
+                let Sent { from, octets, clear, .. } = self.wire[place].clone();
+                let to = if from == Side::Ue { Side::Pcscf } else { Side::Ue };
+                if clear {
+                    let text = String::from_utf8(octets).unwrap();
+                    self.receive(to, None, &rewritten(&text, how));
+                } else {
+                    self.esp(place, octets, if how == How::Reflected { from } else { to }, how);
+                }
+            }
+        }
+    }
+
+    fn esp(&mut self, place: usize, mut octets: Vec<u8>, at: Side, how: How) {
+        if how == How::Damaged {
+            let middle = octets.len() / 2;
+            octets[middle] ^= 1;
+        }
+        let sad = if at == Side::Ue { &mut self.phone.sad } else { &mut self.gm.sad };
+        let Ok(arrived) = sad.open_in_place(&mut octets) else { return };
+        self.wire[place].accepted += 1;
+        if self.wire[place].accepted > 1 {
+            self.broken.push("a packet was accepted twice");
+        }
+        if how != How::AsItIs {
+            self.broken.push("a damaged or reflected packet was accepted");
+        }
+        let opened = arrived.opened;
+        let text = String::from_utf8(octets[opened.range][28..].to_vec()).unwrap();
+        self.receive(at, Some(opened.spi), &text);
+    }
+
+    fn send(&mut self, from: Side, over: Option<Message>, text: &str) {
+        let Some(message) = over else {
+            let octets = text.as_bytes().to_vec();
+            self.wire.push(Sent { from, octets, clear: true, delivered: Vec::new(), accepted: 0 });
+            return;
+        };
+        let (route, sad) = match from {
+            Side::Ue => (self.phone.ue.route(Transport::Udp, message), &mut self.phone.sad),
+            Side::Pcscf => {
+                let contact = match message {
+                    Message::Response { over } => self.gm.pcscf.contact_of(over),
+                    _ => None,
+                };
+                (self.gm.pcscf.route(contact.unwrap(), Transport::Udp, message), &mut self.gm.sad)
+            }
+        };
+        let Ok(route) = route else { return };
+        let (source, destination) = (route.source, route.destination);
+        let plain =
+            udp((source.ip(), source.port()), (destination.ip(), destination.port()), text.as_bytes());
+        let mut packet = vec![0; plain.len() + 64];
+        let range = sad.seal(&plain, &mut packet).unwrap().range;
+        let octets = packet[range].to_vec();
+        self.wire.push(Sent { from, octets, clear: false, delivered: Vec::new(), accepted: 0 });
+    }
+
+    fn ue_sends(&mut self, request: &Request, authorization: &str) {
+        let mut text = format!(
+            "REGISTER\nAuthorization: {authorization}\nSecurity-Client: {}\n",
+            request.security_client
+        );
+        if !request.security_verify.is_empty() {
+            text.push_str(&format!("Security-Verify: {}\n", request.security_verify.join(", ")));
+        }
+        self.send(Side::Ue, request.over.map(Message::InTransaction), &text);
+    }
+
+    fn receive(&mut self, at: Side, over: Option<ipsec_3gpp::Spi>, text: &str) {
+        match at {
+            Side::Pcscf if text.starts_with("REGISTER") => self.at_pcscf(over, text),
+            Side::Ue if text.starts_with("401") => {
+                let (ck, ik) = keys();
+                let server = line(text, "Security-Server").unwrap();
+                if let Ok(sm7) = self.phone.ue.challenged(self.gm.now, &[server], &ck, &ik) {
+                    self.phone.apply();
+                    self.ue_sends(&sm7, "response");
+                }
+            }
+            Side::Ue if text.starts_with("200") && over.is_some() => {
+                let _ = self.phone.ue.success(self.gm.now, HOUR);
+                self.phone.apply();
+            }
+            // An error in clear can be anybody's; the UE gives up.
+            _ => {
+                let _ = self.phone.ue.failure();
+                self.phone.apply();
+            }
+        }
+    }
+
+    fn at_pcscf(&mut self, over: Option<ipsec_3gpp::Spi>, text: &str) {
+        let authentication = match line(text, "Authorization") {
+            Some("response") => Authentication::Response,
+            _ => Authentication::None,
+        };
+        let (mut client, mut verify) = (
+            line(text, "Security-Client").unwrap().to_owned(),
+            line(text, "Security-Verify").map(str::to_owned),
+        );
+        if self.careless && authentication == Authentication::Response {
+            let (known, issued) = self.issued.last().unwrap().clone();
+            client = known;
+            verify = Some(issued);
+        }
+        let verify: Vec<&str> = verify.as_deref().into_iter().collect();
+        let result = self.gm.pcscf.register(
+            self.gm.now,
+            &Register {
+                over: over.map_or(Over::Clear, Over::Sa),
+                ue: self.phone.address,
+                pcscf: PCSCF,
+                impi: "16@ims",
+                impus: &[],
+                contact: "",
+                authentication,
+                deregisters: false,
+                sec_agree: SecAgree::Present,
+                security_client: &[&client],
+                security_verify: &verify,
+            },
+        );
+        self.gm.apply();
+        let answer = over.map(|over| Message::Response { over });
+        match result {
+            Ok(forward) => {
+                if forward.protection.is_some() && over.is_none() {
+                    self.broken.push("protection was asserted that was not there");
+                }
+                if forward.protection.is_none() {
+                    let (ck, ik) = keys();
+                    let Ok(sm6) = self.gm.pcscf.challenge(self.gm.now, forward.request, &ck, &ik) else {
+                        return;
+                    };
+                    self.gm.apply();
+                    self.issued.push((client, sm6.security_server.to_string()));
+                    self.send(
+                        Side::Pcscf,
+                        answer,
+                        &format!("401\nSecurity-Server: {}\n", sm6.security_server),
+                    );
+                } else if self.gm.pcscf.success(self.gm.now, forward.request, HOUR).is_ok() {
+                    self.gm.apply();
+                    self.completed += 1;
+                    if self.gm.pcscf.suite(forward.contact) != Some(BEST) {
+                        self.broken.push("a registration with less than the best suite of both");
+                    }
+                    self.send(Side::Pcscf, answer, "200\n");
+                }
+            }
+            Err(error) => {
+                if error.status().is_some() && over.is_none_or(|spi| self.gm.pcscf.contact_of(spi).is_some())
+                {
+                    self.send(Side::Pcscf, answer, "494\n");
+                }
+            }
+        }
+    }
+
+    /// Left alone, both ends come to rest, and nothing stays.
+    fn rests(mut self) -> bool {
+        while let Some(next) = self.phone.ue.poll_timeout() {
+            self.phone.ue.handle_timeout(next);
+            self.phone.apply();
+        }
+        self.gm.pass(2 * HOUR);
+        self.phone.sad.is_empty()
+            && self.gm.sad.is_empty()
+            && self.gm.pcscf.is_empty()
+            && self.gm.pcscf.poll_timeout().is_none()
+            && self.gm.pcscf.spis().in_use() == 0
+    }
+
+    fn offered(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let done = self.wire.iter().map(|sent| &sent.delivered);
+        let attacks: usize = done
+            .map(|done| {
+                let plain = done.iter().filter(|how| **how == How::AsItIs).count();
+                done.len() - plain.min(1)
+            })
+            .sum();
+        if self.begun < 2 && self.phone.ue.state() != UeState::Answered {
+            actions.push(Action::Begin);
+        }
+        if self.phone.ue.state() != UeState::Idle {
+            actions.push(Action::GiveUp);
+        }
+        for (place, sent) in self.wire.iter().enumerate() {
+            let hows: &[How] = if !sent.clear {
+                &[How::AsItIs, How::Damaged, How::Reflected]
+            } else if String::from_utf8_lossy(&sent.octets).contains("ipsec-3gpp") {
+                &[How::AsItIs, How::WithoutEncryption, How::Reversed, How::OtherSpi]
+            } else {
+                &[How::AsItIs]
+            };
+            for how in hows {
+                // Each once, and as it is a second time: a replay.
+                let times = sent.delivered.iter().filter(|done| *done == how).count();
+                let attack = *how != How::AsItIs || times > 0;
+                if (times == 0 || times == 1 && *how == How::AsItIs) && (!attack || attacks < MAX_ATTACKS) {
+                    actions.push(Action::Deliver(place, *how));
+                }
+            }
+        }
+        actions
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for sent in &self.wire {
+            (&sent.octets, sent.accepted).hash(&mut hasher);
+            let mut delivered: Vec<_> = sent.delivered.iter().map(|how| *how as u8).collect();
+            delivered.sort_unstable();
+            delivered.hash(&mut hasher);
+        }
+        format!("{:?}", self.phone.ue).hash(&mut hasher);
+        let contact =
+            self.wire.iter().find_map(|_| self.gm.pcscf.contact_at(self.phone.address, gm::port(6100)));
+        if let Some(contact) = contact {
+            self.gm.pcscf.sets(contact).for_each(|set| set.hash(&mut hasher));
+            self.gm.pcscf.registered_until(contact).hash(&mut hasher);
+        }
+        let counters = self.gm.pcscf.counters();
+        (counters.sets, counters.removed, counters.registered, counters.refused).hash(&mut hasher);
+        (self.gm.sad.len(), self.phone.sad.len(), self.begun, &self.broken, self.completed).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn state(self, actions: Vec<Action>) -> State {
+        let mut state = State {
+            fingerprint: self.fingerprint(),
+            offered: self.offered(),
+            broken: self.broken.clone(),
+            completed: self.completed,
+            actions,
+        };
+        if !self.rests() {
+            state.broken.push("it does not come to rest");
+        }
+        state
+    }
+}
+
+/// A message in clear as the attacker changes it.
+fn rewritten(text: &str, how: How) -> String {
+    let change = |list: &str| {
+        let mut mechanisms = MechanismList::parse_rows([list]).unwrap().mechanisms().to_vec();
+        match how {
+            How::WithoutEncryption => mechanisms.retain(|mechanism| {
+                matches!(mechanism, Mechanism::Ipsec3gpp(Ipsec3gpp { ealg, .. })
+                    if *ealg == Some(ipsec_3gpp::sec_agree::Name::Known(Encryption::Null)))
+            }),
+            How::Reversed => {
+                // By place and by q.
+                let mut qs: Vec<_> = mechanisms.iter().map(Mechanism::q).collect();
+                mechanisms.reverse();
+                for mechanism in &mut mechanisms {
+                    if let Mechanism::Ipsec3gpp(offer) = mechanism {
+                        offer.q = qs.remove(0);
+                    }
+                }
+            }
+            How::OtherSpi => {
+                for mechanism in &mut mechanisms {
+                    if let Mechanism::Ipsec3gpp(offer) = mechanism {
+                        offer.spi_s = Some(support::spi(0x0666_0666));
+                    }
+                }
+            }
+            How::AsItIs | How::Damaged | How::Reflected => {}
+        }
+        MechanismList::new(mechanisms).unwrap().emit(&Style::STANDARD)
+    };
+    let lines = text.lines().map(|line| match line.split_once(": ") {
+        Some((name, list)) if name.starts_with("Security-") => format!("{name}: {}\n", change(list)),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+struct Gm33203 {
+    careless: bool,
+}
+
+impl Model for Gm33203 {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![World::new(self.careless).state(Vec::new())]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.actions.len() < MAX_ACTIONS && state.broken.is_empty() {
+            actions.extend(&state.offered);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut actions = state.actions.clone();
+        actions.push(action);
+        Some(World::replay(self.careless, &actions).state(actions))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("nothing is broken", |_, state: &State| state.broken.is_empty()),
+            Property::sometimes("a registration completes", |_, state: &State| state.completed > 0),
+            Property::sometimes("two registrations complete", |_, state: &State| state.completed > 1),
+        ]
+    }
+}
+
+#[test]
+fn no_attacker_on_the_wire_gets_past_the_comparison_of_sm7() {
+    let checker = Gm33203 { careless: false }.checker().threads(2).spawn_bfs().join();
+    println!("{} states", checker.unique_state_count());
+    checker.assert_properties();
+    assert!(checker.unique_state_count() > 1000);
+}
+
+#[test]
+fn without_the_comparison_of_sm7_the_check_finds_the_bidding_down() {
+    let checker =
+        Gm33203 { careless: true }.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let path = checker.discovery("nothing is broken").expect("the flaw is found");
+    let last = path.last_state();
+    assert_eq!(last.broken, ["a registration with less than the best suite of both"]);
+    let stripped = |action: &Action| matches!(action, Action::Deliver(_, How::WithoutEncryption));
+    assert!(last.actions.iter().any(stripped), "{:?}", last.actions);
+}
