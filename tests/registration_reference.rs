@@ -1,0 +1,382 @@
+//! The P-CSCF's table against a reference that is written as the clauses read (TS 33.203 7.3, 7.4; TS 24.229 5.2.2): a
+//! list of sets with their deadlines, walked through from front to back for every rule.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+#[path = "support/gm.rs"]
+mod gm;
+mod support;
+
+use std::time::Duration;
+
+use gm::{AWAIT, DRAIN, Gm, PCSCF, keys};
+use ipsec_3gpp::negotiation::SecAgree;
+use ipsec_3gpp::registration::{
+    Authentication, Forward, GRACE, Message, Over, Register, RegisterError, RequestId, SetId, Transport,
+};
+use ipsec_3gpp::{Instant, SaName, Spi};
+use proptest::prelude::*;
+
+/// Everything happens on this grid, on which the deadlines of both lie: it is a whole number of the table's ticks.
+const STEP: Duration = Duration::from_secs(16);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Made by a challenge; SM7 was accepted as this request; it failed.
+    Temporary {
+        answered: Option<RequestId>,
+        failed: bool,
+        sm1_over: Option<SetId>,
+    },
+    Current,
+    Old,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    id: SetId,
+    spi: Spi,
+    role: Role,
+    deadline: Instant,
+}
+
+#[derive(Default)]
+struct Reference {
+    sets: Vec<Set>,
+    /// The set that requests to the UE go over.
+    sends_over: Option<SetId>,
+    pending: Option<(RequestId, Option<SetId>, Instant)>,
+}
+
+impl Reference {
+    fn of(&self, spi: Spi) -> Option<Set> {
+        self.sets.iter().find(|set| set.spi == spi).copied()
+    }
+
+    fn role(&self, wanted: Role) -> Option<Set> {
+        self.sets.iter().find(|set| set.role == wanted).copied()
+    }
+
+    fn challenged(&mut self, id: SetId, spi: Spi, sm1_over: Option<SetId>, now: Instant) {
+        // "The P-CSCF deletes registration SAs when it creates new ones."
+        self.sets.retain(|set| !matches!(set.role, Role::Temporary { .. }));
+        let role = Role::Temporary { answered: None, failed: false, sm1_over };
+        self.sets.push(Set { id, spi, role, deadline: now + AWAIT });
+        self.pending = None;
+    }
+
+    fn succeeded(&mut self, request: RequestId, expires: Duration, now: Instant) -> bool {
+        let ends = now + expires + GRACE;
+        let answered = self.sets.iter().find_map(|set| match set.role {
+            Role::Temporary { answered: Some(by), failed: false, sm1_over } if by == request => {
+                Some((set.id, sm1_over))
+            }
+            _ => None,
+        });
+        if let Some((new, sm1_over)) = answered {
+            // "Maximum of the latest lifetime of the old SAs and shortly after the registration."
+            let latest = self.sets.iter().filter(|set| set.id != new).map(|set| set.deadline).max();
+            // "Keep the set that protected SM1, delete all other old ones"; in clear: delete all.
+            self.sets.retain(|set| set.id == new || Some(set.id) == sm1_over);
+            for set in &mut self.sets {
+                if set.id == new {
+                    set.role = Role::Current;
+                    set.deadline = ends.max(latest.unwrap_or(ends));
+                } else {
+                    set.role = Role::Old;
+                }
+            }
+            let kept = self.role(Role::Old).map(|set| set.id);
+            self.sends_over = kept.or(Some(new));
+            return true;
+        }
+        match self.pending.take_if(|(by, ..)| *by == request) {
+            None => false,
+            Some((_, over, _)) => {
+                // "Registrations without authentication only ever extend."
+                for set in self.sets.iter_mut().filter(|set| set.role == Role::Current && over.is_some()) {
+                    set.deadline = set.deadline.max(ends);
+                }
+                true
+            }
+        }
+    }
+
+    fn failed(&mut self, request: RequestId, now: Instant) -> bool {
+        for set in &mut self.sets {
+            if let Role::Temporary { answered: Some(by), failed: false, sm1_over } = set.role
+                && by == request
+            {
+                set.role = Role::Temporary { answered: None, failed: true, sm1_over };
+                set.deadline = set.deadline.min(now + DRAIN);
+                return true;
+            }
+        }
+        self.pending.take_if(|(by, ..)| *by == request).is_some()
+    }
+
+    fn left(&mut self, now: Instant) {
+        self.pending = None;
+        for set in &mut self.sets {
+            set.deadline = set.deadline.min(now + DRAIN);
+            if let Role::Temporary { sm1_over, .. } = set.role {
+                set.role = Role::Temporary { answered: None, failed: true, sm1_over };
+            }
+        }
+    }
+
+    /// A message over the current set.
+    fn uses_current(&mut self, now: Instant) {
+        let (Some(current), Some(old)) = (self.role(Role::Current), self.role(Role::Old)) else { return };
+        if self.sends_over == Some(old.id) {
+            self.sends_over = Some(current.id);
+            for set in self.sets.iter_mut().filter(|set| set.id == old.id) {
+                set.deadline = set.deadline.min(now + DRAIN);
+            }
+        }
+    }
+
+    fn passes(&mut self, now: Instant) {
+        self.pending.take_if(|(_, _, deadline)| *deadline <= now);
+        if let (Some(old), Some(current)) = (self.role(Role::Old), self.role(Role::Current))
+            && now + DRAIN >= old.deadline
+            && self.sends_over == Some(old.id)
+        {
+            self.sends_over = Some(current.id);
+        }
+        let current_ends = self.role(Role::Current).is_some_and(|current| current.deadline <= now);
+        self.sets.retain(|set| set.deadline > now && !(current_ends && set.role == Role::Old));
+        if self.role(Role::Current).is_none() {
+            self.sends_over = None;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    /// SM1 in clear, or over one of the sets there are.
+    Sm1 {
+        over: Option<usize>,
+        response: bool,
+        report: bool,
+    },
+    Challenge,
+    /// SM7 over one of the sets there are, as it should be or not.
+    Sm7 {
+        over: usize,
+        right: bool,
+    },
+    Success(usize),
+    Failure,
+    Message(usize),
+    Deregister,
+    Pass(u32),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let place = 0_usize..3;
+    prop_oneof![
+        4 => (proptest::option::of(place.clone()), any::<bool>(), proptest::bool::weighted(0.1))
+            .prop_map(|(over, response, report)| Op::Sm1 { over, response, report }),
+        4 => Just(Op::Challenge),
+        4 => (place.clone(), proptest::bool::weighted(0.9)).prop_map(|(over, right)| Op::Sm7 { over, right }),
+        4 => (0_usize..3).prop_map(Op::Success),
+        1 => Just(Op::Failure),
+        3 => place.prop_map(Op::Message),
+        1 => Just(Op::Deregister),
+        3 => prop_oneof![1_u32..10, 1_u32..250].prop_map(Op::Pass),
+    ]
+}
+
+struct Both {
+    gm: Gm,
+    reference: Reference,
+    /// Of the latest REGISTER that went on.
+    request: Option<RequestId>,
+    fresh: u32,
+    /// Security-Client of the latest SM1.
+    offered: String,
+    /// SM7 as it should be for the temporary set.
+    sm7: (String, String),
+    contact: Option<ipsec_3gpp::registration::ContactId>,
+}
+
+impl Both {
+    fn register(
+        &mut self,
+        over: Option<Spi>,
+        authentication: Authentication,
+        client: &str,
+        verify: &[&str],
+    ) -> Result<Forward, RegisterError> {
+        let result = self.gm.pcscf.register(
+            self.gm.now,
+            &Register {
+                over: over.map_or(Over::Clear, Over::Sa),
+                ue: [10, 1, 0, 16].into(),
+                pcscf: PCSCF,
+                impi: "16@ims",
+                impus: &[],
+                contact: "",
+                authentication,
+                deregisters: false,
+                sec_agree: SecAgree::Present,
+                security_client: &[client],
+                security_verify: verify,
+            },
+        );
+        self.gm.apply();
+        if let Ok(forward) = &result {
+            (self.request, self.contact) = (Some(forward.request), Some(forward.contact));
+        }
+        result
+    }
+
+    fn act(&mut self, op: Op) {
+        let now = self.gm.now;
+        let pick = |reference: &Reference, place: usize| reference.sets.get(place).copied();
+        match op {
+            Op::Sm1 { over, response, report } => {
+                let over = match over.map(|place| pick(&self.reference, place)) {
+                    Some(None) => return,
+                    Some(Some(set)) => Some(set),
+                    None => None,
+                };
+                let temporary = over.is_some_and(|set| matches!(set.role, Role::Temporary { .. }));
+                self.fresh += 2;
+                let client = format!(
+                    "ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={};spi-s={};port-c={};port-s=6100",
+                    90_000 + self.fresh,
+                    90_001 + self.fresh,
+                    20_000 + self.fresh
+                );
+                let authentication = match (report, response && !temporary) {
+                    (true, _) => Authentication::Failure,
+                    (false, true) => Authentication::Response,
+                    (false, false) => Authentication::None,
+                };
+                let result = self.register(over.map(|set| set.spi), authentication, &client, &[]);
+                if temporary {
+                    assert!(matches!(result, Err(RegisterError::Discard(_))), "SM7 alone comes over it");
+                    return;
+                }
+                let forward = result.unwrap();
+                // 6.1.5: without a response, over the set of the latest success.
+                let asserted = over.is_some_and(|set| set.role == Role::Current)
+                    && authentication != Authentication::Response;
+                assert_eq!(forward.protection.is_some(), asserted);
+                if report {
+                    self.reference.sets.retain(|set| !matches!(set.role, Role::Temporary { .. }));
+                }
+                if over.is_some_and(|set| set.role == Role::Current) {
+                    self.reference.uses_current(now);
+                }
+                self.reference.pending = Some((forward.request, over.map(|set| set.id), now + AWAIT));
+                self.offered = client;
+            }
+            Op::Challenge => {
+                let Some(request) = self.request else { return };
+                let (ck, ik) = keys();
+                let result = self.gm.pcscf.challenge(now, request, &ck, &ik);
+                let pending = self.reference.pending.filter(|(by, ..)| *by == request);
+                assert_eq!(result.is_ok(), pending.is_some(), "{result:?}");
+                let (Ok(sm6), Some((_, over, _))) = (result, pending) else { return };
+                self.sm7 = (self.offered.clone(), sm6.security_server.to_string());
+                let (spi, _) = self.gm.pcscf.set(sm6.set).unwrap().ends().sa(SaName::UeClientToPcscfServer);
+                self.gm.apply();
+                self.reference.challenged(sm6.set, spi, over, now);
+            }
+            Op::Sm7 { over, right } => {
+                let Some(set) = pick(&self.reference, over) else { return };
+                let Role::Temporary { answered: None, failed: false, sm1_over } = set.role else { return };
+                let (client, verify) = self.sm7.clone();
+                let verify = if right { verify } else { verify.replace("q=0.9", "q=0.1") };
+                let result = self.register(Some(set.spi), Authentication::Response, &client, &[&verify]);
+                assert_eq!(result.is_ok(), right, "{result:?}");
+                let role = Role::Temporary {
+                    answered: result.as_ref().ok().map(|forward| forward.request),
+                    failed: !right,
+                    sm1_over,
+                };
+                for other in self.reference.sets.iter_mut().filter(|other| other.id == set.id) {
+                    other.role = role;
+                    if !right {
+                        other.deadline = other.deadline.min(now + DRAIN);
+                    }
+                }
+                if let Ok(forward) = result {
+                    assert!(forward.protection.is_some());
+                }
+            }
+            Op::Success(expires) => {
+                let Some(request) = self.request else { return };
+                let expires = Duration::from_secs([1570, 786, 3170][expires]);
+                let result = self.gm.pcscf.success(now, request, expires);
+                self.gm.apply();
+                assert_eq!(result.is_ok(), self.reference.succeeded(request, expires, now));
+            }
+            Op::Failure => {
+                let Some(request) = self.request else { return };
+                let result = self.gm.pcscf.failure(now, request);
+                self.gm.apply();
+                assert_eq!(result.is_ok(), self.reference.failed(request, now));
+            }
+            Op::Message(place) => {
+                let Some(set) = pick(&self.reference, place) else { return };
+                let accepted = self.gm.pcscf.message(now, set.spi).is_ok();
+                assert_eq!(accepted, !matches!(set.role, Role::Temporary { .. }));
+                if set.role == Role::Current {
+                    self.reference.uses_current(now);
+                }
+            }
+            Op::Deregister => {
+                let Some(contact) = self.contact else { return };
+                if self.gm.pcscf.deregister(now, contact).is_ok() {
+                    self.reference.left(now);
+                }
+            }
+            Op::Pass(steps) => {
+                for _ in 0..steps {
+                    self.gm.pass(STEP);
+                    self.reference.passes(self.gm.now);
+                }
+            }
+        }
+    }
+
+    fn compare(&self) {
+        let reference = &self.reference;
+        assert_eq!(self.gm.sad.len(), 4 * reference.sets.len(), "{:?}", reference.sets);
+        let Some(contact) = self.contact else { return };
+        let mut sets: Vec<_> = self.gm.pcscf.sets(contact).collect();
+        let mut expected: Vec<_> = reference.sets.iter().map(|set| set.id).collect();
+        sets.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sets, expected);
+        let route = self.gm.pcscf.route(contact, Transport::Udp, Message::Request);
+        assert_eq!(route.ok().map(|route| route.set), reference.sends_over);
+        let until = reference.role(Role::Current).map(|current| current.deadline);
+        assert_eq!(self.gm.pcscf.registered_until(contact), until);
+        assert!(reference.sets.iter().all(|set| reference.of(set.spi).is_some()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_table_does_what_the_clauses_say(ops in proptest::collection::vec(op(), 1..80)) {
+        let mut both = Both {
+            gm: Gm::new(),
+            reference: Reference::default(),
+            request: None,
+            fresh: 0,
+            offered: String::new(),
+            sm7: Default::default(),
+            contact: None,
+        };
+        for op in ops {
+            both.act(op);
+            both.compare();
+        }
+    }
+}
