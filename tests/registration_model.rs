@@ -4,6 +4,7 @@
 //! clear, damages what is ESP and reflects it. It cannot make an ICV without IK. The UE begins up to twice and may give
 //! up; the core challenges each REGISTER that was not protected and accepts each that was.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::wildcard_enum_match_arm, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 #[path = "support/gm.rs"]
 mod gm;

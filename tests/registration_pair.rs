@@ -417,7 +417,7 @@ impl Life {
             match instruction {
                 Instruction::Install(id) => {
                     let Some(set) = self.pcscf.set(id) else { continue };
-                    self.pcscf_sad.install(set, Side::Pcscf).expect("the data path takes every set");
+                    self.pcscf_sad.install(set, Side::Pcscf).unwrap();
                     let spis = set.ends().pcscf.setup.spis;
                     assert!(self.installed.insert(id, [spis.client, spis.server]).is_none());
                     for spi in [spis.client, spis.server] {
@@ -431,7 +431,7 @@ impl Life {
                 }
             }
         }
-        self.ue.apply(&mut self.ue_sad).expect("the data path takes every set");
+        self.ue.apply(&mut self.ue_sad).unwrap();
         assert_eq!(self.pcscf_sad.len(), 4 * (self.installed.len() - self.count_removed()));
         assert_eq!(self.pcscf.spis().in_use() as usize, self.pcscf_sad.len() / 2);
     }

@@ -1,6 +1,7 @@
 //! The P-CSCF's table against a reference that is written as the clauses read (TS 33.203 7.3, 7.4; TS 24.229 5.2.2): a
 //! list of sets with their deadlines, walked through from front to back for every rule.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::wildcard_enum_match_arm, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 #[path = "support/gm.rs"]
 mod gm;

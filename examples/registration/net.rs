@@ -48,6 +48,8 @@ pub(crate) struct Network {
     pub(crate) ue: Sad,
     pub(crate) pcscf: Sad,
     pub(crate) now: Duration,
+    /// What is sent now does not arrive.
+    lost: bool,
     capture: PcapWriter<BufWriter<File>>,
     /// By client and server end.
     connections: HashMap<(SocketAddr, SocketAddr), Connection>,
@@ -56,7 +58,6 @@ pub(crate) struct Network {
 const MTU: usize = 1500;
 const SYN: u8 = 1;
 const ACK: u8 = 2;
-const FIN: u8 = 4;
 const PSH: u8 = 8;
 
 impl Network {
@@ -71,6 +72,7 @@ impl Network {
             ue: Sad::new(),
             pcscf: Sad::new(),
             now: Duration::ZERO,
+            lost: false,
             capture: PcapWriter::with_header(BufWriter::new(file), header)?,
             connections: HashMap::new(),
         })
@@ -84,7 +86,9 @@ impl Network {
         sender: Side,
         (from, to): (SocketAddr, SocketAddr),
         text: &str,
+        lost: bool,
     ) -> Result<Travel> {
+        self.lost = lost;
         let mut travel = Travel { spi: None, first_sequence: 0, packets: 0 };
         match transport {
             Transport::Udp => {
@@ -105,23 +109,14 @@ impl Network {
                 let largest = MTU - header - 20 - 60;
                 for data in text.as_bytes().chunks(largest) {
                     self.segment(sender, (from, to), PSH | ACK, data, &mut travel)?;
-                    self.segment(other(sender), (to, from), ACK, b"", &mut travel)?;
+                    if !lost {
+                        self.segment(other(sender), (to, from), ACK, b"", &mut travel)?;
+                    }
                 }
             }
         }
+        self.lost = false;
         Ok(travel)
-    }
-
-    /// Closes what connections there are between two ends.
-    pub(crate) fn close(&mut self, sender: Side, from: SocketAddr, to: SocketAddr) -> Result<()> {
-        if self.connections.contains_key(&(from, to)) {
-            let mut travel = Travel { spi: None, first_sequence: 0, packets: 0 };
-            self.segment(sender, (from, to), FIN | ACK, b"", &mut travel)?;
-            self.segment(other(sender), (to, from), FIN | ACK, b"", &mut travel)?;
-            self.segment(sender, (from, to), ACK, b"", &mut travel)?;
-            self.connections.remove(&(from, to));
-        }
-        Ok(())
     }
 
     fn segment(
@@ -141,15 +136,12 @@ impl Network {
             (&mut connection.server, connection.client)
         };
         let mut builder = ip(from.ip(), to.ip())?.tcp(from.port(), to.port(), *mine, 65_000);
-        *mine += data.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
+        *mine += data.len() as u32 + u32::from(flags & SYN != 0);
         if flags & SYN != 0 {
             builder = builder.syn();
         }
         if flags & ACK != 0 {
             builder = builder.ack(theirs);
-        }
-        if flags & FIN != 0 {
-            builder = builder.fin();
         }
         if flags & PSH != 0 {
             builder = builder.psh();
@@ -178,18 +170,27 @@ impl Network {
         let sealed = from.seal(datagram, &mut packet)?;
         let packet = packet.get(sealed.range).ok_or("a range outside of the buffer")?;
         self.capture.write_packet(&PcapPacket::new(self.now, packet.len() as u32, packet))?;
-        let mut opened = vec![0; packet.len()];
-        let arrived = to.open(packet, &mut opened)?.opened;
-        if opened.get(arrived.range) != Some(datagram) {
-            return Err("a datagram that is not the one that was sent".into());
-        }
         if travel.spi.is_none() {
-            travel.spi = Some(arrived.spi.value());
-            travel.first_sequence = arrived.sequence;
+            travel.spi = Some(spi_of(packet)?);
+            travel.first_sequence = sealed.sequence;
+        }
+        if !self.lost {
+            let mut opened = vec![0; packet.len()];
+            let arrived = to.open(packet, &mut opened)?.opened;
+            if opened.get(arrived.range) != Some(datagram) {
+                return Err("a datagram that is not the one that was sent".into());
+            }
         }
         travel.packets += 1;
         Ok(())
     }
+}
+
+/// The SPI of a packet of ESP behind an IP header without options or extensions.
+fn spi_of(packet: &[u8]) -> Result<u32> {
+    let at = if packet.first().is_some_and(|octet| octet >> 4 == 4) { 20 } else { 40 };
+    let octets = packet.get(at..).and_then(|esp| esp.first_chunk()).ok_or("a packet without an SPI")?;
+    Ok(u32::from_be_bytes(*octets))
 }
 
 fn other(side: Side) -> Side {

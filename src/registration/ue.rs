@@ -56,6 +56,9 @@ pub enum BeginError {
         /// The port given.
         found: NonZeroU16,
     },
+    /// The list has other SPIs or ports than were given with it.
+    #[error("a list with other SPIs or ports")]
+    List,
     /// The offer cannot be made.
     #[error(transparent)]
     Offer(#[from] OfferError),
@@ -249,10 +252,11 @@ impl Ue {
             }
         }
         let (policy, pcscf) = (&self.config.policy, self.config.pcscf);
-        Ok(match &begin.list {
+        let offer = match &begin.list {
             None => Offer::new(policy, Endpoint { address: self.address, setup: begin.setup }, pcscf)?,
             Some(list) => Offer::from_list(policy, list.clone(), self.address, pcscf)?,
-        })
+        };
+        if offer.ue().setup == begin.setup { Ok(offer) } else { Err(BeginError::List) }
     }
 
     /// SM6 arrived and the ISIM accepted it: the rows of its Security-Server, and the keys. Returns SM7.
@@ -268,7 +272,7 @@ impl Ue {
     ) -> Result<Request, ChallengeFailure> {
         let (offer, in_clear) = match core::mem::replace(&mut self.procedure, Procedure::Idle) {
             Procedure::Registering { offer, in_clear, .. } => (offer, in_clear),
-            other => {
+            other @ (Procedure::Idle | Procedure::Answered { .. }) => {
                 self.procedure = other;
                 return Err(UeGone.into());
             }

@@ -1,0 +1,555 @@
+//! One phone, from its first REGISTER to the last trace of it, and the P-CSCF and core that it meets.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use ipsec_3gpp::export::wireshark_row_with_keys;
+use ipsec_3gpp::negotiation::SecAgree;
+use ipsec_3gpp::registration::{
+    Authentication, Begin, ContactId, DRAIN, Forward, Message as Sent, Over, Register, Request, Route, SetId,
+    Sm6, Transport as Via, Ue, UeConfig,
+};
+use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient, Setup, Style};
+use ipsec_3gpp::{Ck, Confidentiality, Ik, Instant, Policy, Release, SaName, SaSet, Side, Spi, Suite};
+
+use crate::net::{Network, Result, Transport};
+use crate::sip::Message;
+use crate::{Scene, World};
+
+const SIP: u16 = 5060;
+const EXPIRES: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Life<'w> {
+    world: &'w mut World,
+    transport: Transport,
+    address: IpAddr,
+    pcscf: IpAddr,
+    ue: Ue,
+    contact: Option<ContactId>,
+    /// The phone's REGISTER, and its list, whose SPIs and client port change with each registration.
+    register: Message,
+    client_row: String,
+    sequence: u32,
+    deregisters: bool,
+}
+
+/// What a message travels over: nothing, or a route.
+#[derive(Clone, Copy)]
+enum Travels {
+    Clear,
+    Protected(Route),
+}
+
+/// What becomes of the 200 that ends a registration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Arrives,
+    IsLost,
+}
+
+macro_rules! say {
+    ($life:expr, $($text:tt)*) => { writeln!($life.world.out, $($text)*)? };
+}
+
+impl<'w> Life<'w> {
+    pub(crate) fn begin(world: &'w mut World, scene: &Scene, number: usize) -> Result<Self> {
+        let (address, pcscf): (IpAddr, IpAddr) = if scene.ipv6 {
+            (format!("2001:db8:1::{}", number + 16).parse()?, "2001:db8::1".parse()?)
+        } else {
+            (format!("10.1.0.{}", number + 16).parse()?, "10.0.0.1".parse()?)
+        };
+        let text = read(&format!("{}.sip", scene.phone))?;
+        let text = text.replace("{ue}", &host(address)).replace("{transport}", scene.transport.name());
+        let register = Message::parse(&text)?;
+        let client_row = register.rows("Security-Client").join(", ");
+        let policy = policy_of(&SecurityClient::parse(&client_row)?)?;
+        let life = Self {
+            transport: scene.transport,
+            address,
+            pcscf,
+            ue: Ue::new(UeConfig { policy, pcscf }, address),
+            contact: None,
+            register,
+            client_row,
+            sequence: 0,
+            deregisters: false,
+            world,
+        };
+        let family = if scene.ipv6 { 6 } else { 4 };
+        say!(life, "{} over {} and IPv{family}", scene.phone, scene.transport.name());
+        let suites = life.world.policy.suites();
+        say!(life, "  UE {address}, P-CSCF {pcscf}, policy of the P-CSCF: {suites:?}");
+        say!(life, "  {:>9}  {:<7} {:<15} {:<38} message", "time", "from", "ports", "protection");
+        Ok(life)
+    }
+
+    pub(crate) fn live(mut self) -> Result<()> {
+        self.registers("401.sip", false, Fate::Arrives)?;
+        self.calls()?;
+        self.is_called()?;
+
+        self.until_prompted(
+            "600 s before its registration ends, the UE refreshes it; the core does not challenge",
+        )?;
+        self.refreshes()?;
+
+        self.until_prompted("the UE refreshes again, and this time the core challenges")?;
+        self.registers("401-again.sip", false, Fate::Arrives)?;
+        self.note("the P-CSCF goes on over the old set until the UE has used the new one")?;
+        self.is_called()?;
+        self.calls()?;
+        self.is_called()?;
+        self.later(DRAIN, "64*T1 later, what was begun over the old set has ended")?;
+
+        self.until_prompted("the next 200 is lost")?;
+        self.registers("401.sip", false, Fate::IsLost)?;
+        self.later(DRAIN, "the UE gives up, forgets the new set, and begins again over the one that it has")?;
+        self.ue.failure()?;
+        self.apply()?;
+        self.registers("401-again.sip", false, Fate::Arrives)?;
+        self.calls()?;
+
+        self.later(Duration::from_secs(600), "the UE leaves")?;
+        self.leaves()?;
+        self.later(DRAIN, "the 200 has had its SAs; 64*T1 later they go, and the contact with them")?;
+        self.nothing_is_left()?;
+
+        self.later(Duration::from_secs(600), "the phone comes back, and vanishes without a word")?;
+        self.registers("401.sip", false, Fate::Arrives)?;
+        self.later(EXPIRES, "its registration has ended, and 30 s later its SAs do")?;
+        self.later(Duration::from_secs(31), "the P-CSCF has cleared up after it, and so has the phone")?;
+        self.nothing_is_left()?;
+        say!(self, "");
+        Ok(())
+    }
+
+    // ---- what happens
+
+    /// SM1 to SM12, over the SAs in force if there are any.
+    fn registers(&mut self, challenge: &str, deregisters: bool, fate: Fate) -> Result<()> {
+        self.deregisters = deregisters;
+        let (request, forward, over) = self.sends_sm1()?;
+        let from_core = Message::parse(&read(challenge)?)?;
+        let key = |name| from_core.quoted("WWW-Authenticate", name).ok_or("a 401 of the core without keys");
+        let (ck, ik): (Ck, Ik) = (key("ck")?.parse()?, key("ik")?.parse()?);
+
+        // The P-CSCF takes the keys out of the 401, and has its SAs in place before it sends it.
+        let sm6 = self.world.pcscf.challenge(self.now(), forward.request, &ck, &ik)?;
+        self.table(&sm6)?;
+        let mut challenge = request.answer("401 Unauthorized");
+        challenge.set("WWW-Authenticate", from_core.first("WWW-Authenticate"));
+        challenge.strip("WWW-Authenticate", "ck");
+        challenge.strip("WWW-Authenticate", "ik");
+        challenge.set("Security-Server", sm6.security_server.emit(&Style::KAMAILIO));
+        let travels = self.answers(forward.contact, over)?;
+        let challenge = self.sends(Side::Pcscf, travels, &challenge, "SM6", false)?;
+
+        // SM7: the UE has its own SAs in place, and answers over them.
+        let rows = challenge.rows("Security-Server");
+        let sm7 = self.ue.challenged(self.now(), &rows, &ck, &ik)?;
+        self.apply()?;
+        let (request, forward) = self.sends_register(&sm7, Authentication::Response, "SM7")?;
+        let verdict = forward.protection.ok_or("an SM7 that was not protected")?;
+        let verdicts =
+            [verdict.integrity(), verdict.confidentiality()].map(|is| if is { "yes" } else { "no" });
+        let [integrity, confidentiality] = verdicts;
+        self.note(&format!(
+            "SM7 is what was sent; SM8 to the core: integrity {integrity}, confidentiality {confidentiality}"
+        ))?;
+
+        // SM12.
+        let sm12 = self.world.pcscf.success(self.now(), forward.request, EXPIRES)?;
+        self.apply()?;
+        let travels = self.answers(forward.contact, sm12.over)?;
+        self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "SM12", fate == Fate::IsLost)?;
+        if fate == Fate::Arrives {
+            self.ue.success(self.now(), EXPIRES)?;
+            self.apply()?;
+            let until =
+                self.world.pcscf.registered_until(forward.contact).ok_or("a contact without a set")?;
+            let who = self.world.pcscf.identity(forward.contact).ok_or("nobody")?.impi().to_owned();
+            self.note(&format!("registered: {who}; its SAs live until {}", seconds(until)))?;
+        }
+        Ok(())
+    }
+
+    fn refreshes(&mut self) -> Result<()> {
+        let (request, forward, over) = self.sends_sm1()?;
+        let integrity = if forward.protection.is_some() { "yes" } else { "no" };
+        self.note(&format!("to the core: integrity {integrity}; it accepts, and the set lives on"))?;
+        self.world.pcscf.success(self.now(), forward.request, EXPIRES)?;
+        let travels = self.answers(forward.contact, over)?;
+        self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
+        self.ue.success(self.now(), EXPIRES)?;
+        self.apply()
+    }
+
+    fn leaves(&mut self) -> Result<()> {
+        self.deregisters = true;
+        let (request, forward, over) = self.sends_sm1()?;
+        self.world.pcscf.success(self.now(), forward.request, Duration::ZERO)?;
+        let travels = self.answers(forward.contact, over)?;
+        self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
+        self.ue.success(self.now(), Duration::ZERO)?;
+        self.apply()
+    }
+
+    /// A call of the UE, which is declined.
+    fn calls(&mut self) -> Result<()> {
+        let route = self.ue.route(self.via(), Sent::Request)?;
+        let mut invite = self.request("INVITE", route.via_port.get());
+        let verify = self.ue.security_verify().join(", ");
+        invite.remove("Expires").remove("Authorization").set("Security-Verify", verify);
+        let invite = self.sends(Side::Ue, Travels::Protected(route), &invite, "a call", false)?;
+        let contact = self.world.pcscf.message(self.now(), route.spi)?;
+        self.apply()?;
+        let travels = self.answers(contact, Over::Sa(route.spi))?;
+        self.sends(Side::Pcscf, travels, &invite.answer("486 Busy Here"), "", false)?;
+        Ok(())
+    }
+
+    /// A message to the UE.
+    fn is_called(&mut self) -> Result<()> {
+        let contact = self.contact.ok_or("nobody is registered")?;
+        let route = self.world.pcscf.route(contact, self.via(), Sent::Request)?;
+        self.sequence += 1;
+        let mut message = Message::new(&format!("MESSAGE sip:ue@{} SIP/2.0", route.destination));
+        message
+            .set("Via", self.via_header(self.pcscf, route.via_port.get()))
+            .set("Max-Forwards", "70")
+            .set("From", "<sip:smsc@ims.mnc001.mcc001.3gppnetwork.org>;tag=s1")
+            .set("To", self.register.first("To"))
+            .set("Call-ID", format!("message-{}@{}", self.sequence, host(self.pcscf)))
+            .set("CSeq", format!("{} MESSAGE", self.sequence))
+            .set("Content-Length", "0");
+        let message =
+            self.sends(Side::Pcscf, Travels::Protected(route), &message, "a message to the UE", false)?;
+        self.ue.message(route.spi)?;
+        self.apply()?;
+        let answer = self.ue.route(self.via(), Sent::Response { over: route.spi })?;
+        self.sends(Side::Ue, Travels::Protected(answer), &message.answer("200 OK"), "", false)?;
+        Ok(())
+    }
+
+    // ---- REGISTER
+
+    /// SM1 with fresh SPIs and a fresh client port: what it is at the P-CSCF, and what it came over.
+    fn sends_sm1(&mut self) -> Result<(Message, Forward, Over)> {
+        let list = SecurityClient::parse(&self.client_row)?;
+        let setup = setup_of(&list)?;
+        let request = self.ue.begin(self.now(), &Begin { setup, list: Some(list), in_clear: false })?;
+        self.apply()?;
+        let note = if self.deregisters {
+            "de-registration".to_owned()
+        } else {
+            let ports = setup.ports;
+            format!(
+                "SM1, spi-c {} spi-s {} port-c {} port-s {}",
+                setup.spis.client, setup.spis.server, ports.client, ports.server
+            )
+        };
+        let over = match request.over {
+            None => Over::Clear,
+            Some(set) => Over::Sa(self.ue.route(self.via(), Sent::InTransaction(set))?.spi),
+        };
+        let (message, forward) = self.sends_register(&request, Authentication::None, &note)?;
+        self.next_client_row(setup);
+        Ok((message, forward, over))
+    }
+
+    fn sends_register(
+        &mut self,
+        request: &Request,
+        authentication: Authentication,
+        note: &str,
+    ) -> Result<(Message, Forward)> {
+        let travels = match request.over {
+            None => Travels::Clear,
+            Some(set) => Travels::Protected(self.ue.route(self.via(), Sent::InTransaction(set))?),
+        };
+        let (over, via_port) = match travels {
+            Travels::Clear => (Over::Clear, SIP),
+            Travels::Protected(route) => (Over::Sa(route.spi), route.via_port.get()),
+        };
+        let mut message = self.request("REGISTER", via_port);
+        // Letter by letter the phone's own list, SM7's the same as SM1's.
+        message.set("Security-Client", self.row_of(&request.security_client)?);
+        if !request.security_verify.is_empty() {
+            message.set("Security-Verify", request.security_verify.join(", "));
+        }
+        if authentication == Authentication::Response {
+            let answered = "response=\"9d2a5c1e0f7b4a3d8e6f1c2b3a495867\"";
+            let authorization = message.first("Authorization").replace("response=\"\"", answered);
+            message.set("Authorization", authorization);
+        }
+        if self.deregisters {
+            let contact = message.first("Contact").replace("expires=600000", "expires=0");
+            message.set("Contact", contact);
+        }
+        let message = self.sends(Side::Ue, travels, &message, note, false)?;
+        let forward = self.at_pcscf(&message, over, authentication)?;
+        Ok((message, forward))
+    }
+
+    /// A REGISTER at the P-CSCF.
+    fn at_pcscf(&mut self, message: &Message, over: Over, authentication: Authentication) -> Result<Forward> {
+        let impi = message.quoted("Authorization", "username").ok_or("a REGISTER without an IMPI")?;
+        let sec_agree =
+            if message.first("Require").contains("sec-agree") { SecAgree::Present } else { SecAgree::Absent };
+        let register = Register {
+            over,
+            ue: self.address,
+            pcscf: self.pcscf,
+            impi,
+            impus: &[message.first("To")],
+            contact: "",
+            authentication,
+            deregisters: self.deregisters,
+            sec_agree,
+            security_client: &message.rows("Security-Client"),
+            security_verify: &message.rows("Security-Verify"),
+        };
+        let forward = self.world.pcscf.register(self.now(), &register).map_err(|error| {
+            let status = error.status().map_or("nothing".to_owned(), |status| status.to_string());
+            let selection = match &error {
+                ipsec_3gpp::registration::RegisterError::Refused(refusal) => refusal.selection(),
+                _ => None,
+            };
+            let reasons: Vec<_> = selection
+                .map(ipsec_3gpp::Selection::suites)
+                .unwrap_or_default()
+                .iter()
+                .map(|(suite, verdict)| format!("{suite} {verdict}"))
+                .collect();
+            format!("the P-CSCF answers {status}: {error}; its policy: {}", reasons.join(", "))
+        })?;
+        self.contact = Some(forward.contact);
+        self.apply()?;
+        Ok(forward)
+    }
+
+    /// The phone's own row with the SPIs and the client port of a list.
+    fn row_of(&self, list: &SecurityClient) -> Result<String> {
+        let setup = setup_of(list)?;
+        let first = self.register.rows("Security-Client").join(", ");
+        Ok(with_setup(&first, setup_of(&SecurityClient::parse(&first)?)?, setup))
+    }
+
+    /// For the next registration: other SPIs and another client port, the same server port, the same form.
+    fn next_client_row(&mut self, old: Setup) {
+        let mut new = old;
+        for spi in [&mut new.spis.client, &mut new.spis.server] {
+            if let Ok(next) = Spi::new(spi.value().wrapping_add(0x0101_0100) | 0x100) {
+                *spi = next;
+            }
+        }
+        new.ports.client = new.ports.client.checked_add(2).unwrap_or(old.ports.client);
+        self.client_row = with_setup(&self.client_row, old, new);
+    }
+
+    /// A request of the UE, with what its REGISTER has and the Via and Contact that the SAs demand.
+    fn request(&mut self, method: &str, port: u16) -> Message {
+        self.sequence += 1;
+        let mut message = self.register.clone();
+        message.start = message.start.replace("REGISTER", method);
+        message.set("CSeq", format!("{} {method}", self.sequence));
+        // TS 33.203 7.1, TS 24.229 5.1.1: over SAs, both name the protected server port.
+        let contact = message.first("Contact").replace(":5060>", &format!(":{port}>"));
+        message.set("Via", self.via_header(self.address, port)).set("Contact", contact);
+        message.remove("Security-Client");
+        message
+    }
+
+    fn via_header(&self, address: IpAddr, port: u16) -> String {
+        let end = SocketAddr::new(address, port);
+        format!("SIP/2.0/{} {end};branch=z9hG4bK-{}", self.transport.name(), self.sequence)
+    }
+
+    const fn via(&self) -> Via {
+        match self.transport {
+            Transport::Udp => Via::Udp,
+            Transport::Tcp => Via::Tcp,
+        }
+    }
+
+    /// What the P-CSCF's answer to a request travels over.
+    fn answers(&self, contact: ContactId, over: Over) -> Result<Travels> {
+        Ok(match over {
+            Over::Clear => Travels::Clear,
+            Over::Sa(spi) => Travels::Protected(self.world.pcscf.route(
+                contact,
+                self.via(),
+                Sent::Response { over: spi },
+            )?),
+        })
+    }
+
+    // ---- the wire and the timeline
+
+    /// Sends one message and prints its line; returns it as the other end reads it.
+    fn sends(
+        &mut self,
+        from: Side,
+        travels: Travels,
+        message: &Message,
+        note: &str,
+        lost: bool,
+    ) -> Result<Message> {
+        let ends = match (travels, from) {
+            (Travels::Protected(route), _) => (route.source, route.destination),
+            (Travels::Clear, Side::Ue) => {
+                (SocketAddr::new(self.address, SIP), SocketAddr::new(self.pcscf, SIP))
+            }
+            (Travels::Clear, Side::Pcscf) => {
+                (SocketAddr::new(self.pcscf, SIP), SocketAddr::new(self.address, SIP))
+            }
+        };
+        let text = message.to_string();
+        let began = self.world.network.now;
+        let travel = self.world.network.send(self.transport, from, ends, &text, lost)?;
+        let name = if from == Side::Ue { "UE" } else { "P-CSCF" };
+        let protection = match travel.spi {
+            None => "clear".to_owned(),
+            Some(spi) if travel.packets == 1 => format!("SPI {spi}, seq {}", travel.first_sequence),
+            Some(spi) => format!("SPI {spi}, from seq {}, {} packets", travel.first_sequence, travel.packets),
+        };
+        let first_line = message.start.replace("SIP/2.0 ", "").replace(" SIP/2.0", "");
+        let lost = if lost { "  LOST" } else { "" };
+        let note = if note.is_empty() { String::new() } else { format!("  [{note}]") };
+        let ports = format!("{} -> {}", ends.0.port(), ends.1.port());
+        let time = began.as_secs_f64();
+        say!(self, "  {time:>9.3}  {name:<7} {ports:<15} {protection:<38} {first_line}{note}{lost}");
+        self.world.network.now += Duration::from_millis(20);
+        Message::parse(&text).map_err(Into::into)
+    }
+
+    fn note(&mut self, text: &str) -> Result<()> {
+        say!(self, "             -- {text}");
+        Ok(())
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.world.network.now.as_millis() as u64)
+    }
+
+    /// Carries out what both sides want of their data paths.
+    fn apply(&mut self) -> Result<()> {
+        let World { network: Network { ue, pcscf: at_pcscf, .. }, pcscf, .. } = &mut *self.world;
+        pcscf.apply(at_pcscf)?;
+        self.ue.apply(ue)?;
+        Ok(())
+    }
+
+    /// Time passes, and what is due happens.
+    fn later(&mut self, duration: Duration, note: &str) -> Result<()> {
+        self.world.network.now += duration + Duration::from_secs(1);
+        let (now, before) = (self.now(), self.sas());
+        self.world.pcscf.handle_timeout(now);
+        self.ue.handle_timeout(now);
+        self.apply()?;
+        let after = self.sas();
+        let gone = if after == before {
+            String::new()
+        } else {
+            format!(" (SAs at the P-CSCF: {before} before, {after} now)")
+        };
+        self.note(&format!("{}: {note}{gone}", seconds(now)))
+    }
+
+    fn until_prompted(&mut self, note: &str) -> Result<()> {
+        let due = self.ue.poll_timeout().ok_or("the UE waits for nothing")?;
+        self.later(due.since(self.now()), note)
+    }
+
+    fn sas(&self) -> usize {
+        self.world.network.pcscf.len()
+    }
+
+    fn nothing_is_left(&mut self) -> Result<()> {
+        let left = self.world.network.ue.len() + self.sas();
+        let (contacts, spis) = (self.world.pcscf.len(), self.world.pcscf.spis().in_use());
+        say!(self, "  {left} SAs left, {contacts} contacts, {spis} SPIs of the P-CSCF in use");
+        if (left, contacts, spis) == (0, 0, 0) { Ok(()) } else { Err("something was left behind".into()) }
+    }
+
+    /// Installs the P-CSCF's SAs, prints the four, and keeps their rows for Wireshark.
+    fn table(&mut self, sm6: &Sm6) -> Result<()> {
+        let set: SetId = sm6.set;
+        let sas = self.world.pcscf.set(set).ok_or("a set without keys")?;
+        let rows: Vec<String> = sas.sas().iter().map(|(_, sa)| wireshark_row_with_keys(sa)).collect();
+        let text = describe(sas);
+        self.world.rows.extend(rows);
+        self.apply()?;
+        say!(self, "{text}");
+        Ok(())
+    }
+}
+
+fn describe(set: &SaSet) -> String {
+    let mut text = format!(
+        "             -- the P-CSCF chooses {}; the core challenges with CK and IK; {} is made of four SAs:",
+        set.suite(),
+        "the new set"
+    );
+    for (name, sa) in set.sas() {
+        let used = match name {
+            SaName::UeClientToPcscfServer => "requests of the UE, and over UDP its responses",
+            SaName::PcscfServerToUeClient => "TCP: the way back on connections of the UE",
+            SaName::PcscfClientToUeServer => "requests of the P-CSCF, and over UDP its responses",
+            SaName::UeServerToPcscfClient => "TCP: the way back on connections of the P-CSCF",
+        };
+        text += &format!("\n                SPI {:<11} {:<58} {used}", sa.spi, sa.selector.to_string());
+    }
+    text
+}
+
+/// The policy of a phone: every suite that its list offers, those with encryption first.
+fn policy_of(list: &SecurityClient) -> Result<Policy> {
+    let mut suites: Vec<Suite> = Vec::new();
+    for mechanism in list.mechanisms() {
+        if let Mechanism::Ipsec3gpp(offer) = mechanism
+            && let Ok(suite) = offer.suite()
+            && !suites.contains(&suite)
+        {
+            suites.push(suite);
+        }
+    }
+    suites.sort_by_key(|suite| std::cmp::Reverse(suite.release()));
+    let encrypts = suites.iter().any(|suite| suite.release() == Release::Release6);
+    let confidentiality = if encrypts { Confidentiality::Offered } else { Confidentiality::LeftToAccess };
+    Ok(Policy::new(&suites, confidentiality)?)
+}
+
+/// The SPIs and ports of a list.
+fn setup_of(list: &SecurityClient) -> Result<Setup> {
+    let setups = list.mechanisms().iter().filter_map(|mechanism| match mechanism {
+        Mechanism::Ipsec3gpp(offer) => offer.setup().ok(),
+        _ => None,
+    });
+    Ok(setups.into_iter().next().ok_or("a list without SPIs and ports")?)
+}
+
+/// A list with other SPIs and another client port, and otherwise letter by letter as it was.
+fn with_setup(row: &str, old: Setup, new: Setup) -> String {
+    row.replace(&format!("spi-c={}", old.spis.client), &format!("spi-c={}", new.spis.client))
+        .replace(&format!("spi-s={}", old.spis.server), &format!("spi-s={}", new.spis.server))
+        .replace(&format!("port-c={}", old.ports.client), &format!("port-c={}", new.ports.client))
+}
+
+fn seconds(moment: Instant) -> String {
+    format!("{} s", moment.as_millis() / 1000)
+}
+
+fn read(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(name);
+    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+fn host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
