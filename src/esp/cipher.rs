@@ -56,13 +56,41 @@ impl Encryptor {
         }
     }
 
-    /// Encrypts whole blocks in place.
+    /// Whether a hash can run beside the cipher: AES waits for itself in CBC, and leaves the rest of the processor idle.
+    pub(super) const fn overlaps_with_hash(&self) -> bool {
+        matches!(self, Encryptor::Aes(_))
+    }
+
+    /// Begins to encrypt a packet with this IV; `None` if it is not as long as those of the cipher.
     #[inline]
-    pub(super) fn encrypt(&self, iv: &[u8], body: &mut [u8]) {
+    pub(super) fn start(&self, iv: &[u8]) -> Option<Encrypting<'_>> {
+        Some(match self {
+            Encryptor::Null => Encrypting::Null,
+            Encryptor::DesEde3(cipher) => {
+                Encrypting::DesEde3(cbc::Encryptor::inner_iv_init(cipher.as_ref(), iv.try_into().ok()?))
+            }
+            Encryptor::Aes(cipher) => {
+                Encrypting::Aes(cbc::Encryptor::inner_iv_init(cipher, iv.try_into().ok()?))
+            }
+        })
+    }
+}
+
+/// A packet that is being encrypted in CBC.
+pub(super) enum Encrypting<'a> {
+    Null,
+    DesEde3(cbc::Encryptor<&'a TdesEde3>),
+    Aes(cbc::Encryptor<&'a Aes128Enc>),
+}
+
+impl Encrypting<'_> {
+    /// Encrypts whole blocks in place, those that the first `octets` touch, and returns how many octets they are.
+    #[inline]
+    pub(super) fn encrypt(&mut self, body: &mut [u8], octets: usize) -> usize {
         match self {
-            Encryptor::Null => {}
-            Encryptor::DesEde3(cipher) => encrypt_cbc(cipher.as_ref(), iv, body),
-            Encryptor::Aes(cipher) => encrypt_cbc(cipher, iv, body),
+            Encrypting::Null => body.len(),
+            Encrypting::DesEde3(cipher) => encrypt_some(cipher, body, octets),
+            Encrypting::Aes(cipher) => encrypt_some(cipher, body, octets),
         }
     }
 }
@@ -131,10 +159,12 @@ fn encrypt_block<C: BlockCipherEncrypt>(cipher: &C, block: &mut [u8]) {
 }
 
 #[inline]
-fn encrypt_cbc<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], body: &mut [u8]) {
-    if let Ok(iv) = <&Block<C>>::try_from(iv) {
-        cbc::Encryptor::inner_iv_init(cipher, iv).encrypt_blocks(blocks(body));
-    }
+fn encrypt_some<M: BlockModeEncrypt>(mode: &mut M, body: &mut [u8], octets: usize) -> usize {
+    let all = blocks(body);
+    let size = M::block_size();
+    let count = octets.div_ceil(size).min(all.len());
+    mode.encrypt_blocks(all.get_mut(..count).unwrap_or_default());
+    count * size
 }
 
 #[inline]
@@ -169,7 +199,7 @@ mod tests {
         let keys = SaKeys::from_expanded(suite, &integrity, &case.hex("key")).unwrap();
         let (iv, plain, cipher_text) = (case.hex("iv"), case.hex("plain"), case.hex("ct"));
         let mut body = plain.clone();
-        Encryptor::new(&keys).encrypt(&iv, &mut body);
+        assert_eq!(Encryptor::new(&keys).start(&iv).unwrap().encrypt(&mut body, plain.len()), plain.len());
         assert_eq!(body, cipher_text, "case {}", case.text("case"));
         Decryptor::new(&keys).decrypt(&iv, &mut body);
         assert_eq!(body, plain, "case {}", case.text("case"));
@@ -196,14 +226,14 @@ mod tests {
         // Encrypting the counter block in CBC with a zero IV is the block cipher alone.
         let aes = Encryptor::new(&keys(Suite::HMAC_SHA_1_96_AES_CBC, 16));
         let mut expected = *b"\x12\x34\x56\x78\x00\x00\x01\x02\0\0\0\0\0\0\0\0";
-        aes.encrypt(&[0; 16], &mut expected);
+        aes.start(&[0; 16]).unwrap().encrypt(&mut expected, 16);
         let mut iv = [0xff; 16];
         aes.write_iv(0x1234_5678, 0x0102, &mut iv);
         assert_eq!(iv, expected);
 
         let des = Encryptor::new(&keys(Suite::HMAC_SHA_1_96_DES_EDE3_CBC, 24));
         let mut expected = *b"\x12\x34\x56\x78\x00\x00\x01\x02";
-        des.encrypt(&[0; 8], &mut expected);
+        des.start(&[0; 8]).unwrap().encrypt(&mut expected, 8);
         let mut iv = [0xff; 8];
         des.write_iv(0x1234_5678, 0x0102, &mut iv);
         assert_eq!(iv, expected);

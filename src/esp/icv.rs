@@ -67,6 +67,28 @@ impl Mac {
         }
     }
 
+    /// [`Mac::icv`] of a message that is still being made: `ready(message, octets)` returns when so many octets from its
+    /// start are as they will be. The hash asks for the next block before it takes up the one before it: to a processor
+    /// that looks ahead, making the one and hashing the other are independent.
+    #[inline]
+    pub(super) fn icv_while(&self, message: &mut [u8], mut ready: impl FnMut(&mut [u8], usize)) -> [u8; ICV] {
+        if self.integrity != Integrity::HmacSha1_96 {
+            ready(message, message.len());
+            return self.icv(message);
+        }
+        let mut state = self.inner;
+        let len = message.len();
+        ready(message, BLOCK.min(len));
+        for start in (0..len / BLOCK).map(|block| block * BLOCK) {
+            ready(message, (start + 2 * BLOCK).min(len));
+            if let Some(block) = message.get(start..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+                Sha1::compress(&mut state, core::slice::from_ref(block));
+            }
+        }
+        let rest = message.get(len / BLOCK * BLOCK..).unwrap_or_default();
+        outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, len), self.outer)
+    }
+
     /// Compares in constant time.
     pub(super) fn verify(&self, message: &[u8], icv: &[u8; ICV]) -> Option<Authentic> {
         bool::from(self.icv(message).ct_eq(icv)).then_some(Authentic(()))
@@ -139,13 +161,18 @@ impl Hash<5> for Sha1 {
 }
 
 #[inline]
-fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer: [u32; N], message: &[u8]) -> [u8; ICV] {
-    let digest = finish::<H, N>(inner, message);
+fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer_state: [u32; N], message: &[u8]) -> [u8; ICV] {
+    outer::<H, N>(finish::<H, N>(inner, message, message.len()), outer_state)
+}
+
+/// The outer hash of HMAC over the digest of the inner one.
+#[inline]
+fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; ICV] {
     let mut octets = [0; 20];
     for (to, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(digest) {
         *to = H::octets(word);
     }
-    let hmac = finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default());
+    let hmac = finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N);
     let mut icv = [0; ICV];
     for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(hmac) {
         *to = H::octets(word);
@@ -153,13 +180,14 @@ fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer: [u32; N], message: &
     icv
 }
 
-/// Hashes a message to its end, padding included, from the state after the key's block.
+/// Hashes the rest of a message to its end, padding included. The state has taken in the key's block and all of the
+/// message, of `len` octets, that is not in the rest.
 #[inline]
-fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], message: &[u8]) -> [u32; N] {
+fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usize) -> [u32; N] {
     const LENGTH: usize = 8;
     const END_MARK: u8 = 0x80;
-    let (blocks, rest) = message.as_chunks::<BLOCK>();
-    let bits = 8 * (BLOCK as u64 + message.len() as u64);
+    let (blocks, rest) = rest.as_chunks::<BLOCK>();
+    let bits = 8 * (BLOCK as u64 + len as u64);
     let mut last = [[0; BLOCK]; 2];
     let used = if rest.len() + 1 + LENGTH <= BLOCK { 1 } else { 2 };
     let last = last.get_mut(..used).unwrap_or_default();

@@ -88,9 +88,21 @@ impl SealKeys {
     #[inline]
     pub(crate) fn protect(&self, esp: &mut [u8]) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
-        let (header, body) = message.split_at_mut_checked(self.suite.headroom())?;
-        self.cipher.encrypt(header.get(IDS..)?, body);
-        *icv = self.mac.icv(message);
+        let headroom = self.suite.headroom();
+        let (header, _) = message.split_at_checked(headroom)?;
+        let mut cipher = self.cipher.start(header.get(IDS..)?)?;
+        let mut done = headroom;
+        if !self.cipher.overlaps_with_hash() {
+            let body = message.get_mut(headroom..)?;
+            cipher.encrypt(body, body.len());
+            *icv = self.mac.icv(message);
+            return Some(());
+        }
+        *icv = self.mac.icv_while(message, |message, octets| {
+            // Whole cipher blocks up to there, and no fewer than four at a time but at the end.
+            let body = message.get_mut(done..).unwrap_or_default();
+            done += cipher.encrypt(body, octets.saturating_sub(done));
+        });
         Some(())
     }
 }

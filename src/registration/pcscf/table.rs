@@ -1,0 +1,308 @@
+//! The table itself: its contacts, and how they are found by identity, SPI and port.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::net::IpAddr;
+use core::num::NonZeroU16;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::config::Config;
+use super::from_ue::{Register, RegisterError};
+use crate::registration::contact::{Contact, Set, Slot};
+use crate::registration::identity::Identity;
+use crate::registration::instruction::Instruction;
+use crate::registration::timers::Timers;
+use crate::sec_agree::PortPair;
+use crate::slab::{Place, Slab};
+use crate::spi::{Spi, SpiAllocator};
+use crate::time::Instant;
+
+/// A contact in the table. No other ever has the same, not even after this one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContactId(pub(super) Place);
+
+/// What a [`Pcscf`] has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Sets that were made.
+    pub sets: u64,
+    /// Sets that were removed.
+    pub removed: u64,
+    /// Registrations that were set up.
+    pub registered: u64,
+    /// Registrations that were refreshed without a challenge.
+    pub refreshed: u64,
+    /// REGISTER requests refused or discarded.
+    pub refused: u64,
+    /// Messages discarded for what they came over.
+    pub discarded: u64,
+}
+
+/// The table of all registered contacts.
+///
+/// Every method that can make the data path do something puts that into a queue of instructions, to be carried out
+/// before what the method answers is sent: [`Pcscf::apply`] or [`Pcscf::next_instruction`].
+#[derive(Debug)]
+pub struct Pcscf {
+    pub(super) config: Config,
+    pub(super) spis: SpiAllocator,
+    pub(super) contacts: Slab<Contact>,
+    pub(super) len: u32,
+    /// Contacts that have never registered.
+    pub(super) unregistered: u32,
+    /// By slot of the SPI, the slot of the contact.
+    pub(super) by_spi: Vec<u32>,
+    /// By contact and IMPI.
+    pub(super) by_identity: HashTable<u32>,
+    /// By address and protected port of the UE: one for each port of each set.
+    pub(super) by_port: HashTable<AtPort>,
+    pub(super) hasher: DefaultHashBuilder,
+    pub(super) timers: Timers,
+    pub(super) instructions: VecDeque<Instruction>,
+    pub(super) next_number: u64,
+    /// Sets that a step has ended: kept for its memory.
+    pub(super) gone: Vec<Set>,
+    pub(super) counters: Counters,
+}
+
+/// A contact at an address and port, with their hash: what they are is in the contact's sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AtPort {
+    contact: u32,
+    hash: u32,
+}
+
+impl AtPort {
+    fn hash(&self) -> u64 {
+        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Pcscf {
+    /// An empty table. The allocator gives out the SPIs of this node; two for each set, of which a contact has up to
+    /// three.
+    pub fn new(config: Config, spis: SpiAllocator, now: Instant) -> Self {
+        Self {
+            config,
+            spis,
+            contacts: Slab::default(),
+            len: 0,
+            unregistered: 0,
+            by_spi: Vec::new(),
+            by_identity: HashTable::new(),
+            by_port: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            timers: Timers::new(now),
+            instructions: VecDeque::new(),
+            next_number: 0,
+            gone: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Makes room in the look-up tables for so many more contacts, so that growing them does not fall into the time of
+    /// a registration.
+    pub fn reserve(&mut self, contacts: usize) {
+        let Self { contacts: known, by_identity, by_port, hasher, .. } = self;
+        by_identity.reserve(contacts, |slot| {
+            known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
+        });
+        by_port.reserve(2 * contacts, AtPort::hash);
+    }
+
+    /// The number of contacts, registered or not.
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether there is no contact.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number of contacts that have never registered.
+    pub const fn unregistered(&self) -> u32 {
+        self.unregistered
+    }
+
+    /// What the table has done.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The SPIs.
+    pub const fn spis(&self) -> &SpiAllocator {
+        &self.spis
+    }
+}
+
+impl Pcscf {
+    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new. The server port is the contact's
+    /// own or new; a set that a challenge would remove does not count.
+    pub(super) fn ports_free(
+        &self,
+        ue: IpAddr,
+        ports: PortPair,
+        contact: Option<u32>,
+    ) -> Result<(), NonZeroU16> {
+        for port in [ports.client, ports.server] {
+            for slot in self.at_port(ue, port) {
+                let own = Some(slot) == contact;
+                let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
+                let taken = sets.any(|(which, set)| {
+                    let end = &set.ends.ue;
+                    let at = |other: NonZeroU16| end.address == ue && other == port;
+                    let replaced = own && which == Slot::Temporary;
+                    let stays = own && port == ports.server && end.setup.ports.server == port;
+                    !replaced && !stays && (at(end.setup.ports.client) || at(end.setup.ports.server))
+                });
+                if taken {
+                    return Err(port);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The server port, and a client port that no set of the contact has but one that a challenge removes.
+    pub(super) fn next_ports(&self, slot: u32) -> PortPair {
+        let in_use = |port: &NonZeroU16| {
+            let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
+            sets.any(|(which, set)| which != Slot::Temporary && set.ends.pcscf.setup.ports.client == *port)
+        };
+        // At most two sets are not temporary, and there are three ports. Each set begins at another one, so that a UE
+        // whose SAs were lost here seldom gets a port that its own still have.
+        let ports = &self.config.client_ports;
+        let first = usize::try_from(self.counters.sets).unwrap_or(0) % ports.len().max(1);
+        let client = ports.iter().cycle().skip(first).take(ports.len()).copied().find(|port| !in_use(port));
+        PortPair { client: client.unwrap_or(self.config.server_port), server: self.config.server_port }
+    }
+
+    pub(super) fn add(&mut self, register: &Register<'_>) -> Result<u32, RegisterError> {
+        if self.len >= self.config.max_contacts {
+            return Err(RegisterError::Full(self.len));
+        }
+        if self.unregistered >= self.config.max_unregistered {
+            return Err(RegisterError::Full(self.unregistered));
+        }
+        let identity =
+            Identity::new(register.contact, register.impi, register.impus).ok_or(RegisterError::Identity)?;
+        let hash = identity_hash(&self.hasher, &identity);
+        let place = self.contacts.insert(Contact::new(identity)).ok_or(RegisterError::Full(self.len))?;
+        let Self { contacts, by_identity, hasher, .. } = self;
+        by_identity.insert_unique(hash, place.slot, |slot| {
+            contacts.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
+        });
+        self.len += 1;
+        self.unregistered += 1;
+        Ok(place.slot)
+    }
+
+    /// The contact of an identity, if it is in the table.
+    pub(super) fn find(&self, contact: &str, impi: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one((contact, impi));
+        let is = |slot: &u32| {
+            self.contacts
+                .peek(*slot)
+                .is_some_and(|known| known.identity.contact() == contact && known.identity.impi() == impi)
+        };
+        self.by_identity.find(hash, is).copied()
+    }
+
+    pub(super) fn id(&self, slot: u32) -> Result<ContactId, RegisterError> {
+        self.contacts.id(slot).map(ContactId).ok_or(RegisterError::Full(self.len))
+    }
+
+    /// A number for a request: never the same twice.
+    pub(super) const fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    pub(super) fn contact_over(&self, spi: Spi) -> Option<u32> {
+        self.by_spi.get(self.spis.slot(spi)? as usize).copied()
+    }
+
+    /// The contacts that have a set with this address and port.
+    pub(super) fn at_port(&self, ue: IpAddr, port: NonZeroU16) -> impl Iterator<Item = u32> {
+        let at = self.key_at(0, ue, port);
+        self.by_port
+            .iter_hash(at.hash())
+            .filter(move |other| other.hash == at.hash)
+            .map(|other| other.contact)
+            .filter(move |slot| {
+                let mut sets = self.contacts.peek(*slot).into_iter().flat_map(Contact::sets);
+                sets.any(|(_, set)| {
+                    let end = &set.ends.ue;
+                    end.address == ue && [end.setup.ports.client, end.setup.ports.server].contains(&port)
+                })
+            })
+    }
+
+    pub(super) fn key_at(&self, contact: u32, ue: IpAddr, port: NonZeroU16) -> AtPort {
+        AtPort { contact, hash: self.hasher.hash_one((ue, port)) as u32 }
+    }
+
+    pub(super) fn keys_of(&self, set: &Set) -> [AtPort; 2] {
+        let end = &set.ends.ue;
+        let key = |port| self.key_at(set.id.contact, end.address, port);
+        [key(end.setup.ports.client), key(end.setup.ports.server)]
+    }
+
+    /// Makes a new set known by its SPIs and ports.
+    pub(super) fn enter(&mut self, slot: u32, set: &Set) {
+        let spis = set.ends.pcscf.setup.spis;
+        for spi in [spis.client, spis.server] {
+            if let Some(place) = self.spis.slot(spi) {
+                if self.by_spi.len() <= place as usize {
+                    self.by_spi.resize(place as usize + 1, u32::MAX);
+                }
+                if let Some(entry) = self.by_spi.get_mut(place as usize) {
+                    *entry = slot;
+                }
+            }
+        }
+        for key in self.keys_of(set) {
+            self.by_port.insert_unique(key.hash(), key, AtPort::hash);
+        }
+    }
+
+    /// After each step: gives back what the sets that ended had, sets the timer anew, and drops a contact that has
+    /// nothing left.
+    pub(super) fn settle(&mut self, slot: u32) {
+        while let Some(set) = self.gone.pop() {
+            let spis = set.ends.pcscf.setup.spis;
+            self.spis.release(spis.client);
+            self.spis.release(spis.server);
+            for key in self.keys_of(&set) {
+                if let Ok(entry) = self.by_port.find_entry(key.hash(), |other| *other == key) {
+                    entry.remove();
+                }
+            }
+            self.counters.removed += 1;
+            self.instructions.push_back(Instruction::Remove(set.id, set.ends));
+        }
+        let Some(contact) = self.contacts.peek(slot) else { return };
+        match contact.next_deadline() {
+            Some(deadline) => self.timers.set_by(slot, deadline),
+            None => self.timers.cancel(slot),
+        }
+        if contact.is_empty() {
+            let hash = identity_hash(&self.hasher, &contact.identity);
+            if let Ok(entry) = self.by_identity.find_entry(hash, |other| *other == slot) {
+                entry.remove();
+            }
+            self.unregistered -= u32::from(!contact.registered);
+            self.len -= 1;
+            if let Some(place) = self.contacts.id(slot) {
+                self.contacts.remove(place);
+            }
+        }
+    }
+}
+
+fn identity_hash(hasher: &DefaultHashBuilder, identity: &Identity) -> u64 {
+    hasher.hash_one((identity.contact(), identity.impi()))
+}
