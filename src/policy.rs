@@ -183,8 +183,8 @@ impl Policy {
         Selection { chosen, offers, suites }
     }
 
-    /// What each mechanism of a list is to this policy. The first that is complete, in the order given, sets the
-    /// SPIs and ports of the whole list.
+    /// What each mechanism of a list is to this policy. The first that the policy lists, in the order given, sets the
+    /// SPIs and ports of the whole list; where it lists none, the first that is complete.
     fn judge(&self, list: &MechanismList, order: &[usize], also: Quirks) -> Vec<OfferVerdict> {
         let usable = |mechanism: &Mechanism| match mechanism {
             Mechanism::Ipsec3gpp(offer) => {
@@ -204,11 +204,16 @@ impl Policy {
             Some(OfferVerdict::Usable { setup, .. }) => Some(*setup),
             Some(OfferVerdict::PassedOver(_)) | None => None,
         };
-        let Some(first) = order.iter().find_map(complete) else { return verdicts };
+        let listed = |place: &usize| match verdicts.get(*place) {
+            Some(OfferVerdict::Usable { suite, setup }) if self.suites().contains(suite) => Some(*setup),
+            Some(OfferVerdict::Usable { .. } | OfferVerdict::PassedOver(_)) | None => None,
+        };
+        let first = order.iter().find_map(listed).or_else(|| order.iter().find_map(complete));
+        let Some(first) = first else { return verdicts };
         for verdict in &mut verdicts {
             if let OfferVerdict::Usable { suite, setup } = *verdict {
                 if setup != first {
-                    *verdict = OfferVerdict::PassedOver(Reason::OtherSetup);
+                    *verdict = OfferVerdict::PassedOver(Reason::OtherSetup(suite));
                 } else if !self.suites().contains(&suite) {
                     *verdict = OfferVerdict::PassedOver(Reason::NotInPolicy(suite));
                 }
@@ -336,9 +341,10 @@ pub enum Reason {
     /// Both ports are the same, so that the selectors of two SAs could not be told apart.
     #[error("port-c and port-s are the same")]
     EqualPorts,
-    /// Its SPIs or ports are not those of the first complete mechanism of the list (TS 33.203 7.1: one pair).
+    /// It offers this suite, but its SPIs or ports are not those of the first mechanism that the policy lists (TS 33.203
+    /// 7.1: one pair).
     #[error("its SPIs or ports differ from those of the rest of the list")]
-    OtherSetup,
+    OtherSetup(Suite),
     /// The policy does not list its suite.
     #[error("{0} is not in the policy")]
     NotInPolicy(Suite),
@@ -395,7 +401,8 @@ impl Selection {
     /// of policy and not of form.
     pub fn any_complete(&self) -> bool {
         self.offers.iter().any(|offer| match offer {
-            OfferVerdict::Usable { .. } | OfferVerdict::PassedOver(Reason::NotInPolicy(_)) => true,
+            OfferVerdict::Usable { .. }
+            | OfferVerdict::PassedOver(Reason::NotInPolicy(_) | Reason::OtherSetup(_)) => true,
             OfferVerdict::PassedOver(_) => false,
         })
     }
@@ -403,7 +410,8 @@ impl Selection {
     /// Whether any complete mechanism of the list has encryption.
     pub fn any_encryption(&self) -> bool {
         self.offers.iter().any(|offer| match offer {
-            OfferVerdict::Usable { suite, .. } | OfferVerdict::PassedOver(Reason::NotInPolicy(suite)) => {
+            OfferVerdict::Usable { suite, .. }
+            | OfferVerdict::PassedOver(Reason::NotInPolicy(suite) | Reason::OtherSetup(suite)) => {
                 suite.release() == Release::Release6
             }
             OfferVerdict::PassedOver(_) => false,

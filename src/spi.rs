@@ -117,7 +117,8 @@ impl SpiSlice {
 
     /// The index of the slice, among 2<sup>bits</sup>, that an SPI belongs to.
     pub const fn index_of(spi: Spi, bits: u32) -> u32 {
-        match spi.value().checked_shr(32 - bits) {
+        // No slice is smaller than one SPI.
+        match spi.value().checked_shr(32_u32.saturating_sub(bits)) {
             Some(index) => index,
             None => 0,
         }

@@ -203,9 +203,10 @@ fn each_malformed_parameter_is_named_and_leaves_the_other_mechanisms_usable() {
         ("digest;d-alg=md5;d-alg=md5", "d-alg: given twice"),
         ("ipsec-3gpp;;alg=hmac-md5-96", "not a mechanism from octet 11 on"),
         ("ipsec-3gpp;=5", "not a mechanism from octet 11 on"),
-        ("ipsec-3gpp;alg=", "not a mechanism from octet 15 on"),
+        ("ipsec-3gpp;alg=", "alg: has no value"),
+        ("ipsec-3gpp;spi-c=12/3", "spi-c: \"12/3\" is not a value of it"),
         ("ipsec-3gpp alg=x", "not a mechanism from octet 11 on"),
-        ("ipsec-3gpp;x=\"", "not a mechanism from octet 13 on"),
+        ("ipsec-3gpp;x=\"", "x: \"\"\" is not a value of it"),
         ("", "not a mechanism from octet 0 on"),
         ("é", "not a mechanism from octet 0 on"),
     ] {
@@ -280,6 +281,29 @@ fn limits_are_kept() {
     for empty in [&[][..], &[""], &["  ", "\t"]] {
         assert_eq!(MechanismList::parse_rows(empty.iter().copied()).unwrap_err(), ListError::Empty);
     }
+}
+
+#[test]
+fn no_line_break_gets_from_a_header_that_was_read_into_one_that_is_written() {
+    for text in ["tls;x=\"a\r\nEvil: 1\", digest", "ipsec-3gpp;alg=a\r\nVia: evil", "tls\nx", "a;b\r\n\r\nc"]
+    {
+        let list = MechanismList::parse_rows([text]).unwrap();
+        assert!(
+            list.mechanisms().iter().any(|mechanism| matches!(mechanism, Mechanism::Malformed(_))),
+            "{text:?}"
+        );
+        for (name, style) in Style::NAMED {
+            let written = list.emit(&style);
+            assert!(!written.contains(['\r', '\n']), "{name}: {written:?}");
+            assert_eq!(
+                MechanismList::parse_rows([written.as_str()]).unwrap().mechanisms().len(),
+                list.mechanisms().len()
+            );
+        }
+    }
+    // A folded line goes on.
+    let folded = only("ipsec-3gpp;alg=hmac-sha-1-96\r\n ;ealg=aes-cbc\r\n");
+    assert_eq!(folded, only("ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use ipsec_3gpp::negotiation::pcscf::{self, ChallengeError, Sm1, Sm7, Sm7Error};
 use ipsec_3gpp::negotiation::ue::{self, OfferError, Sm6Error};
 use ipsec_3gpp::negotiation::{Refusal, SecAgree, SipStatus};
-use ipsec_3gpp::sec_agree::{Difference, Quirk, Quirks, Setup, Style};
+use ipsec_3gpp::sec_agree::{Difference, Quirk, Quirks, SecurityClient, Setup, Style};
 use ipsec_3gpp::{
     Ck, Confidentiality, Endpoint, Ik, KeyError, OfferVerdict, Policy, PolicyError, Reason, SaName, Sad,
     SetError, Side, Suite, SuiteVerdict,
@@ -210,12 +210,23 @@ fn sm1_is_refused_with_the_status_of_its_fault() {
         let [OfferVerdict::PassedOver(found)] = selection.offers() else { panic!("{selection:?}") };
         assert_eq!((found.to_string().as_str(), refusal.status().code()), (reason, 494), "{text}");
     }
-    // Two offers with SPIs of their own: the first complete one rules.
+    // Two offers with SPIs of their own: those of the first that the policy lists are those of the list.
     let two = format!("{}, {offered}", offered.replace("1001", "1003").replace("null", "aes-cbc"));
-    let null = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess);
-    let Refusal::Unusable(selection) = refuse(&null, &sm1(&[&two])) else { panic!() };
-    assert_eq!(selection.offers()[1], OfferVerdict::PassedOver(Reason::OtherSetup));
-    assert_eq!(selection.suites(), [(Suite::HMAC_SHA_1_96_NULL, SuiteVerdict::Unusable { place: 1 })]);
+    let list = SecurityClient::parse(&two).unwrap();
+    let null = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess).select_for(&list);
+    assert_eq!(null.chosen().map(|choice| choice.place), Some(1));
+    let both = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
+    let both = policy(&both, Confidentiality::Offered).select_for(&list);
+    let other = OfferVerdict::PassedOver(Reason::OtherSetup(Suite::HMAC_SHA_1_96_NULL));
+    assert_eq!((both.chosen().map(|choice| choice.place), &both.offers()[1]), (Some(0), &other));
+    assert_eq!(both.suites()[1], (Suite::HMAC_SHA_1_96_NULL, SuiteVerdict::Unusable { place: 1 }));
+    // Encryption was offered, though with other SPIs than the rest: the reason is not that there was none.
+    let required = policy(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required);
+    let reversed = format!("{offered}, {}", offered.replace("1001", "1003").replace("null", "aes-cbc"));
+    assert_eq!(
+        required.select_for(&SecurityClient::parse(&reversed).unwrap()).chosen().map(|c| c.place),
+        Some(1)
+    );
 }
 
 #[test]

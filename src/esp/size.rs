@@ -43,7 +43,7 @@ impl Suite {
 
     /// Octets of the ESP packet of a payload, from the SPI to the end of the ICV.
     pub const fn sealed_len(self, payload_len: usize) -> usize {
-        payload_len + self.growth(payload_len)
+        payload_len.saturating_add(self.growth(payload_len))
     }
 
     /// The largest payload whose ESP packet has at most `room` octets; `None` if even an empty one has more.
@@ -53,8 +53,8 @@ impl Suite {
         (body / block * block).checked_sub(TRAILER)
     }
 
-    /// The most UDP data (one SIP message) that a datagram of `mtu` octets can protect, without IP options or
-    /// extension headers; `None` if none fits.
+    /// The most UDP data (one SIP message) that a datagram of `mtu` octets, or the largest that there can be, can
+    /// protect, without IP options or extension headers; `None` if none fits.
     pub const fn max_udp_data(self, mtu: usize, family: Family) -> Option<usize> {
         self.max_behind(mtu, family, UDP_HEADER)
     }
@@ -66,6 +66,12 @@ impl Suite {
     }
 
     const fn max_behind(self, mtu: usize, family: Family, header: usize) -> Option<usize> {
+        // What a length field can say: of the datagram in IPv4, of what is behind the header in IPv6.
+        let largest = match family {
+            Family::Ipv4 => u16::MAX as usize,
+            Family::Ipv6 => family.header_len() + u16::MAX as usize,
+        };
+        let mtu = if mtu < largest { mtu } else { largest };
         let Some(room) = mtu.checked_sub(family.header_len()) else { return None };
         match self.max_payload(room) {
             Some(payload) => payload.checked_sub(header),
@@ -75,7 +81,7 @@ impl Suite {
 
     pub(super) const fn pad_len(self, payload_len: usize) -> usize {
         // Every block length is a power of two: no division on the packet path.
-        (payload_len + TRAILER).wrapping_neg() & (self.encryption().block_len() - 1)
+        payload_len.wrapping_add(TRAILER).wrapping_neg() & (self.encryption().block_len() - 1)
     }
 
     /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple of the block.

@@ -136,6 +136,9 @@ pub enum ChallengeError {
     /// An SPI of the P-CSCF is reserved.
     #[error("SPI {0} is reserved")]
     ReservedSpi(Spi),
+    /// A protected port of the P-CSCF is 5060 or 5061 (TS 33.203 7.1).
+    #[error("a protected port is 5060 or 5061")]
+    SipPort,
     /// The two ends do not form a set.
     #[error(transparent)]
     Set(#[from] SetError),
@@ -217,15 +220,19 @@ impl Offer {
         Endpoint { address: self.ue, setup: self.choice.setup }
     }
 
-    /// Every SPI that the UE sent, in whichever mechanism: none of them may be one of the P-CSCF's.
+    /// Every SPI that the UE sent, in whichever mechanism, even a malformed one as far as it could be read: none of them
+    /// may be one of the P-CSCF's.
     pub fn spis(&self) -> Vec<Spi> {
         let mut spis = Vec::new();
         for mechanism in self.client.mechanisms() {
-            if let Mechanism::Ipsec3gpp(offer) = mechanism {
-                for spi in [offer.spi_c, offer.spi_s].into_iter().flatten() {
-                    if !spis.contains(&spi) {
-                        spis.push(spi);
-                    }
+            let sent = match mechanism {
+                Mechanism::Ipsec3gpp(offer) => [offer.spi_c, offer.spi_s],
+                Mechanism::Malformed(malformed) => malformed.spis(),
+                Mechanism::Other(_) => [None; 2],
+            };
+            for spi in sent.into_iter().flatten() {
+                if !spis.contains(&spi) {
+                    spis.push(spi);
                 }
             }
         }
@@ -257,6 +264,9 @@ impl Offer {
             if spi.is_reserved() {
                 return Err(ChallengeError::ReservedSpi(spi));
             }
+        }
+        if [setup.ports.client, setup.ports.server].iter().any(|port| matches!(port.get(), 5060 | 5061)) {
+            return Err(ChallengeError::SipPort);
         }
         let keys = SaKeys::expand(self.choice.suite, ck, ik)?;
         Ok(SaSet::new(self.ue(), Endpoint { address: self.pcscf, setup }, keys)?)
@@ -325,7 +335,7 @@ impl Response {
 
     /// The verdict for SM8: SM7 answers the challenge and came over an SA of this very authentication
     /// (TS 33.203 6.1.5).
-    pub const fn protection(&self) -> Protection {
+    pub fn protection(&self) -> Protection {
         Protection { suite: self.set.suite() }
     }
 

@@ -14,18 +14,18 @@ use crate::spi::Spi;
 pub struct Limits {
     /// Packets after which each one carries [`Warning::Packets`]. The SA stops by itself after 2^32 - 1.
     pub soft_packets: u32,
-    /// Octets of payload after which each packet carries [`Warning::Octets`]; `None` for no such limit.
+    /// Octets of ESP, from SPI to ICV, after which each packet carries [`Warning::Octets`]; `None` for no such limit.
     pub soft_octets: Option<u64>,
 }
 
 impl Limits {
-    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 8 MiB, the 2^20 blocks
-    /// after which NIST SP 800-67 wants another key (its block has 64 bits).
+    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB. NIST SP 800-67 wants
+    /// another key after 2^20 blocks of 64 bits, which is 8 MiB, and the four SAs of a set share one.
     pub const fn of(suite: Suite) -> Self {
         Self {
             soft_packets: u32::MAX / 4 * 3,
             soft_octets: match suite.encryption() {
-                Encryption::DesEde3Cbc => Some((1 << 20) * 8),
+                Encryption::DesEde3Cbc => Some((1 << 20) * 8 / 4),
                 Encryption::Null | Encryption::AesCbc => None,
             },
         }
@@ -115,6 +115,8 @@ pub struct Outbound {
     next_sequence: u32,
     selector: Selector,
     limits: Limits,
+    /// Octets of ESP: never fewer than were enciphered.
+    esp_octets: u64,
     counters: OutboundCounters,
     keys: SealKeys,
 }
@@ -132,6 +134,7 @@ impl Outbound {
             next_sequence: 1,
             selector: spec.selector,
             limits,
+            esp_octets: 0,
             counters: OutboundCounters::default(),
             keys: SealKeys::new(spec.keys),
         }
@@ -170,6 +173,11 @@ impl Outbound {
             self.next_sequence = sequence;
         }
         forward
+    }
+
+    /// Changes when the SA asks to be replaced.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Seals a datagram into another buffer, and returns where it stands there: at its start.
@@ -332,9 +340,10 @@ impl Outbound {
         self.next_sequence = sequence.wrapping_add(1);
         self.counters.packets += 1;
         self.counters.octets += datagram.payload_len() as u64;
+        self.esp_octets += self.suite().sealed_len(datagram.payload_len()) as u64;
         let warning = if sequence > self.limits.soft_packets {
             Some(Warning::Packets)
-        } else if self.limits.soft_octets.is_some_and(|limit| self.counters.octets > limit) {
+        } else if self.limits.soft_octets.is_some_and(|limit| self.esp_octets > limit) {
             Some(Warning::Octets)
         } else {
             None

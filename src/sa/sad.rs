@@ -7,7 +7,7 @@ use core::ops::Range;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
-use super::outbound::{Outbound, OutboundCounters, SealError, Sealed};
+use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
 use super::selector::Selector;
 use super::set::{Ends, SaName, SaSet, SaSpec, Side};
@@ -117,12 +117,14 @@ impl Sad {
     }
 
     /// Makes room in the look-up tables for so many more sets, so that growing them does not fall into the time of a
-    /// registration.
+    /// registration. Where there is not so much memory, nothing happens.
     pub fn reserve(&mut self, sets: usize) {
+        let sas = sets.saturating_mul(2);
         let Self { inbound, outbound, by_spi, by_selector, hasher, .. } = self;
-        by_spi.reserve(2 * sets, |slot| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa)));
-        by_selector
-            .reserve(2 * sets, |slot| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector())));
+        let _ =
+            by_spi.try_reserve(sas, |slot| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa)));
+        let _ = by_selector
+            .try_reserve(sas, |slot| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector())));
     }
 
     /// The number of SAs, both directions together.
@@ -274,6 +276,17 @@ impl Sad {
     /// An outbound SA.
     pub fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
         self.outbound.get(id.0)
+    }
+
+    /// Changes when an outbound SA asks to be replaced. False if it is not there.
+    pub fn set_limits(&mut self, id: OutboundId, limits: Limits) -> bool {
+        self.outbound.get_mut(id.0).map(|sa| sa.set_limits(limits)).is_some()
+    }
+
+    /// Goes on at a later sequence number; see [`Outbound::advance_to`]. False if the SA is not there, or numbers would
+    /// be used twice.
+    pub fn advance_to(&mut self, id: OutboundId, sequence: u32) -> bool {
+        self.outbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
 
     /// The inbound SA of an SPI at a destination.

@@ -1,5 +1,6 @@
 //! The four SAs of one set-up (TS 33.203 7.1): who they join, which ports and SPIs they have.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::net::IpAddr;
 
@@ -98,7 +99,8 @@ pub struct Ends {
 /// A set of four SAs that were set up together and share their keys.
 pub struct SaSet {
     ends: Ends,
-    keys: SaKeys,
+    /// Where they are made they stay, and are wiped: a set is moved from step to step, and what is moved is left behind.
+    keys: Box<SaKeys>,
 }
 
 /// Two ends that cannot form a set.
@@ -191,11 +193,11 @@ impl SaSet {
     pub fn new(ue: Endpoint, pcscf: Endpoint, keys: SaKeys) -> Result<Self, SetError> {
         let ends = Ends { ue, pcscf };
         ends.check()?;
-        Ok(Self { ends, keys })
+        Ok(Self { ends, keys: Box::new(keys) })
     }
 
     /// The suite of all four.
-    pub const fn suite(&self) -> Suite {
+    pub fn suite(&self) -> Suite {
         self.keys.suite()
     }
 
@@ -205,12 +207,12 @@ impl SaSet {
     }
 
     /// The keys of all four.
-    pub const fn keys(&self) -> &SaKeys {
+    pub fn keys(&self) -> &SaKeys {
         &self.keys
     }
 
     /// One of the four.
-    pub const fn sa(&self, name: SaName) -> SaSpec<'_> {
+    pub fn sa(&self, name: SaName) -> SaSpec<'_> {
         let (spi, selector) = self.ends.sa(name);
         SaSpec { spi, selector, keys: &self.keys }
     }

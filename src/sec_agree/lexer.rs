@@ -47,8 +47,17 @@ impl<'a> Lexer<'a> {
     }
 
     pub(super) fn skip_white(&mut self) {
-        while self.peek().is_some_and(|octet| is_white(octet as char)) {
-            self.at += 1;
+        while let Some(octet) = self.peek() {
+            let folded = || {
+                let rest = self.text.get(self.at..).unwrap_or_default().trim_start_matches(['\r', '\n']);
+                rest.is_empty() || rest.starts_with([' ', '\t'])
+            };
+            match octet {
+                b' ' | b'\t' => self.at += 1,
+                // A line break is white space only where the line goes on (RFC 3261 7.3.1), or at the very end.
+                b'\r' | b'\n' if folded() => self.at += 1,
+                _ => return,
+            }
         }
     }
 
@@ -64,7 +73,14 @@ impl<'a> Lexer<'a> {
         self.take(TOKEN)
     }
 
-    /// What follows a parameter's name: nothing, or an equals sign and a value.
+    /// From here up to what ends a parameter, to be shown.
+    pub(super) fn rest_of_parameter(&self) -> &'a str {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        rest.split([';', ',']).next().unwrap_or_default().trim_matches(is_white)
+    }
+
+    /// What follows a parameter's name: nothing, or an equals sign and a value that ends where a value can. On an error
+    /// the position is where the value begins.
     pub(super) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
         self.skip_white();
         if !self.eat(b'=') {
@@ -74,7 +90,13 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         if !self.eat(b'"') {
             // generic-param also allows a host, so `[` `]` and `:` of an IPv6 reference may stand here.
-            return self.take(TOKEN | HOST).map(RawValue::Token);
+            let text = self.take(TOKEN | HOST)?;
+            let ends = self.peek().is_none_or(|octet| matches!(octet, b';' | b',') || is_white(octet.into()));
+            if !ends {
+                self.at = start;
+                return Err(Broken);
+            }
+            return Ok(RawValue::Token(text));
         }
         if self.quoted_rest().is_err() {
             self.at = start;
@@ -99,6 +121,8 @@ impl<'a> Lexer<'a> {
             self.at += 1;
             match octet {
                 b'"' => return Ok(()),
+                // No control character but HTAB (RFC 3261 25.1), and no line break above all.
+                0..=8 | 10..=31 | 127 => return Err(Broken),
                 b'\\' => {
                     if self.at_end() {
                         return Err(Broken);

@@ -75,11 +75,12 @@ impl PartialEq for Other {
 }
 impl Eq for Other {}
 
-/// An element that could not be read, word by word, and why.
+/// An element that could not be read, word by word but with a space for each control character, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     pub(super) text: Box<str>,
     pub(super) error: MechanismError,
+    pub(super) spis: [Option<Spi>; 2],
 }
 
 /// A parameter that has no meaning to this crate.
@@ -402,6 +403,11 @@ impl Malformed {
     /// The element as it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// `spi-c` and `spi-s`, where they could be read before it broke.
+    pub(crate) const fn spis(&self) -> [Option<Spi>; 2] {
+        self.spis
     }
 
     /// What is wrong with it.

@@ -37,12 +37,15 @@ impl Mechanism {
         let at = lexer.position() - start;
         lexer.skip_mechanism(start);
         let text = lexer.since(start);
+        let spis = [reader.ipsec.spi_c, reader.ipsec.spi_s];
         let error = match stop {
             // White space at the end is not part of the text, and no place in it.
             Stop::Grammar => MechanismError::Grammar { at: at.min(text.len()) },
             Stop::Error(error) => error,
         };
-        Mechanism::Malformed(Malformed { text: text.into(), error })
+        // Whoever writes this text into a message writes no line break.
+        let text = text.replace(|character: char| character.is_ascii_control(), " ").into();
+        Mechanism::Malformed(Malformed { text, error, spis })
     }
 }
 
@@ -66,7 +69,16 @@ impl Reader {
             }
             lexer.skip_white();
             let parameter = lexer.token()?;
-            let value = lexer.value()?;
+            let Ok(value) = lexer.value() else {
+                let problem = match lexer.rest_of_parameter() {
+                    "" => Problem::NoValue,
+                    text => wrong(text),
+                };
+                return Err(Stop::Error(MechanismError::Parameter {
+                    parameter: ParameterName::of(parameter),
+                    problem,
+                }));
+            };
             count += 1;
             if count > MAX_PARAMETERS {
                 return Err(Stop::Error(MechanismError::TooManyParameters));

@@ -103,13 +103,13 @@ impl Pcscf {
     }
 
     /// Makes room in the look-up tables for so many more contacts, so that growing them does not fall into the time of
-    /// a registration.
+    /// a registration. Where there is not so much memory, nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
         let Self { contacts: known, by_identity, by_port, hasher, .. } = self;
-        by_identity.reserve(contacts, |slot| {
+        let _ = by_identity.try_reserve(contacts, |slot| {
             known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
         });
-        by_port.reserve(2 * contacts, AtPort::hash);
+        let _ = by_port.try_reserve(contacts.saturating_mul(2), AtPort::hash);
     }
 
     /// The number of contacts, registered or not.
