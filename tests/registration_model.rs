@@ -129,7 +129,7 @@ impl World {
                 self.ue_sends(&request, "none");
             }
             Action::GiveUp => {
-                self.phone.ue.failure().unwrap();
+                self.phone.ue.timed_out(self.gm.now).unwrap();
                 self.phone.apply();
             }
             Action::Deliver(place, how) => {
@@ -203,23 +203,23 @@ impl World {
     }
 
     fn receive(&mut self, at: Side, over: Option<ipsec_3gpp::Spi>, text: &str) {
+        let from = over.map_or(Over::Clear, Over::Sa);
         match at {
             Side::Pcscf if text.starts_with("REGISTER") => self.at_pcscf(over, text),
             Side::Ue if text.starts_with("401") => {
                 let (ck, ik) = keys();
                 let server = line(text, "Security-Server").unwrap();
-                if let Ok(sm7) = self.phone.ue.challenged(self.gm.now, &[server], &ck, &ik) {
+                if let Ok(sm7) = self.phone.ue.challenged(self.gm.now, from, &[server], &ck, &ik) {
                     self.phone.apply();
                     self.ue_sends(&sm7, "response");
                 }
             }
-            Side::Ue if text.starts_with("200") && over.is_some() => {
-                let _ = self.phone.ue.success(self.gm.now, HOUR);
+            Side::Ue if text.starts_with("200") => {
+                let _ = self.phone.ue.success(self.gm.now, from, HOUR);
                 self.phone.apply();
             }
-            // An error in clear can be anybody's; the UE gives up.
             _ => {
-                let _ = self.phone.ue.failure();
+                let _ = self.phone.ue.failure(self.gm.now, from);
                 self.phone.apply();
             }
         }

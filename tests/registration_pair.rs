@@ -195,7 +195,7 @@ impl Life {
         let cseq = line(text, "CSeq").map(|cseq| cseq.parse().unwrap());
         match (at, text.split_whitespace().next().unwrap()) {
             (Side::Pcscf, "REGISTER") => self.pcscf_register(over, text, cseq.unwrap()),
-            (Side::Ue, "SIP/2.0") => self.ue_response(text, cseq.unwrap()),
+            (Side::Ue, "SIP/2.0") => self.ue_response(over, text, cseq.unwrap()),
             (side, "MESSAGE") => {
                 let Over::Sa(spi) = over else { panic!("a MESSAGE in clear") };
                 let accepted = match side {
@@ -355,7 +355,7 @@ impl Life {
         });
     }
 
-    fn ue_response(&mut self, text: &str, cseq: u32) {
+    fn ue_response(&mut self, over: Over, text: &str, cseq: u32) {
         if self.pending.take_if(|pending| pending.cseq == cseq).is_none() {
             return;
         }
@@ -366,7 +366,7 @@ impl Life {
                 if !self.perfect && self.chance.percent(10) {
                     // The ISIM refuses AUTN.
                     let begin = self.fresh(false);
-                    match self.ue.bad_challenge(self.now, &begin) {
+                    match self.ue.bad_challenge(self.now, over, &begin) {
                         Ok(report) => {
                             self.challenge_refused = true;
                             self.apply();
@@ -377,18 +377,16 @@ impl Life {
                     return;
                 }
                 let server = line(text, "Security-Server").unwrap();
-                if let Ok(sm7) = self.ue.challenged(self.now, &[server], &ck, &ik) {
+                if let Ok(sm7) = self.ue.challenged(self.now, over, &[server], &ck, &ik) {
                     self.apply();
                     self.ue_sends(&sm7, "response");
                 }
             }
             "200" => {
                 let expires = if self.leaving { Duration::ZERO } else { EXPIRES };
-                self.ue.success(self.now, expires).unwrap();
+                self.ue.success(self.now, over, expires).unwrap();
             }
-            _ => {
-                let _ = self.ue.failure();
-            }
+            _ => self.ue.failure(self.now, over).unwrap(),
         }
         self.apply();
     }
@@ -470,7 +468,7 @@ impl Life {
         let Some(pending) = &mut self.pending else { return };
         if pending.ends <= self.now {
             self.pending = None;
-            let _ = self.ue.failure();
+            let _ = self.ue.timed_out(self.now);
             self.apply();
         } else if pending.again <= self.now {
             pending.interval = (pending.interval * 2).min(Duration::from_secs(16));

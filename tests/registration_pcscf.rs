@@ -150,7 +150,7 @@ fn a_refresh_without_a_challenge_extends_and_never_replaces_or_shortens() {
         assert!(forward.protection.is_some(), "no response, and over the latest set");
         let sm12 = gm.pcscf.success(gm.now, gm.r(contact), expires).unwrap();
         assert_eq!(sm12.new_set, None);
-        phone.ue.success(gm.now, expires).unwrap();
+        phone.ue.success(gm.now, gm.to_ue(contact, sm12.over), expires).unwrap();
         assert_eq!(gm.pcscf.registered_until(contact), Some(gm.now + until + 30 * SECOND));
         assert_eq!(phone.ue.registered_until(), Some(gm.now + until + 30 * SECOND));
     }
@@ -230,7 +230,7 @@ fn a_wrong_res_at_a_reauthentication_is_told_over_the_old_set_which_stays() {
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);
     assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)).unwrap().over, Over::Sa(old));
-    phone.ue.failure().unwrap();
+    phone.ue.timed_out(gm.now).unwrap();
     phone.apply();
     gm.pass(DRAIN + SECOND);
     assert_eq!((gm.sets(contact), gm.sad.len(), phone.sad.len()), (1, 4, 4));
@@ -270,9 +270,9 @@ fn a_failure_that_the_ue_reports_deletes_the_new_sas_at_once() {
             gm.registered(&mut phone, HOUR);
         }
         let contact = gm.sm1(&mut phone).contact;
-        gm.challenge(contact);
+        let over = gm.challenge(contact).over;
         let begin = phone.begin();
-        let report = phone.ue.bad_challenge(gm.now, &begin).unwrap();
+        let report = phone.ue.bad_challenge(gm.now, gm.to_ue(contact, over), &begin).unwrap();
         assert_eq!(report.over.is_some(), registered, "over what it had, never over the new SAs");
         let says = Says { authentication: Authentication::Failure, ..Says::default() };
         let forward = gm.register(&phone, &report, says).unwrap();
@@ -367,7 +367,7 @@ fn integrity_is_asserted_only_as_6_1_5_says() {
     gm.sm7(&phone, &sm7);
     gm.pcscf.success(gm.now, gm.r(contact), HOUR).unwrap();
     gm.apply();
-    phone.ue.failure().unwrap();
+    phone.ue.timed_out(gm.now).unwrap();
     phone.apply();
     assert_eq!(gm.sm1(&mut phone).protection, None);
     gm.finish(&mut phone, contact, HOUR);
@@ -488,7 +488,7 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
         assert_eq!(route.spi, ends.sa(sa).0);
     }
     let unknown = Message::Response { over: Spi::new(256).unwrap() };
-    assert_eq!(gm.pcscf.route(contact, Transport::Udp, unknown), Err(NoSa));
+    assert_eq!(gm.pcscf.route(contact, Transport::Tcp, unknown), Err(NoSa));
     assert!(gm.pcscf.is_protected_port(7060) && gm.pcscf.is_protected_port(7102));
     assert!(!gm.pcscf.is_protected_port(5060));
 }
@@ -575,7 +575,11 @@ fn spis_that_run_out_are_an_error_and_the_offer_waits() {
     assert!(matches!(error, ChallengeError::Spis(_)));
     assert_eq!(error.status().code(), 503);
     gm.pcscf.deregister(gm.now, first).unwrap();
-    gm.pass(DRAIN + SECOND);
+    gm.pass(DRAIN - SECOND);
+    // The core answers the same request a second before it is given up.
+    let third = gm.sm1(&mut two).contact;
+    assert_eq!(third, second);
+    gm.pass(2 * SECOND);
     gm.finish(&mut two, second, HOUR);
 }
 
@@ -651,7 +655,8 @@ fn instructions_are_safe_to_repeat_and_each_set_is_removed_exactly_once() {
             }
         }
         let row = sm6.security_server.to_string();
-        let sm7 = phone.ue.challenged(gm.now, &[&row], &ck, &ik).unwrap();
+        let from = gm.to_ue(contact.contact, sm6.over);
+        let sm7 = phone.ue.challenged(gm.now, from, &[&row], &ck, &ik).unwrap();
         phone.apply();
         if round != 2 {
             gm.sm7(&phone, &sm7);
@@ -754,4 +759,170 @@ fn an_unanswered_reregistration_in_begin_keeps_everything() {
     assert_eq!(gm.pcscf.failure(gm.now, gm.r(contact)), Err(Gone));
     assert_eq!(gm.sets(contact), 1);
     let _ = Begin { in_clear: true, ..phone.begin() };
+}
+
+// ---- what somebody else can do
+
+#[test]
+fn who_registered_is_who_was_authenticated_and_not_who_an_earlier_register_said_to_be() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let own = std::mem::replace(&mut phone.impu, "sip:victim@ims".into());
+    gm.sm1(&mut phone);
+    phone.impu = own;
+    let contact = gm.registered(&mut phone, HOUR);
+    let identity = gm.pcscf.identity(contact).unwrap();
+    assert!(identity.has_impu("sip:16@ims") && !identity.has_impu("sip:victim@ims"));
+}
+
+/// A REGISTER in clear that anybody can send in a phone's name.
+fn forged(gm: &mut Gm, phone: &Phone, authentication: Authentication, spi: u32) -> Result<(), RegisterError> {
+    let row = format!("ipsec-3gpp;alg=hmac-sha-1-96;spi-c={spi};spi-s={};port-c=999;port-s=998", spi + 1);
+    let register = Register {
+        over: Over::Clear,
+        ue: phone.address,
+        pcscf: PCSCF,
+        impi: &phone.impi,
+        impus: &[],
+        contact: "",
+        authentication,
+        deregisters: false,
+        sec_agree: SecAgree::Present,
+        security_client: &[&row],
+        security_verify: &[],
+    };
+    let result = gm.pcscf.register(gm.now, &register).map(|_| ());
+    gm.apply();
+    result
+}
+
+#[test]
+fn a_register_in_clear_does_not_displace_one_over_an_sa() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    gm.pass(600 * SECOND);
+    gm.sm1(&mut phone);
+    forged(&mut gm, &phone, Authentication::None, 7777).unwrap();
+    assert!(gm.pcscf.success(gm.now, gm.r(contact), HOUR).is_ok());
+    assert_eq!(gm.pcscf.registered_until(contact), Some(gm.now + HOUR + 30 * SECOND));
+}
+
+#[test]
+fn a_report_of_failure_is_believed_only_from_who_can_have_made_it() {
+    // After SM7 was accepted: from nobody.
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.sm1(&mut phone).contact;
+    let sm7 = gm.sm6(&mut phone, contact);
+    gm.sm7(&phone, &sm7);
+    forged(&mut gm, &phone, Authentication::Failure, 7777).unwrap();
+    gm.sm12(&mut phone, contact, HOUR);
+    // Of a challenge that was sent protected: not in clear.
+    gm.sm1(&mut phone);
+    let sm7 = gm.sm6(&mut phone, contact);
+    forged(&mut gm, &phone, Authentication::Failure, 7777).unwrap();
+    gm.sm7(&phone, &sm7);
+    gm.sm12(&mut phone, contact, HOUR);
+}
+
+#[test]
+fn an_spi_that_the_address_has_already_is_refused_and_nothing_of_its_owner_is_touched() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let set = gm.pcscf.sets(contact).next().unwrap();
+    let taken = gm.pcscf.ends(set).unwrap().ue.setup.spis.client;
+    let mut other = Phone::new(17);
+    other.address = phone.address;
+    let error = forged(&mut gm, &other, Authentication::None, taken.value()).unwrap_err();
+    assert_eq!(error, RegisterError::SpiInUse { ue: phone.address, spi: taken });
+    assert_eq!(error.status().unwrap().code(), 400);
+    // Of a set that was never installed, nothing is removed.
+    let mut third = Phone::new(18);
+    let contact = gm.sm1(&mut third).contact;
+    let (ck, ik) = keys();
+    let sm6 = gm.pcscf.challenge(gm.now, gm.r(contact), &ck, &ik).unwrap();
+    assert_eq!(gm.pcscf.next_instruction(), Some(Instruction::Install(sm6.set)));
+    assert!(gm.pcscf.install_failed(sm6.set));
+    assert_eq!(gm.pcscf.next_instruction(), None);
+    assert_eq!((gm.sad.len(), gm.pcscf.spis().in_use()), (4, 2));
+    gm.message(&mut phone);
+}
+
+#[test]
+fn a_register_over_one_contacts_sa_speaks_for_no_other_contact() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let over = gm.message(&mut phone);
+    let register = Register {
+        over: Over::Sa(over),
+        ue: phone.address,
+        pcscf: PCSCF,
+        impi: &phone.impi,
+        impus: &[],
+        contact: "<urn:another>",
+        authentication: Authentication::None,
+        deregisters: true,
+        sec_agree: SecAgree::Present,
+        security_client: &[],
+        security_verify: &[],
+    };
+    assert_eq!(gm.pcscf.register(gm.now, &register), Err(RegisterError::OtherUser));
+    let own = Register { contact: "", ..register };
+    assert!(gm.pcscf.register(gm.now, &own).unwrap().protection.is_some());
+    assert_eq!(gm.sets(contact), 1);
+}
+
+// ---- calls that last, answers that are lost
+
+#[test]
+fn a_response_finds_a_way_though_the_set_of_its_request_has_drained() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let invite = gm.message(&mut phone);
+    gm.registered(&mut phone, HOUR);
+    gm.message(&mut phone);
+    gm.pass(DRAIN + SECOND);
+    let answer = gm.pcscf.route(contact, Transport::Udp, Message::Response { over: invite }).unwrap();
+    let request = gm.pcscf.route(contact, Transport::Udp, Message::Request).unwrap();
+    assert_eq!(answer, request);
+    assert_eq!(gm.pcscf.route(contact, Transport::Tcp, Message::Response { over: invite }), Err(NoSa));
+}
+
+#[test]
+fn a_notify_of_the_end_goes_over_the_set_that_the_ue_has() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let known = gm.pcscf.route(contact, Transport::Udp, Message::Request).unwrap();
+    // The 200 is lost, so that the UE has not got the new set; then the network ends the registration.
+    gm.sm1(&mut phone);
+    let sm7 = gm.sm6(&mut phone, contact);
+    gm.sm7(&phone, &sm7);
+    gm.pcscf.success(gm.now, gm.r(contact), HOUR).unwrap();
+    gm.pcscf.deregister(gm.now, contact).unwrap();
+    gm.pass(SECOND);
+    assert_eq!(gm.pcscf.route(contact, Transport::Udp, Message::Request).unwrap(), known);
+}
+
+#[test]
+fn a_challenged_deregistration_is_one() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    gm.sm1(&mut phone);
+    let sm7 = gm.sm6(&mut phone, contact);
+    gm.register(&phone, &sm7, Says { deregisters: true, ..RESPONSE }).unwrap();
+    gm.pcscf.success(gm.now, gm.r(contact), HOUR).unwrap();
+    gm.pass(DRAIN + SECOND);
+    assert!(gm.pcscf.is_empty() && gm.sad.is_empty());
+}
+
+#[test]
+fn ports_tell_what_a_message_came_over() {
+    let (mut gm, mut phone) = gm_and_phone();
+    gm.registered(&mut phone, HOUR);
+    let old = gm.message(&mut phone);
+    let from = phone.ue.route(Transport::Udp, Message::Request).unwrap().source;
+    gm.registered(&mut phone, HOUR);
+    let new_from = phone.ue.route(Transport::Udp, Message::Request).unwrap().source;
+    let new = gm.message(&mut phone);
+    let over = |from: u16| gm.pcscf.over(phone.address, port(from), port(7060));
+    assert_eq!((over(from.port()), over(new_from.port())), (Some(old), Some(new)));
+    assert_eq!((over(5060), gm.pcscf.over(PCSCF, port(from.port()), port(7060))), (None, None));
 }

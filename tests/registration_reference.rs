@@ -45,7 +45,9 @@ struct Reference {
     sets: Vec<Set>,
     /// The set that requests to the UE go over.
     sends_over: Option<SetId>,
-    pending: Option<(RequestId, Option<SetId>, Instant)>,
+    leaving: bool,
+    /// What went on to the core in clear, and over a set: the latest of each.
+    pending: [Option<(RequestId, Option<SetId>, Instant)>; 2],
 }
 
 impl Reference {
@@ -62,7 +64,6 @@ impl Reference {
         self.sets.retain(|set| !matches!(set.role, Role::Temporary { .. }));
         let role = Role::Temporary { answered: None, failed: false, sm1_over };
         self.sets.push(Set { id, spi, role, deadline: now + AWAIT });
-        self.pending = None;
     }
 
     fn succeeded(&mut self, request: RequestId, expires: Duration, now: Instant) -> bool {
@@ -88,9 +89,10 @@ impl Reference {
             }
             let kept = self.role(Role::Old).map(|set| set.id);
             self.sends_over = kept.or(Some(new));
+            self.leaving = false;
             return true;
         }
-        match self.pending.take_if(|(by, ..)| *by == request) {
+        match self.take_pending(request) {
             None => false,
             Some((_, over, _)) => {
                 // "Registrations without authentication only ever extend."
@@ -112,11 +114,16 @@ impl Reference {
                 return true;
             }
         }
-        self.pending.take_if(|(by, ..)| *by == request).is_some()
+        self.take_pending(request).is_some()
+    }
+
+    fn take_pending(&mut self, request: RequestId) -> Option<(RequestId, Option<SetId>, Instant)> {
+        self.pending.iter_mut().find_map(|pending| pending.take_if(|(by, ..)| *by == request))
     }
 
     fn left(&mut self, now: Instant) {
-        self.pending = None;
+        self.pending = [None, None];
+        self.leaving = true;
         for set in &mut self.sets {
             set.deadline = set.deadline.min(now + DRAIN);
             if let Role::Temporary { sm1_over, .. } = set.role {
@@ -137,9 +144,12 @@ impl Reference {
     }
 
     fn passes(&mut self, now: Instant) {
-        self.pending.take_if(|(_, _, deadline)| *deadline <= now);
+        for pending in &mut self.pending {
+            pending.take_if(|(_, _, deadline)| *deadline <= now);
+        }
         if let (Some(old), Some(current)) = (self.role(Role::Old), self.role(Role::Current))
             && now + DRAIN >= old.deadline
+            && !self.leaving
             && self.sends_over == Some(old.id)
         {
             self.sends_over = Some(current.id);
@@ -266,24 +276,33 @@ impl Both {
                     && authentication != Authentication::Response;
                 assert_eq!(forward.protection.is_some(), asserted);
                 if report {
-                    self.reference.sets.retain(|set| !matches!(set.role, Role::Temporary { .. }));
+                    // Not once SM7 was accepted or has failed; of a protected challenge, not in clear.
+                    self.reference.sets.retain(|set| match set.role {
+                        Role::Temporary { answered: None, failed: false, sm1_over } => {
+                            over.is_none() && sm1_over.is_some()
+                        }
+                        _ => true,
+                    });
                 }
                 if over.is_some_and(|set| set.role == Role::Current) {
                     self.reference.uses_current(now);
                 }
-                self.reference.pending = Some((forward.request, over.map(|set| set.id), now + AWAIT));
+                self.reference.pending[usize::from(over.is_some())] =
+                    Some((forward.request, over.map(|set| set.id), now + DRAIN));
                 self.offered = client;
             }
             Op::Challenge => {
                 let Some(request) = self.request else { return };
                 let (ck, ik) = keys();
                 let result = self.gm.pcscf.challenge(now, request, &ck, &ik);
-                let pending = self.reference.pending.filter(|(by, ..)| *by == request);
+                let pending =
+                    self.reference.pending.iter().flatten().find(|(by, ..)| *by == request).copied();
                 assert_eq!(result.is_ok(), pending.is_some(), "{result:?}");
                 let (Ok(sm6), Some((_, over, _))) = (result, pending) else { return };
                 self.sm7 = (self.offered.clone(), sm6.security_server.to_string());
                 let (spi, _) = self.gm.pcscf.set(sm6.set).unwrap().ends().sa(SaName::UeClientToPcscfServer);
                 self.gm.apply();
+                self.reference.take_pending(request);
                 self.reference.challenged(sm6.set, spi, over, now);
             }
             Op::Sm7 { over, right } => {

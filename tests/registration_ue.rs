@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, keys, port};
 use ipsec_3gpp::registration::{
-    BadChallenge, Begin, BeginError, ChallengeFailure, Instruction, Message, NoSa, Prompt, SetId, Transport,
-    UeGone, UeState,
+    BadChallenge, Begin, BeginError, ChallengeFailure, Instruction, Message, NoSa, Over, Prompt, SetId,
+    Transport, UeGone, UeState,
 };
 use ipsec_3gpp::{SaName, Spi};
 
@@ -34,6 +34,61 @@ fn request_to(gm: &mut Gm, phone: &mut Phone) -> Option<SetId> {
     let set = phone.ue.message(opened.spi).unwrap();
     phone.apply();
     Some(set)
+}
+
+/// What the P-CSCF's answers over the UE's current set come over.
+fn over_current(phone: &Phone) -> Over {
+    let request = phone.ue.route(Transport::Udp, Message::Request).unwrap();
+    // The ports of the UE's server and the P-CSCF's client.
+    let to_server = (7101..=7103).filter_map(|client| phone.ue.over(port(client), request.via_port));
+    let is_current = |over: &Spi| {
+        let answer = phone.ue.route(Transport::Udp, Message::Response { over: *over });
+        answer.is_ok_and(|answer| answer.set == request.set)
+    };
+    Over::Sa(to_server.into_iter().find(is_current).unwrap())
+}
+
+#[test]
+fn answers_that_come_over_something_else_are_discarded() {
+    let (mut gm, mut phone) = (Gm::new(), Phone::new(16));
+    let (ck, ik) = keys();
+    let contact = gm.sm1(&mut phone).contact;
+    let stranger = Over::Sa(Spi::new(300).unwrap());
+    assert_eq!(phone.ue.challenged(gm.now, stranger, &["tls"], &ck, &ik).unwrap_err(), UeGone.into());
+    gm.sm6(&mut phone, contact);
+    // Forged answers in clear while SM12 is awaited.
+    assert_eq!(phone.ue.success(gm.now, Over::Clear, HOUR), Err(UeGone));
+    assert_eq!(phone.ue.success(gm.now, Over::Clear, Duration::ZERO), Err(UeGone));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear), Err(UeGone));
+    let begin = phone.begin();
+    assert_eq!(phone.ue.bad_challenge(gm.now, Over::Clear, &begin), Err(UeGone.into()));
+    assert_eq!(phone.ue.state(), UeState::Answered);
+    // Over SAs in force, a 401 or a 200 in clear is nobody's.
+    let (mut gm, mut phone) = registered();
+    gm.sm1(&mut phone);
+    assert_eq!(phone.ue.challenged(gm.now, Over::Clear, &["tls"], &ck, &ik).unwrap_err(), UeGone.into());
+    assert_eq!(phone.ue.success(gm.now, Over::Clear, HOUR), Err(UeGone));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear), Err(UeGone));
+    // A 200 in clear to an SM1 in clear says nothing of the sets.
+    let until = phone.ue.registered_until();
+    let begin = Begin { in_clear: true, ..phone.begin() };
+    phone.ue.begin(gm.now, &begin).unwrap();
+    phone.ue.success(gm.now + HOUR / 2, Over::Clear, 100 * HOUR).unwrap();
+    assert_eq!(phone.ue.registered_until(), until);
+}
+
+#[test]
+fn a_refresh_that_fails_is_asked_for_again() {
+    let (gm, mut phone) = registered();
+    let due = phone.ue.poll_timeout().unwrap();
+    assert_eq!(phone.ue.handle_timeout(due), Some(Prompt::Register));
+    let begin = phone.begin();
+    phone.ue.begin(due, &begin).unwrap();
+    phone.ue.timed_out(due + DRAIN).unwrap();
+    let again = phone.ue.poll_timeout().unwrap();
+    assert!(again > due + DRAIN && again < phone.ue.registered_until().unwrap());
+    assert_eq!(phone.ue.handle_timeout(again), Some(Prompt::Register));
+    let _ = gm;
 }
 
 #[test]
@@ -89,7 +144,8 @@ fn a_401_without_a_usable_security_server_leaves_the_ue_what_it_had() {
     let unusable = "ipsec-3gpp;alg=aes-gmac;spi-c=1111;spi-s=2222;port-c=7101;port-s=7060";
     for rows in [&[][..], &["tls"], &[unusable]] {
         gm.sm1(&mut phone);
-        let error = phone.ue.challenged(gm.now, rows, &ck, &ik).unwrap_err();
+        let over = over_current(&phone);
+        let error = phone.ue.challenged(gm.now, over, rows, &ck, &ik).unwrap_err();
         assert!(matches!(error, ChallengeFailure::Sm6(_)), "{error}");
         phone.apply();
         assert_eq!((phone.ue.state(), phone.sad.len()), (UeState::Idle, 4));
@@ -103,22 +159,24 @@ fn at_most_two_bad_challenges_in_a_row_are_reported_and_never_over_new_sas() {
     let (mut gm, mut phone) = registered();
     let current = phone.ue.route(Transport::Udp, Message::Request).unwrap().set;
     gm.sm1(&mut phone);
+    let over = over_current(&phone);
     for _ in 0..2 {
         let begin = phone.begin();
-        let report = phone.ue.bad_challenge(gm.now, &begin).unwrap();
+        let report = phone.ue.bad_challenge(gm.now, over, &begin).unwrap();
         assert_eq!((report.over, phone.ue.state()), (Some(current), UeState::Registering));
     }
     let begin = phone.begin();
-    assert_eq!(phone.ue.bad_challenge(gm.now, &begin), Err(BadChallenge::TooMany));
+    assert_eq!(phone.ue.bad_challenge(gm.now, over, &begin), Err(BadChallenge::TooMany));
     assert_eq!(phone.ue.state(), UeState::Idle);
-    assert_eq!(phone.ue.bad_challenge(gm.now, &begin), Err(UeGone.into()));
+    assert_eq!(phone.ue.bad_challenge(gm.now, over, &begin), Err(UeGone.into()));
     phone.apply();
     assert_eq!(phone.sad.len(), 4);
     // A good challenge ends the row.
     gm.registered(&mut phone, HOUR);
     gm.sm1(&mut phone);
+    let over = over_current(&phone);
     let begin = phone.begin();
-    assert!(phone.ue.bad_challenge(gm.now, &begin).is_ok());
+    assert!(phone.ue.bad_challenge(gm.now, over, &begin).is_ok());
 }
 
 #[test]
@@ -167,11 +225,12 @@ fn no_answer_ends_the_procedure_and_not_the_registration() {
     let contact = gm.sm1(&mut phone).contact;
     gm.sm6(&mut phone, contact);
     assert_eq!((phone.ue.state(), phone.sad.len()), (UeState::Answered, 8));
-    phone.ue.failure().unwrap();
+    phone.ue.timed_out(gm.now).unwrap();
     phone.apply();
     assert_eq!((phone.ue.state(), phone.sad.len()), (UeState::Idle, 4));
-    assert_eq!(phone.ue.failure(), Err(UeGone));
-    assert_eq!(phone.ue.success(gm.now, HOUR), Err(UeGone));
+    assert_eq!(phone.ue.timed_out(gm.now), Err(UeGone));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear), Err(UeGone));
+    assert_eq!(phone.ue.success(gm.now, Over::Clear, HOUR), Err(UeGone));
     // Left alone, the temporary set ends with reg-await-auth.
     let contact = gm.sm1(&mut phone).contact;
     gm.sm6(&mut phone, contact);
@@ -190,21 +249,22 @@ fn an_unfinished_procedure_is_forgotten_when_another_begins() {
     gm.sm1(&mut phone);
     assert_eq!(phone.sad.len(), 0);
     let (ck, ik) = keys();
-    assert!(phone.ue.challenged(gm.now, &["tls"], &ck, &ik).is_err());
-    assert_eq!(phone.ue.challenged(gm.now, &["tls"], &ck, &ik).unwrap_err(), UeGone.into());
+    assert!(phone.ue.challenged(gm.now, Over::Clear, &["tls"], &ck, &ik).is_err());
+    assert_eq!(phone.ue.challenged(gm.now, Over::Clear, &["tls"], &ck, &ik).unwrap_err(), UeGone.into());
 }
 
 #[test]
 fn leaving_drains_what_there_is() {
     let (mut gm, mut phone) = registered();
     gm.sm1(&mut phone);
-    phone.ue.success(gm.now, Duration::ZERO).unwrap();
+    let over = over_current(&phone);
+    phone.ue.success(gm.now, over, Duration::ZERO).unwrap();
     assert!(phone.ue.route(Transport::Udp, Message::Request).is_ok(), "the NOTIFY can be answered");
     let end = gm.now + DRAIN;
     assert_eq!(phone.ue.poll_timeout(), Some(end));
-    assert_eq!(phone.ue.handle_timeout(end), Some(Prompt::Lost));
+    assert_eq!(phone.ue.handle_timeout(end), None, "it left because it wanted to");
     phone.apply();
-    assert!(phone.sad.is_empty());
+    assert!(phone.sad.is_empty() && !phone.ue.may_send_protected());
 }
 
 #[test]
@@ -270,12 +330,13 @@ fn a_pcscf_that_lost_its_sas_may_use_its_port_again_only_after_a_register_in_cle
     );
     let begin = phone.begin();
     phone.ue.begin(gm.now, &begin).unwrap();
-    let error = phone.ue.challenged(gm.now, &[&row], &ck, &ik).unwrap_err();
+    let over = over_current(&phone);
+    let error = phone.ue.challenged(gm.now, over, &[&row], &ck, &ik).unwrap_err();
     assert_eq!(error, ChallengeFailure::PortInUse(port(port_pc)));
     assert_eq!(phone.ue.route(Transport::Tcp, Message::Request), Ok(used), "what it had");
     let begin = Begin { in_clear: true, ..phone.begin() };
     phone.ue.begin(gm.now, &begin).unwrap();
-    phone.ue.challenged(gm.now, &[&row], &ck, &ik).unwrap();
+    phone.ue.challenged(gm.now, Over::Clear, &[&row], &ck, &ik).unwrap();
     phone.apply();
     assert_eq!(phone.sad.len(), 4, "the new set alone");
 }

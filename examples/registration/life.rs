@@ -106,7 +106,7 @@ impl<'w> Life<'w> {
         self.until_prompted("the next 200 is lost")?;
         self.registers("401.sip", false, Fate::IsLost)?;
         self.later(DRAIN, "the UE gives up, forgets the new set, and begins again over the one that it has")?;
-        self.ue.failure()?;
+        self.ue.timed_out(self.now())?;
         self.apply()?;
         self.registers("401-again.sip", false, Fate::Arrives)?;
         self.calls()?;
@@ -148,7 +148,7 @@ impl<'w> Life<'w> {
 
         // SM7: the UE has its own SAs in place, and answers over them.
         let rows = challenge.rows("Security-Server");
-        let sm7 = self.ue.challenged(self.now(), &rows, &ck, &ik)?;
+        let sm7 = self.ue.challenged(self.now(), over_of(travels), &rows, &ck, &ik)?;
         self.apply()?;
         let (request, forward) = self.sends_register(&sm7, Authentication::Response, "SM7")?;
         let verdict = forward.protection.ok_or("an SM7 that was not protected")?;
@@ -165,7 +165,7 @@ impl<'w> Life<'w> {
         let travels = self.answers(forward.contact, sm12.over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "SM12", fate == Fate::IsLost)?;
         if fate == Fate::Arrives {
-            self.ue.success(self.now(), EXPIRES)?;
+            self.ue.success(self.now(), over_of(travels), EXPIRES)?;
             self.apply()?;
             let until =
                 self.world.pcscf.registered_until(forward.contact).ok_or("a contact without a set")?;
@@ -182,7 +182,7 @@ impl<'w> Life<'w> {
         self.world.pcscf.success(self.now(), forward.request, EXPIRES)?;
         let travels = self.answers(forward.contact, over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
-        self.ue.success(self.now(), EXPIRES)?;
+        self.ue.success(self.now(), over_of(travels), EXPIRES)?;
         self.apply()
     }
 
@@ -192,7 +192,7 @@ impl<'w> Life<'w> {
         self.world.pcscf.success(self.now(), forward.request, Duration::ZERO)?;
         let travels = self.answers(forward.contact, over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
-        self.ue.success(self.now(), Duration::ZERO)?;
+        self.ue.success(self.now(), over_of(travels), Duration::ZERO)?;
         self.apply()
     }
 
@@ -484,6 +484,14 @@ impl<'w> Life<'w> {
         self.apply()?;
         say!(self, "{text}");
         Ok(())
+    }
+}
+
+/// What a message that travels so comes over.
+fn over_of(travels: Travels) -> Over {
+    match travels {
+        Travels::Clear => Over::Clear,
+        Travels::Protected(route) => Over::Sa(route.spi),
     }
 }
 

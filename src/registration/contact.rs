@@ -48,7 +48,7 @@ pub(super) enum Step {
     /// SM6 was sent.
     Challenged(Box<Challenge>),
     /// SM7 was sent on, as the request of this number.
-    Answered { response: Box<Response>, number: u64 },
+    Answered { response: Box<Response>, number: u64, deregisters: bool },
     /// The authentication failed; the set stays for the message that says so.
     Failed,
 }
@@ -64,7 +64,8 @@ pub(super) enum Slot {
 #[derive(Debug)]
 pub(super) struct Contact {
     pub(super) identity: Identity,
-    pub(super) attempt: Option<Box<Attempt>>,
+    /// A REGISTER in clear and one over an SA, each the latest: what anybody can send does not displace what the UE sent.
+    pub(super) attempts: [Option<Box<Attempt>>; 2],
     pub(super) temporary: Option<Box<Temporary>>,
     /// The set of the latest successful authentication.
     pub(super) current: Option<Set>,
@@ -74,23 +75,29 @@ pub(super) struct Contact {
     pub(super) old_in_use: bool,
     /// An authentication has succeeded.
     pub(super) registered: bool,
+    /// The registration has ended, and its sets drain.
+    pub(super) leaving: bool,
 }
 
 impl Contact {
     pub(super) const fn new(identity: Identity) -> Self {
         Self {
             identity,
-            attempt: None,
+            attempts: [None, None],
             temporary: None,
             current: None,
             old: None,
             old_in_use: false,
             registered: false,
+            leaving: false,
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.attempt.is_none() && self.temporary.is_none() && self.current.is_none() && self.old.is_none()
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.iter().all(Option::is_none)
+            && self.temporary.is_none()
+            && self.current.is_none()
+            && self.old.is_none()
     }
 
     /// Every set, the temporary one first.
@@ -123,9 +130,37 @@ impl Contact {
         })
     }
 
+    /// A REGISTER was sent on.
+    pub(super) fn attempts(&mut self, attempt: Attempt) {
+        let [clear, protected] = &mut self.attempts;
+        let place = if attempt.over == Over::Clear { clear } else { protected };
+        *place = Some(Box::new(attempt));
+    }
+
     /// The request of this number, if it awaits an answer.
+    pub(super) fn attempt(&self, request: u64) -> Option<&Attempt> {
+        self.attempts.iter().flatten().map(AsRef::as_ref).find(|attempt| attempt.number == request)
+    }
+
+    pub(super) fn attempt_mut(&mut self, request: u64) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().flatten().map(AsMut::as_mut).find(|attempt| attempt.number == request)
+    }
+
     pub(super) fn take_attempt(&mut self, request: u64) -> Option<Attempt> {
-        self.attempt.take_if(|attempt| attempt.number == request).map(|attempt| *attempt)
+        let taken = |place: &mut Option<Box<Attempt>>| place.take_if(|attempt| attempt.number == request);
+        self.attempts.iter_mut().find_map(taken).map(|attempt| *attempt)
+    }
+
+    /// The UE reports that it refused a challenge. The SAs of that challenge go, unless the UE has answered it: then the
+    /// report is not the UE's. Of a challenge that was sent protected, only a report over an SA is believed.
+    pub(super) fn refused_challenge(&mut self, over: Over, gone: &mut Vec<Set>) {
+        let believed = self.temporary.as_ref().is_some_and(|temporary| {
+            matches!(temporary.step, Step::Challenged(_))
+                && (over != Over::Clear || temporary.over == Over::Clear)
+        });
+        if believed {
+            self.drop_temporary(gone);
+        }
     }
 
     /// The set that the P-CSCF sends requests over.
@@ -146,7 +181,6 @@ impl Contact {
     pub(super) fn challenge(&mut self, temporary: Temporary, gone: &mut Vec<Set>) {
         self.drop_temporary(gone);
         self.temporary = Some(Box::new(temporary));
-        self.attempt = None;
     }
 
     pub(super) fn drop_temporary(&mut self, gone: &mut Vec<Set>) {
@@ -165,7 +199,14 @@ impl Contact {
     /// that one stays in use until the UE uses the new one; all others go at once.
     pub(super) fn promote(&mut self, registration_ends: Instant, gone: &mut Vec<Set>) {
         let Some(temporary) = self.temporary.take() else { return };
-        let Temporary { mut set, over, .. } = *temporary;
+        let Temporary { mut set, over, step } = *temporary;
+        // Who registered is who was authenticated now, not who an earlier REGISTER said to be.
+        if let Step::Answered { response, .. } = step {
+            let impus: Vec<&str> = response.identity().impus().collect();
+            if let Some(identity) = Identity::new(self.identity.contact(), self.identity.impi(), &impus) {
+                self.identity = identity;
+            }
+        }
         let (current, old) = (self.current.take(), self.old.take().map(|old| *old));
         let longest = [&current, &old].into_iter().flatten().map(|set| set.deadline).max();
         set.deadline = registration_ends.max(longest.unwrap_or_default());
@@ -182,7 +223,7 @@ impl Contact {
         }
         self.old_in_use = self.old.is_some();
         self.current = Some(set);
-        self.registered = true;
+        (self.registered, self.leaving) = (true, false);
     }
 
     /// The registration was refreshed without a challenge: the current set lives longer, never shorter.
@@ -194,7 +235,8 @@ impl Contact {
 
     /// The registration has ended: every set stays for the messages that say so, and no longer.
     pub(super) fn leave(&mut self, now: Instant) {
-        self.attempt = None;
+        self.attempts = [None, None];
+        self.leaving = true;
         self.fail(now);
         for set in self.current.iter_mut().chain(self.old.as_deref_mut()) {
             set.deadline = set.deadline.min(now + DRAIN);
@@ -203,23 +245,29 @@ impl Contact {
 
     /// When something of this contact ends, or the current set must be taken into use because the old one will end.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let attempt = self.attempt.as_ref().map(|attempt| attempt.deadline);
+        let attempts = self.attempts.iter().flatten().map(|attempt| attempt.deadline);
         let sets = self.sets().map(|(slot, set)| {
-            if slot == Slot::Old && self.old_in_use { set.deadline - DRAIN } else { set.deadline }
+            let gives_way = slot == Slot::Old && self.old_in_use && !self.leaving;
+            if gives_way { set.deadline - DRAIN } else { set.deadline }
         });
-        sets.chain(attempt).min()
+        sets.chain(attempts).min()
     }
 
     /// Ends what has reached its deadline.
     pub(super) fn expire(&mut self, now: Instant, gone: &mut Vec<Set>) {
-        self.attempt.take_if(|attempt| attempt.deadline <= now);
+        for attempt in &mut self.attempts {
+            attempt.take_if(|attempt| attempt.deadline <= now);
+        }
         if self.temporary.as_ref().is_some_and(|temporary| temporary.set.deadline <= now) {
             self.drop_temporary(gone);
         }
-        if self.old.as_ref().is_some_and(|old| old.deadline - DRAIN <= now) {
+        if !self.leaving && self.old.as_ref().is_some_and(|old| old.deadline - DRAIN <= now) {
             self.old_in_use = false;
         }
-        gone.extend(self.old.take_if(|old| old.deadline <= now).map(|old| *old));
+        if let Some(old) = self.old.take_if(|old| old.deadline <= now) {
+            gone.push(*old);
+            self.old_in_use = false;
+        }
         if let Some(current) = self.current.take_if(|current| current.deadline <= now) {
             gone.push(current);
             gone.extend(self.old.take().map(|old| *old));
@@ -229,7 +277,7 @@ impl Contact {
 
     /// Every set goes at once.
     pub(super) fn clear(&mut self, gone: &mut Vec<Set>) {
-        self.attempt = None;
+        self.attempts = [None, None];
         self.drop_temporary(gone);
         gone.extend(self.current.take());
         gone.extend(self.old.take().map(|old| *old));

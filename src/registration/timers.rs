@@ -6,24 +6,24 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-const LEVELS: usize = 6;
+const LEVELS: usize = 10;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_MASK: u64 = SLOTS as u64 - 1;
+/// Deadlines are rounded up to this: nothing ends before its time, and nothing lives longer than this behind it. With it
+/// and ten levels of six bits, no clock runs out of ticks.
 const TICK_MILLIS: u64 = 128;
 const NONE: u32 = u32::MAX;
 /// The list of the timers that have run out, behind those of the slots.
 const DUE: u16 = (LEVELS * SLOTS) as u16;
 
-/// Deadlines are rounded up to this: nothing ends before its time, and nothing lives longer than this behind it.
-pub(super) const TICK: Duration = Duration::from_millis(TICK_MILLIS);
-
 /// Timers by number. Level 0 has a slot for each of the next ticks, each level above one for 64 slots of the one
-/// below; a timer moves down a level when its slot comes near, at most five times in its life.
+/// below; a timer moves down a level when its slot comes near, a few times in its life.
 #[derive(Debug)]
 pub(super) struct Timers {
     start: Instant,
     /// The last tick that was looked at.
-    tick: u32,
+    tick: u64,
     heads: Vec<u32>,
     /// Which slots of a level have timers.
     occupied: [u64; LEVELS],
@@ -34,7 +34,7 @@ pub(super) struct Timers {
 struct Entry {
     next: u32,
     previous: u32,
-    tick: u32,
+    tick: u64,
     /// `IDLE` or the list that the timer is in.
     list: u16,
 }
@@ -69,7 +69,7 @@ impl Timers {
         }
         self.cancel(number);
         let millis = at.as_millis().saturating_sub(self.start.as_millis());
-        let tick = u32::try_from(millis.div_ceil(TICK_MILLIS)).unwrap_or(u32::MAX);
+        let tick = millis.div_ceil(TICK_MILLIS);
         self.insert(number, tick);
     }
 
@@ -101,7 +101,7 @@ impl Timers {
     /// Finds the timers that have run out until now, for [`Timers::pop_due`].
     pub(super) fn advance(&mut self, now: Instant) {
         let millis = now.as_millis().saturating_sub(self.start.as_millis());
-        let target = u32::try_from(millis / TICK_MILLIS).unwrap_or(u32::MAX);
+        let target = millis / TICK_MILLIS;
         while let Some((tick, list)) = self.next_slot().filter(|(tick, _)| *tick <= target) {
             self.tick = tick;
             let mut number = self.head(list);
@@ -127,32 +127,32 @@ impl Timers {
     }
 
     /// The first slot that has timers, and the tick at which it begins.
-    fn next_slot(&self) -> Option<(u32, u16)> {
+    fn next_slot(&self) -> Option<(u64, u16)> {
         self.occupied.iter().zip(0_u32..).find_map(|(occupied, level)| {
             let shift = level * SLOT_BITS;
             let here = self.tick >> shift;
             // The slots of this level that lie behind the present one; the level above has what comes after them.
-            let later = occupied & (!1_u64).checked_shl(here & (SLOTS as u32 - 1)).unwrap_or(0);
+            let later = occupied & (!1_u64 << (here & SLOT_MASK));
             (later != 0).then(|| {
                 let slot = later.trailing_zeros();
-                let tick = ((here & !(SLOTS as u32 - 1)) | slot) << shift;
+                let tick = ((here & !SLOT_MASK) | u64::from(slot)) << shift;
                 (tick, (level * SLOTS as u32 + slot) as u16)
             })
         })
     }
 
-    fn moment(&self, tick: u32) -> Instant {
-        self.start + TICK * tick
+    fn moment(&self, tick: u64) -> Instant {
+        self.start + Duration::from_millis(tick.saturating_mul(TICK_MILLIS))
     }
 
-    fn insert(&mut self, number: u32, tick: u32) {
+    fn insert(&mut self, number: u32, tick: u64) {
         let list = if tick <= self.tick {
             DUE
         } else {
             // The highest six bits in which the two differ name the level, and there the slot.
             let level = (tick ^ self.tick).ilog2() / SLOT_BITS;
-            let slot = (tick >> (level * SLOT_BITS)) & (SLOTS as u32 - 1);
-            (level * SLOTS as u32 + slot) as u16
+            let slot = (tick >> (level * SLOT_BITS)) & SLOT_MASK;
+            (level as usize * SLOTS) as u16 + slot as u16
         };
         let next = self.head(list);
         if let Some(next) = self.entries.get_mut(next as usize) {
@@ -198,11 +198,14 @@ mod tests {
         #[test]
         fn timers_fire_when_a_sorted_map_says_so(
             start in 0_u64..1 << 41,
+            jump in proptest::option::of(0_u64..1 << 50),
             steps in proptest::collection::vec((0_u32..40, 0_u64..1 << 33, any::<u8>(), 0_u64..1 << 30), 1..200),
         ) {
             let mut timers = Timers::new(Instant::from_millis(start));
             let mut model: BTreeMap<u32, u64> = BTreeMap::new();
-            let mut now = 0;
+            // A clock that was started at zero and then set.
+            let mut now = jump.unwrap_or(0);
+            timers.advance(Instant::from_millis(start + now));
             for (number, after, what, step) in steps {
                 match what % 4 {
                     0 => {

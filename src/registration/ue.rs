@@ -8,12 +8,13 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::instruction::{Instruction, SetId};
+use super::pcscf::Over;
 use super::route::{Message, NoSa, Route, Transport};
 use super::{DRAIN, GRACE, REG_AWAIT_AUTH};
 use crate::key::{Ck, Ik};
 use crate::negotiation::ue::{Answer, Offer, OfferError, Sm6Error};
 use crate::policy::Policy;
-use crate::sa::{Endpoint, Ends, InstallError, SaName, SaSet, Sad, Side};
+use crate::sa::{Endpoint, Ends, InstallError, Ports, SaName, SaSet, Sad, Side};
 use crate::sec_agree::{SecurityClient, Setup};
 use crate::spi::Spi;
 use crate::time::Instant;
@@ -116,7 +117,7 @@ pub enum BadChallenge {
 pub enum Prompt {
     /// To register again, over the sets in force.
     Register,
-    /// The registration has run out: to register in clear.
+    /// The registration has run out, without the UE having asked for it: to register in clear.
     Lost,
 }
 
@@ -143,8 +144,8 @@ struct Set {
 #[derive(Debug)]
 enum Procedure {
     Idle,
-    Registering { offer: Box<Offer>, in_clear: bool, deadline: Instant },
-    Answered { answer: Box<Answer>, set: Set },
+    Registering { offer: Box<Offer>, over: Option<SetId>, deadline: Instant },
+    Answered { answer: Box<Answer>, set: Set, sm1_over: Option<SetId> },
 }
 
 /// One registration of a UE: of one contact at one P-CSCF. A UE with several has several of these.
@@ -161,11 +162,25 @@ pub struct Ue {
     /// The network has used the current set: the old one goes when its transactions have ended.
     old_leaves: bool,
     refresh: Option<Instant>,
+    /// The UE has asked for the end of its registration.
+    leaving: bool,
     instructions: VecDeque<Instruction>,
     next_number: u64,
 }
 
 const MAX_BAD_CHALLENGES: u32 = 2;
+/// When a registration that was to be kept and could not be is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+impl Set {
+    /// Whether a message came over one of its SAs.
+    fn carried(&self, over: Over) -> bool {
+        match over {
+            Over::Clear => false,
+            Over::Sa(spi) => self.ends.inbound(Side::Ue, spi).is_some(),
+        }
+    }
+}
 
 impl Ue {
     /// A UE that is not registered.
@@ -180,6 +195,7 @@ impl Ue {
             old: None,
             old_leaves: false,
             refresh: None,
+            leaving: false,
             instructions: VecDeque::new(),
             next_number: 0,
         }
@@ -212,7 +228,7 @@ impl Ue {
     /// [`BeginError`]; nothing has changed.
     pub fn begin(&mut self, now: Instant, begin: &Begin) -> Result<Request, BeginError> {
         let offer = self.offer(begin)?;
-        self.bad_challenges = 0;
+        (self.bad_challenges, self.leaving) = (0, false);
         Ok(self.send_sm1(now, offer, begin.in_clear))
     }
 
@@ -224,11 +240,8 @@ impl Ue {
             security_verify: if over.is_some() { self.verify.clone() } else { Vec::new() },
             over,
         };
-        self.procedure = Procedure::Registering {
-            offer: Box::new(offer),
-            in_clear: over.is_none(),
-            deadline: now + REG_AWAIT_AUTH,
-        };
+        self.procedure =
+            Procedure::Registering { offer: Box::new(offer), over, deadline: now + REG_AWAIT_AUTH };
         request
     }
 
@@ -259,26 +272,29 @@ impl Ue {
         if offer.ue().setup == begin.setup { Ok(offer) } else { Err(BeginError::List) }
     }
 
-    /// SM6 arrived and the ISIM accepted it: the rows of its Security-Server, and the keys. Returns SM7.
+    /// SM6 arrived and the ISIM accepted it: what it came over, the rows of its Security-Server, and the keys. Returns SM7.
     ///
     /// # Errors
     /// [`ChallengeFailure`].
     pub fn challenged(
         &mut self,
         now: Instant,
+        over: Over,
         security_server: &[&str],
         ck: &Ck,
         ik: &Ik,
     ) -> Result<Request, ChallengeFailure> {
-        let (offer, in_clear) = match core::mem::replace(&mut self.procedure, Procedure::Idle) {
-            Procedure::Registering { offer, in_clear, .. } => (offer, in_clear),
-            other @ (Procedure::Idle | Procedure::Answered { .. }) => {
-                self.procedure = other;
-                return Err(UeGone.into());
-            }
+        self.expects_sm6(over)?;
+        let Procedure::Registering { offer, over: sm1_over, .. } =
+            core::mem::replace(&mut self.procedure, Procedure::Idle)
+        else {
+            return Err(UeGone.into());
         };
-        let answer = offer.receive_sm6(security_server, ck, ik).map_err(|rejected| rejected.error)?;
-        self.make_way(answer.set().ends(), in_clear)?;
+        let answered = match offer.receive_sm6(security_server, ck, ik) {
+            Ok(answer) => self.make_way(answer.set().ends(), sm1_over.is_none()).map(|()| answer),
+            Err(rejected) => Err(ChallengeFailure::Sm6(rejected.error)),
+        };
+        let answer = answered.inspect_err(|_| self.try_later(now))?;
         self.next_number += 1;
         let set = Set {
             id: SetId { contact: 0, number: self.next_number },
@@ -292,7 +308,7 @@ impl Ue {
             security_verify: answer.security_verify().map(Box::from).collect(),
             over: Some(set.id),
         };
-        self.procedure = Procedure::Answered { answer: Box::new(answer), set };
+        self.procedure = Procedure::Answered { answer: Box::new(answer), set, sm1_over };
         Ok(request)
     }
 
@@ -301,12 +317,16 @@ impl Ue {
     ///
     /// # Errors
     /// [`BadChallenge`].
-    pub fn bad_challenge(&mut self, now: Instant, begin: &Begin) -> Result<Request, BadChallenge> {
-        if self.state() != UeState::Registering {
-            return Err(UeGone.into());
-        }
+    pub fn bad_challenge(
+        &mut self,
+        now: Instant,
+        over: Over,
+        begin: &Begin,
+    ) -> Result<Request, BadChallenge> {
+        self.expects_sm6(over)?;
         if self.bad_challenges == MAX_BAD_CHALLENGES {
             self.end_procedure();
+            self.try_later(now);
             return Err(BadChallenge::TooMany);
         }
         let offer = self.offer(begin)?;
@@ -314,21 +334,36 @@ impl Ue {
         Ok(self.send_sm1(now, offer, begin.in_clear))
     }
 
-    /// A 2xx arrived, for so long. After SM7, the temporary set is the current one; without a challenge, the current set
-    /// lives on and what SM1 announced is forgotten. An expiry of zero ends the registration: its sets drain.
+    /// A 2xx arrived over this, for so long. After SM7, the temporary set is the current one; without a challenge, the
+    /// set that the REGISTER went over lives on and what SM1 announced is forgotten. An expiry of zero ends the
+    /// registration: its sets drain.
     ///
     /// # Errors
-    /// [`UeGone`] if no REGISTER awaits an answer.
-    pub fn success(&mut self, now: Instant, expires: Duration) -> Result<(), UeGone> {
+    /// [`UeGone`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has changed.
+    pub fn success(&mut self, now: Instant, over: Over, expires: Duration) -> Result<(), UeGone> {
         let ends = now + expires + GRACE;
+        let expected = match &self.procedure {
+            Procedure::Idle => false,
+            Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
+            // SM12 comes over the new set (TS 33.203 7.4).
+            Procedure::Answered { set, .. } => set.carried(over),
+        };
+        if !expected {
+            return Err(UeGone);
+        }
         match core::mem::replace(&mut self.procedure, Procedure::Idle) {
             Procedure::Idle => return Err(UeGone),
-            Procedure::Registering { .. } => {
-                if let Some(current) = &mut self.current {
+            Procedure::Registering { over: sm1_over, .. } => {
+                // What came in clear says nothing of a set.
+                if let Some(current) = self.current.as_mut().filter(|_| sm1_over.is_some()) {
                     current.deadline = current.deadline.max(ends);
                 }
+                if sm1_over.is_none() {
+                    self.try_later(now);
+                    return Ok(());
+                }
             }
-            Procedure::Answered { answer, mut set } => {
+            Procedure::Answered { answer, mut set, .. } => {
                 self.verify = answer.confirmed().security_verify;
                 let before = self.current.take();
                 set.deadline = before.as_ref().map_or(ends, |before| before.deadline.max(ends));
@@ -341,6 +376,7 @@ impl Ue {
         self.bad_challenges = 0;
         self.refresh = None;
         if expires.is_zero() {
+            self.leaving = true;
             for set in self.current.iter_mut().chain(&mut self.old) {
                 set.deadline = set.deadline.min(now + DRAIN);
             }
@@ -350,15 +386,34 @@ impl Ue {
         Ok(())
     }
 
-    /// Another final response arrived, or none at all: the procedure has ended, with its SAs. Sets in force stay.
+    /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in force stay, and
+    /// [`Prompt::Register`] comes again.
+    ///
+    /// # Errors
+    /// [`UeGone`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has changed.
+    pub fn failure(&mut self, now: Instant, over: Over) -> Result<(), UeGone> {
+        let expected = match &self.procedure {
+            Procedure::Idle => false,
+            Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
+            // Over the new set where SM1 was in clear, else over the one that SM1 went over; one that has just been
+            // refused may have only the new one left (TS 33.203 7.4.1a).
+            Procedure::Answered { set, sm1_over, .. } => {
+                set.carried(over) || sm1_over.is_some() && self.is_over(over, *sm1_over)
+            }
+        };
+        if expected { self.timed_out(now) } else { Err(UeGone) }
+    }
+
+    /// No final response arrived: the procedure has ended as after [`Ue::failure`].
     ///
     /// # Errors
     /// [`UeGone`] if no REGISTER awaits an answer.
-    pub fn failure(&mut self) -> Result<(), UeGone> {
+    pub fn timed_out(&mut self, now: Instant) -> Result<(), UeGone> {
         if self.state() == UeState::Idle {
             return Err(UeGone);
         }
         self.end_procedure();
+        self.try_later(now);
         Ok(())
     }
 
@@ -415,6 +470,24 @@ impl Ue {
         self.current.is_some()
     }
 
+    /// What a message came over, for a data path that tells its ports and not its SPI: the inbound SA from this port of
+    /// the P-CSCF to this one of the UE (TS 33.203 7.1).
+    pub fn over(&self, pcscf_port: NonZeroU16, ue_port: NonZeroU16) -> Option<Spi> {
+        let temporary = match &self.procedure {
+            Procedure::Answered { set, .. } => Some(set),
+            Procedure::Idle | Procedure::Registering { .. } => None,
+        };
+        let (inbound, _) = SaName::of(Side::Ue);
+        let ports = Ports::Exact { source: pcscf_port.get(), destination: ue_port.get() };
+        self.current.iter().chain(&self.old).chain(temporary).find_map(|set| {
+            inbound
+                .iter()
+                .map(|name| set.ends.sa(*name))
+                .find(|(_, sa)| sa.ports == ports)
+                .map(|(spi, _)| spi)
+        })
+    }
+
     /// Whether a port of the UE is a protected one: nothing in clear is sent from it or accepted at it.
     pub fn is_protected_port(&self, port: u16) -> bool {
         let temporary = match &self.procedure {
@@ -452,7 +525,7 @@ impl Ue {
     /// The SAs of a set, with their keys, while it is temporary; then the data path alone has them.
     pub fn set(&self, id: SetId) -> Option<&SaSet> {
         match &self.procedure {
-            Procedure::Answered { answer, set } if set.id == id => Some(answer.set()),
+            Procedure::Answered { answer, set, .. } if set.id == id => Some(answer.set()),
             Procedure::Idle | Procedure::Registering { .. } | Procedure::Answered { .. } => None,
         }
     }
@@ -504,6 +577,7 @@ impl Ue {
         };
         if procedure_ends {
             self.end_procedure();
+            self.try_later(now);
         }
         let old = self.old.take_if(|old| old.deadline <= now);
         self.remove(old);
@@ -513,9 +587,11 @@ impl Ue {
             self.remove(old);
             self.verify.clear();
             self.refresh = None;
-            return Some(Prompt::Lost);
+            return (!self.leaving).then_some(Prompt::Lost);
         }
-        self.refresh.take_if(|refresh| *refresh <= now).map(|_| Prompt::Register)
+        // What is going on already is not asked for; if it fails, it is.
+        let due = self.refresh.take_if(|refresh| *refresh <= now).is_some();
+        (due && self.state() == UeState::Idle).then_some(Prompt::Register)
     }
 
     // ---- inside
@@ -543,6 +619,30 @@ impl Ue {
             self.refresh = None;
         }
         Ok(())
+    }
+
+    /// SM6 comes over what SM1 went over (TS 33.203 7.4).
+    fn expects_sm6(&self, over: Over) -> Result<(), UeGone> {
+        match &self.procedure {
+            Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => Ok(()),
+            Procedure::Registering { .. } | Procedure::Idle | Procedure::Answered { .. } => Err(UeGone),
+        }
+    }
+
+    /// Whether a message came over this set, or in clear.
+    fn is_over(&self, over: Over, expected: Option<SetId>) -> bool {
+        match expected {
+            None => over == Over::Clear,
+            Some(id) => self.current.iter().chain(&self.old).any(|set| set.id == id && set.carried(over)),
+        }
+    }
+
+    /// A procedure that did not succeed is tried again while there is a registration to keep.
+    fn try_later(&mut self, now: Instant) {
+        if self.current.is_some() && !self.leaving {
+            let again = now + RETRY;
+            self.refresh = Some(self.refresh.map_or(again, |refresh| refresh.max(again)));
+        }
     }
 
     fn let_old_go(&mut self) {

@@ -192,7 +192,8 @@ impl Gm {
         let sm6 = self.challenge(contact);
         let (ck, ik) = keys();
         let row = sm6.security_server.to_string();
-        let request = phone.ue.challenged(self.now, &[&row], &ck, &ik).unwrap();
+        let over = self.to_ue(contact, sm6.over);
+        let request = phone.ue.challenged(self.now, over, &[&row], &ck, &ik).unwrap();
         phone.apply();
         request
     }
@@ -205,10 +206,22 @@ impl Gm {
     }
 
     pub(crate) fn sm12(&mut self, phone: &mut Phone, contact: ContactId, expires: Duration) {
-        assert!(self.pcscf.success(self.now, self.r(contact), expires).unwrap().new_set.is_some());
+        let sm12 = self.pcscf.success(self.now, self.r(contact), expires).unwrap();
+        assert!(sm12.new_set.is_some());
         self.apply();
-        phone.ue.success(self.now, expires).unwrap();
+        phone.ue.success(self.now, self.to_ue(contact, sm12.over), expires).unwrap();
         phone.apply();
+    }
+
+    /// What the answer to a request over this comes over, as the UE sees it.
+    pub(crate) fn to_ue(&self, contact: ContactId, over: Over) -> Over {
+        use ipsec_3gpp::registration::{Message, Transport};
+        match over {
+            Over::Clear => Over::Clear,
+            Over::Sa(over) => {
+                Over::Sa(self.pcscf.route(contact, Transport::Udp, Message::Response { over }).unwrap().spi)
+            }
+        }
     }
 
     /// A whole registration, the first or a later one over the SAs in force.

@@ -59,15 +59,17 @@ impl Pcscf {
         Ok(())
     }
 
-    /// The data path could not install a set: it ends, and so does its authentication. False if the set is not a
-    /// temporary one.
+    /// The data path could not install a set, and has none of its SAs: it ends, and so does its authentication. No
+    /// removal follows. False if the set is not a temporary one.
     pub fn install_failed(&mut self, id: SetId) -> bool {
         let Some((contact, _)) = self.contacts.at(id.contact) else { return false };
         if contact.temporary.as_ref().is_none_or(|temporary| temporary.set.id != id) {
             return false;
         }
         contact.drop_temporary(&mut self.gone);
+        self.not_installed = Some(id);
         self.settle(id.contact);
+        self.not_installed = None;
         true
     }
 
@@ -75,7 +77,8 @@ impl Pcscf {
     /// having been carried out. A set that is not whole is removed: its sequence numbers are gone, so that it cannot be
     /// made whole. After a restart of the P-CSCF, everything that is held is an orphan.
     pub fn reconcile(&mut self, held: impl IntoIterator<Item = (Spi, IpAddr)>) -> Reconciled {
-        let mut held: HashSet<(Spi, IpAddr)> = held.into_iter().collect();
+        let held: HashSet<(Spi, IpAddr)> = held.into_iter().collect();
+        let mut known = HashSet::new();
         let slots: Vec<u32> = self.by_identity.iter().copied().collect();
         let mut lost = Vec::new();
         for slot in slots {
@@ -89,9 +92,7 @@ impl Pcscf {
                 if !sas.iter().all(|sa| held.contains(sa)) {
                     *broken = Some(slot);
                 }
-                for sa in &sas {
-                    held.remove(sa);
-                }
+                known.extend(sas);
             }
             for slot in broken.into_iter().flatten() {
                 match slot {
@@ -108,7 +109,7 @@ impl Pcscf {
             }
             self.settle(slot);
         }
-        Reconciled { orphans: held.into_iter().collect(), lost }
+        Reconciled { orphans: held.difference(&known).copied().collect(), lost }
     }
 
     /// When [`Pcscf::handle_timeout`] has something to do: never later than the first deadline.

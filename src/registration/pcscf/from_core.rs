@@ -6,7 +6,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::from_ue::Over;
-use super::table::{ContactId, Pcscf};
+use super::table::{ContactId, Pcscf, Taken};
 use crate::key::{Ck, Ik};
 use crate::negotiation::SipStatus;
 use crate::negotiation::pcscf as negotiation;
@@ -15,7 +15,7 @@ use crate::registration::instruction::{Instruction, SetId};
 use crate::registration::{GRACE, REG_AWAIT_AUTH};
 use crate::sa::SaName;
 use crate::sec_agree::{SecurityServer, Setup};
-use crate::spi::SpisExhausted;
+use crate::spi::{Spi, SpisExhausted};
 use crate::time::Instant;
 
 /// A REGISTER that was sent on to the core: its answer must be for this one, and not for one that came before or after
@@ -68,6 +68,14 @@ pub enum ChallengeError {
         /// The port.
         port: NonZeroU16,
     },
+    /// In the meantime somebody at the same address took the SPI.
+    #[error("{ue} has an SA with SPI {spi}")]
+    SpiInUse {
+        /// The address.
+        ue: IpAddr,
+        /// The SPI.
+        spi: Spi,
+    },
     /// The set could not be made.
     #[error(transparent)]
     Set(#[from] negotiation::ChallengeError),
@@ -78,7 +86,7 @@ impl ChallengeError {
     pub const fn status(&self) -> SipStatus {
         match self {
             ChallengeError::Spis(_) => SipStatus::SERVICE_UNAVAILABLE,
-            ChallengeError::PortInUse { .. } => SipStatus::BAD_REQUEST,
+            ChallengeError::PortInUse { .. } | ChallengeError::SpiInUse { .. } => SipStatus::BAD_REQUEST,
             ChallengeError::Gone(_) | ChallengeError::Set(_) => SipStatus::SERVER_INTERNAL_ERROR,
         }
     }
@@ -102,7 +110,8 @@ pub struct Ended {
 }
 
 impl Pcscf {
-    /// The core challenges: a 401 with CK and IK. What there was of an unfinished authentication ends.
+    /// The core challenges a REGISTER that was no answer to a challenge: a 401 with CK and IK. A 401 to SM7 ends that
+    /// authentication ([`Pcscf::failure`]); the UE begins anew. What there was of an unfinished authentication ends.
     ///
     /// # Errors
     /// [`ChallengeError`]; nothing has changed.
@@ -114,14 +123,22 @@ impl Pcscf {
         ik: &Ik,
     ) -> Result<Sm6, ChallengeError> {
         let slot = request.contact.0.slot;
-        let attempt = self.contacts.get(request.contact.0).and_then(|contact| contact.attempt.as_deref());
-        let attempt = attempt.filter(|attempt| attempt.number == request.number).ok_or(Gone)?;
+        let contact = self.contacts.get(request.contact.0).ok_or(Gone)?;
+        let attempt = contact.attempt(request.number).ok_or(Gone)?;
         let (offer, over) = (attempt.offer.as_ref().ok_or(Gone)?, attempt.over);
-        let (ue, of_ue) = (offer.ue(), offer.spis());
-        self.ports_free(ue.address, ue.setup.ports, Some(slot))
-            .map_err(|port| ChallengeError::PortInUse { ue: ue.address, port })?;
+        let ue = offer.ue().address;
+        self.is_free(offer, Some(slot)).map_err(|taken| match taken {
+            Taken::Port(port) => ChallengeError::PortInUse { ue, port },
+            Taken::Spi(spi) => ChallengeError::SpiInUse { ue, spi },
+        })?;
+        // Those that the UE sent now, and those of its other sets.
+        let mut of_ue = offer.spis();
+        of_ue.extend(contact.sets().flat_map(|(_, set)| {
+            let spis = set.ends.ue.setup.spis;
+            [spis.client, spis.server]
+        }));
         let spis = self.spis.allocate_pair(&of_ue)?;
-        let result = self.make_set(now, slot, Setup { spis, ports: self.next_ports(slot) }, (ck, ik));
+        let result = self.make_set(now, request, Setup { spis, ports: self.next_ports(slot) }, (ck, ik));
         match result {
             Ok((temporary, security_server)) => {
                 let set = temporary.set;
@@ -146,22 +163,23 @@ impl Pcscf {
     fn make_set(
         &mut self,
         now: Instant,
-        slot: u32,
+        request: RequestId,
         setup: Setup,
         (ck, ik): (&Ck, &Ik),
     ) -> Result<(Temporary, SecurityServer), ChallengeError> {
-        let (contact, _) = self.contacts.at(slot).ok_or(Gone)?;
-        let attempt = contact.attempt.as_mut().ok_or(Gone)?;
+        let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
+        let attempt = contact.attempt_mut(request.number).ok_or(Gone)?;
         let offer = attempt.offer.take().ok_or(Gone)?;
         let challenge = offer.challenge(setup, ck, ik).map_err(|rejected| {
             attempt.offer = Some(*rejected.state);
             rejected.error
         })?;
+        contact.take_attempt(request.number);
         let security_server = challenge.security_server().clone();
         let number = self.number();
         self.counters.sets += 1;
         let set = Set {
-            id: SetId { contact: slot, number },
+            id: SetId { contact: request.contact.0.slot, number },
             ends: *challenge.set().ends(),
             suite: challenge.set().suite(),
             deadline: now + REG_AWAIT_AUTH,
@@ -178,10 +196,14 @@ impl Pcscf {
     pub fn success(&mut self, now: Instant, request: RequestId, expires: Duration) -> Result<Sm12, Gone> {
         let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
         let registration_ends = now + expires + GRACE;
-        let sm12 = if let Some(set) = contact.answered(request.number).map(|temporary| temporary.set) {
+        let answered = contact.answered(request.number).map(|temporary| {
+            let deregisters = matches!(temporary.step, Step::Answered { deregisters: true, .. });
+            (temporary.set, deregisters || expires.is_zero())
+        });
+        let sm12 = if let Some((set, leaves)) = answered {
             self.unregistered -= u32::from(!contact.registered);
             contact.promote(registration_ends, &mut self.gone);
-            if expires.is_zero() {
+            if leaves {
                 contact.leave(now);
             }
             self.counters.registered += 1;
@@ -210,7 +232,11 @@ impl Pcscf {
         let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
         let over = if let Some(temporary) = contact.answered(request.number) {
             let (server_sa, _) = temporary.set.ends.sa(SaName::UeClientToPcscfServer);
-            let over = if temporary.over == Over::Clear { Over::Sa(server_sa) } else { temporary.over };
+            // Where the set that SM1 came over has gone in the meantime, the new one is what there is.
+            let over = match temporary.over {
+                Over::Sa(spi) if contact.set_over(spi).is_some() => Over::Sa(spi),
+                Over::Sa(_) | Over::Clear => Over::Sa(server_sa),
+            };
             contact.fail(now);
             over
         } else {

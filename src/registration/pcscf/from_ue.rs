@@ -5,10 +5,10 @@ use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 use super::from_core::RequestId;
-use super::table::{ContactId, Pcscf};
+use super::table::{ContactId, Pcscf, Taken};
 use crate::negotiation::pcscf::{Offer, Protection, Sm1, Sm7, Sm7Error};
 use crate::negotiation::{Refusal, SecAgree, SipStatus};
-use crate::registration::REG_AWAIT_AUTH;
+use crate::registration::DRAIN;
 use crate::registration::contact::{Attempt, Contact, Slot, Step};
 use crate::spi::Spi;
 use crate::time::Instant;
@@ -92,8 +92,8 @@ pub enum RegisterError {
     /// The security headers are missing, unusable or not what was issued.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The user is not the one of the SA that it came over.
-    #[error("the user is not the one of the SA")]
+    /// The user, or the contact, is not the one of the SA that it came over.
+    #[error("the user or contact is not the one of the SA")]
     OtherUser,
     /// An identity has a line break.
     #[error("an identity with a line break")]
@@ -105,6 +105,14 @@ pub enum RegisterError {
         ue: IpAddr,
         /// The port.
         port: NonZeroU16,
+    },
+    /// The UE's address has another SA with this SPI: the two could not be told apart.
+    #[error("{ue} has an SA with SPI {spi}")]
+    SpiInUse {
+        /// The address.
+        ue: IpAddr,
+        /// The SPI.
+        spi: Spi,
     },
     /// As many contacts as the configuration allows. Nothing has changed.
     #[error("{0} contacts, as many as there may be")]
@@ -120,7 +128,9 @@ impl RegisterError {
         match self {
             RegisterError::Refused(refusal) => Some(refusal.status()),
             RegisterError::OtherUser => Some(SipStatus::FORBIDDEN),
-            RegisterError::Identity | RegisterError::PortInUse { .. } => Some(SipStatus::BAD_REQUEST),
+            RegisterError::Identity | RegisterError::PortInUse { .. } | RegisterError::SpiInUse { .. } => {
+                Some(SipStatus::BAD_REQUEST)
+            }
             RegisterError::Full(_) => Some(SipStatus::SERVICE_UNAVAILABLE),
             RegisterError::Discard(_) => None,
         }
@@ -152,15 +162,15 @@ impl Pcscf {
         let number = self.number();
         if let Some((contact, _)) = self.contacts.at(slot) {
             if register.authentication == Authentication::Failure {
-                contact.drop_temporary(&mut self.gone);
+                contact.refused_challenge(Over::Clear, &mut self.gone);
             }
-            contact.attempt = Some(Box::new(Attempt {
+            contact.attempts(Attempt {
                 number,
                 offer: Some(offer),
                 over: Over::Clear,
                 deregisters: register.deregisters,
-                deadline: now + REG_AWAIT_AUTH,
-            }));
+                deadline: now + DRAIN,
+            });
         }
         self.settle(slot);
         let contact = self.id(slot)?;
@@ -178,7 +188,7 @@ impl Pcscf {
         let (contact, place) = self.contacts.at(slot).ok_or(Discard::UnknownSa(spi))?;
         let (which, set) = contact.set_over(spi).ok_or(Discard::UnknownSa(spi))?;
         let suite = set.suite;
-        if contact.identity.impi() != register.impi {
+        if contact.identity.impi() != register.impi || contact.identity.contact() != register.contact {
             return Err(RegisterError::OtherUser);
         }
         let id = ContactId(place);
@@ -190,6 +200,11 @@ impl Pcscf {
             accepted?;
             return Ok(forward(Some(Protection::of(suite))));
         }
+        // A message over it, whatever becomes of it: the UE has the set.
+        if which == Slot::Current && contact.old_in_use {
+            contact.use_current(now);
+            self.settle(slot);
+        }
         // RFC 3329 2.3.1 wants Security-Client in each REGISTER; only one that ends everything can do without.
         let offer = if register.security_client.is_empty() && register.deregisters {
             None
@@ -197,19 +212,16 @@ impl Pcscf {
             Some(self.offer(register, Some(slot))?)
         };
         let Some((contact, _)) = self.contacts.at(slot) else { return Err(Discard::UnknownSa(spi).into()) };
-        if which == Slot::Current {
-            contact.use_current(now);
-        }
         if register.authentication == Authentication::Failure {
-            contact.drop_temporary(&mut self.gone);
+            contact.refused_challenge(register.over, &mut self.gone);
         }
-        contact.attempt = Some(Box::new(Attempt {
+        contact.attempts(Attempt {
             number,
             offer,
             over: register.over,
             deregisters: register.deregisters,
-            deadline: now + REG_AWAIT_AUTH,
-        }));
+            deadline: now + DRAIN,
+        });
         let latest = which == Slot::Current && register.authentication != Authentication::Response;
         self.settle(slot);
         Ok(forward(latest.then_some(Protection::of(suite))))
@@ -243,7 +255,8 @@ impl Pcscf {
         };
         match challenge.receive_sm7(&sm7) {
             Ok(response) => {
-                temporary.step = Step::Answered { response: Box::new(response), number };
+                let deregisters = register.deregisters;
+                temporary.step = Step::Answered { response: Box::new(response), number, deregisters };
                 Ok(())
             }
             Err(Sm7Error::WrongSa { challenge, .. }) => {
@@ -294,8 +307,14 @@ impl Pcscf {
             security_client: register.security_client,
         };
         let offer = Offer::receive(&self.config.policy, &sm1)?;
-        self.ports_free(register.ue, offer.ue().setup.ports, contact)
-            .map_err(|port| RegisterError::PortInUse { ue: register.ue, port })?;
+        let ue = register.ue;
+        self.is_free(&offer, contact).map_err(|taken| match taken {
+            Taken::Port(port) => RegisterError::PortInUse { ue, port },
+            Taken::Spi(spi) => RegisterError::SpiInUse { ue, spi },
+        })?;
+        if register.impus.iter().any(|impu| impu.contains('\n')) {
+            return Err(RegisterError::Identity);
+        }
         Ok(offer)
     }
 }

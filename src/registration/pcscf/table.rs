@@ -10,11 +10,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::config::Config;
 use super::from_ue::{Register, RegisterError};
+use crate::negotiation::pcscf::Offer;
 use crate::registration::contact::{Contact, Set, Slot};
 use crate::registration::identity::Identity;
-use crate::registration::instruction::Instruction;
+use crate::registration::instruction::{Instruction, SetId};
 use crate::registration::timers::Timers;
-use crate::sec_agree::PortPair;
+use crate::sec_agree::{PortPair, Setup};
 use crate::slab::{Place, Slab};
 use crate::spi::{Spi, SpiAllocator};
 use crate::time::Instant;
@@ -56,25 +57,41 @@ pub struct Pcscf {
     pub(super) by_spi: Vec<u32>,
     /// By contact and IMPI.
     pub(super) by_identity: HashTable<u32>,
-    /// By address and protected port of the UE: one for each port of each set.
-    pub(super) by_port: HashTable<AtPort>,
+    /// By address and protected port or SPI of the UE: one for each of each set.
+    pub(super) by_end: HashTable<AtEnd>,
     pub(super) hasher: DefaultHashBuilder,
     pub(super) timers: Timers,
     pub(super) instructions: VecDeque<Instruction>,
     pub(super) next_number: u64,
+    /// The set that the data path could not install, while it is being dropped.
+    pub(super) not_installed: Option<SetId>,
     /// Sets that a step has ended: kept for its memory.
     pub(super) gone: Vec<Set>,
     pub(super) counters: Counters,
 }
 
-/// A contact at an address and port, with their hash: what they are is in the contact's sets.
+/// What a set has at an address of its UE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Port(NonZeroU16),
+    Spi(Spi),
+}
+
+/// What of an offer is in use already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AtPort {
+pub(super) enum Taken {
+    Port(NonZeroU16),
+    Spi(Spi),
+}
+
+/// A contact at an address and port or SPI, with their hash: what they are is in the contact's sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AtEnd {
     contact: u32,
     hash: u32,
 }
 
-impl AtPort {
+impl AtEnd {
     fn hash(&self) -> u64 {
         u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
@@ -92,11 +109,12 @@ impl Pcscf {
             unregistered: 0,
             by_spi: Vec::new(),
             by_identity: HashTable::new(),
-            by_port: HashTable::new(),
+            by_end: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             timers: Timers::new(now),
             instructions: VecDeque::new(),
             next_number: 0,
+            not_installed: None,
             gone: Vec::new(),
             counters: Counters::default(),
         }
@@ -105,11 +123,11 @@ impl Pcscf {
     /// Makes room in the look-up tables for so many more contacts, so that growing them does not fall into the time of
     /// a registration. Where there is not so much memory, nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
-        let Self { contacts: known, by_identity, by_port, hasher, .. } = self;
+        let Self { contacts: known, by_identity, by_end, hasher, .. } = self;
         let _ = by_identity.try_reserve(contacts, |slot| {
             known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
         });
-        let _ = by_port.try_reserve(contacts.saturating_mul(2), AtPort::hash);
+        let _ = by_end.try_reserve(contacts.saturating_mul(4), AtEnd::hash);
     }
 
     /// The number of contacts, registered or not.
@@ -139,27 +157,25 @@ impl Pcscf {
 }
 
 impl Pcscf {
-    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new. The server port is the contact's
-    /// own or new; a set that a challenge would remove does not count.
-    pub(super) fn ports_free(
-        &self,
-        ue: IpAddr,
-        ports: PortPair,
-        contact: Option<u32>,
-    ) -> Result<(), NonZeroU16> {
+    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new; so are its SPIs. The server port is
+    /// the contact's own or new. A set that a challenge would remove does not count.
+    pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), Taken> {
+        let ue = offer.ue();
+        let Setup { spis, ports } = ue.setup;
         for port in [ports.client, ports.server] {
-            for slot in self.at_port(ue, port) {
+            for (slot, which, set) in self.sets_at(ue.address, Key::Port(port)) {
                 let own = Some(slot) == contact;
-                let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
-                let taken = sets.any(|(which, set)| {
-                    let end = &set.ends.ue;
-                    let at = |other: NonZeroU16| end.address == ue && other == port;
-                    let replaced = own && which == Slot::Temporary;
-                    let stays = own && port == ports.server && end.setup.ports.server == port;
-                    !replaced && !stays && (at(end.setup.ports.client) || at(end.setup.ports.server))
-                });
-                if taken {
-                    return Err(port);
+                let replaced = own && which == Slot::Temporary;
+                let stays = own && port == ports.server && set.ends.ue.setup.ports.server == port;
+                if !replaced && !stays {
+                    return Err(Taken::Port(port));
+                }
+            }
+        }
+        for spi in [spis.client, spis.server] {
+            for (slot, which, _) in self.sets_at(ue.address, Key::Spi(spi)) {
+                if Some(slot) != contact || which != Slot::Temporary {
+                    return Err(Taken::Spi(spi));
                 }
             }
         }
@@ -225,30 +241,33 @@ impl Pcscf {
         self.by_spi.get(self.spis.slot(spi)? as usize).copied()
     }
 
-    /// The contacts that have a set with this address and port.
-    pub(super) fn at_port(&self, ue: IpAddr, port: NonZeroU16) -> impl Iterator<Item = u32> {
-        let at = self.key_at(0, ue, port);
-        self.by_port
-            .iter_hash(at.hash())
-            .filter(move |other| other.hash == at.hash)
-            .map(|other| other.contact)
-            .filter(move |slot| {
-                let mut sets = self.contacts.peek(*slot).into_iter().flat_map(Contact::sets);
-                sets.any(|(_, set)| {
-                    let end = &set.ends.ue;
-                    end.address == ue && [end.setup.ports.client, end.setup.ports.server].contains(&port)
-                })
+    /// The sets that have this port or SPI at this address of a UE.
+    pub(super) fn sets_at(&self, ue: IpAddr, key: Key) -> impl Iterator<Item = (u32, Slot, &Set)> {
+        let at = self.key_at(0, ue, key);
+        self.by_end.iter_hash(at.hash()).filter(move |other| other.hash == at.hash).flat_map(move |other| {
+            let sets = self.contacts.peek(other.contact).into_iter().flat_map(Contact::sets);
+            sets.filter(move |(_, set)| {
+                let Setup { spis, ports } = set.ends.ue.setup;
+                set.ends.ue.address == ue
+                    && match key {
+                        Key::Port(port) => [ports.client, ports.server].contains(&port),
+                        Key::Spi(spi) => [spis.client, spis.server].contains(&spi),
+                    }
             })
+            .map(move |(which, set)| (other.contact, which, set))
+        })
     }
 
-    pub(super) fn key_at(&self, contact: u32, ue: IpAddr, port: NonZeroU16) -> AtPort {
-        AtPort { contact, hash: self.hasher.hash_one((ue, port)) as u32 }
+    fn key_at(&self, contact: u32, ue: IpAddr, key: Key) -> AtEnd {
+        AtEnd { contact, hash: self.hasher.hash_one((ue, key)) as u32 }
     }
 
-    pub(super) fn keys_of(&self, set: &Set) -> [AtPort; 2] {
+    fn keys_of(&self, set: &Set) -> [AtEnd; 4] {
         let end = &set.ends.ue;
-        let key = |port| self.key_at(set.id.contact, end.address, port);
-        [key(end.setup.ports.client), key(end.setup.ports.server)]
+        let Setup { spis, ports } = end.setup;
+        let keys =
+            [Key::Port(ports.client), Key::Port(ports.server), Key::Spi(spis.client), Key::Spi(spis.server)];
+        keys.map(|key| self.key_at(set.id.contact, end.address, key))
     }
 
     /// Makes a new set known by its SPIs and ports.
@@ -265,7 +284,7 @@ impl Pcscf {
             }
         }
         for key in self.keys_of(set) {
-            self.by_port.insert_unique(key.hash(), key, AtPort::hash);
+            self.by_end.insert_unique(key.hash(), key, AtEnd::hash);
         }
     }
 
@@ -277,12 +296,15 @@ impl Pcscf {
             self.spis.release(spis.client);
             self.spis.release(spis.server);
             for key in self.keys_of(&set) {
-                if let Ok(entry) = self.by_port.find_entry(key.hash(), |other| *other == key) {
+                if let Ok(entry) = self.by_end.find_entry(key.hash(), |other| *other == key) {
                     entry.remove();
                 }
             }
             self.counters.removed += 1;
-            self.instructions.push_back(Instruction::Remove(set.id, set.ends));
+            // Of a set that was never installed, its SPIs may be another's there.
+            if self.not_installed != Some(set.id) {
+                self.instructions.push_back(Instruction::Remove(set.id, set.ends));
+            }
         }
         let Some(contact) = self.contacts.peek(slot) else { return };
         match contact.next_deadline() {

@@ -3,12 +3,12 @@
 use core::net::IpAddr;
 use core::num::NonZeroU16;
 
-use super::table::{ContactId, Pcscf};
+use super::table::{ContactId, Key, Pcscf};
 use crate::registration::contact::Contact;
 use crate::registration::identity::Identity;
 use crate::registration::instruction::SetId;
 use crate::registration::route::{Message, NoSa, Route, Transport};
-use crate::sa::Side;
+use crate::sa::{Ends, Ports, SaName, Side};
 use crate::spi::Spi;
 use crate::time::Instant;
 
@@ -21,7 +21,12 @@ impl Pcscf {
         let contact = self.contacts.get(contact.0).ok_or(NoSa)?;
         let set = match message {
             Message::Request => contact.in_use(),
-            Message::Response { over } => contact.set_over(over).map(|(_, set)| set),
+            // Over UDP, the set in use serves where that of the request has gone: a call may ring longer than it drains.
+            Message::Response { over } => match (contact.set_over(over), transport) {
+                (Some((_, set)), _) => Some(set),
+                (None, Transport::Udp) => contact.in_use(),
+                (None, Transport::Tcp) => None,
+            },
             Message::InTransaction(id) => contact.sets().map(|(_, set)| set).find(|set| set.id == id),
         };
         let set = set.ok_or(NoSa)?;
@@ -42,7 +47,28 @@ impl Pcscf {
     /// The contact that has a protected port at an address: nothing in clear is sent there. For a data path that tells
     /// addresses and ports of a message, but not its SPI.
     pub fn contact_at(&self, ue: IpAddr, port: NonZeroU16) -> Option<ContactId> {
-        self.at_port(ue, port).next().and_then(|slot| self.contacts.id(slot)).map(ContactId)
+        let (slot, ..) = self.sets_at(ue, Key::Port(port)).next()?;
+        self.contacts.id(slot).map(ContactId)
+    }
+
+    /// What a message came over, for a data path that tells its addresses and ports and not its SPI: the inbound SA from
+    /// this port of the UE to this one of the P-CSCF (TS 33.203 7.1).
+    pub fn over(&self, ue: IpAddr, ue_port: NonZeroU16, pcscf_port: NonZeroU16) -> Option<Spi> {
+        let (inbound, _) = SaName::of(Side::Pcscf);
+        let ports = Ports::Exact { source: ue_port.get(), destination: pcscf_port.get() };
+        self.sets_at(ue, Key::Port(ue_port)).find_map(|(_, _, set)| {
+            inbound
+                .iter()
+                .map(|name| set.ends.sa(*name))
+                .find(|(_, sa)| sa.ports == ports)
+                .map(|(spi, _)| spi)
+        })
+    }
+
+    /// The two ends of a set; `None` once it has ended.
+    pub fn ends(&self, set: SetId) -> Option<&Ends> {
+        let mut sets = self.contacts.peek(set.contact)?.sets();
+        sets.find(|(_, other)| other.id == set).map(|(_, set)| &set.ends)
     }
 
     /// The contact that an SPI of the P-CSCF belongs to.
