@@ -11,10 +11,10 @@
 //! without any it is aes-cbc before null, and hmac-sha-1-96 before hmac-md5-96.
 //!
 //! Exit status 0 if every line was read, 1 if one could not be read as a list, or the options are wrong.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a person")]
+#![allow(clippy::print_stderr, reason = "a program that talks to a person")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "enums of other crates, and options that are not known")]
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 use ipsec_3gpp::sec_agree::{
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
             eprintln!("sec_agree: {unreadable} lines could not be read");
             ExitCode::FAILURE
         }
+        // Whoever reads the objects has seen enough.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sec_agree: {error}");
             ExitCode::FAILURE
@@ -40,25 +42,31 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// Returns how many lines could not be read.
 fn run() -> Result<u64> {
     let policy = policy()?;
     let mut unreadable = 0;
-    for line in std::io::stdin().lock().lines() {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in std::io::stdin().lock().split(b'\n') {
         let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let (header, value) = split(&line);
-        let object = match read(&policy, header, value) {
-            Ok(object) => object,
-            Err(error) => {
-                unreadable += 1;
-                json!({ "header": header, "error": error.to_string() })
+        let object = match std::str::from_utf8(&line) {
+            Ok(line) if line.trim().is_empty() => continue,
+            Ok(line) => {
+                let (header, value) = split(line);
+                read(&policy, header, value)
+                    .map_err(|error| json!({ "header": header, "error": error.to_string() }))
             }
+            Err(error) => Err(json!({ "error": error.to_string() })),
         };
-        println!("{object}");
+        unreadable += u64::from(object.is_err());
+        let (Ok(object) | Err(object)) = object;
+        writeln!(out, "{object}")?;
     }
+    out.flush()?;
     Ok(unreadable)
 }
 

@@ -26,6 +26,10 @@ fn folder(name: &str) -> PathBuf {
 
 /// Runs an example, which `cargo test` has built beside the tests.
 fn run(example: &str, arguments: &[&str], input: &str) -> Output {
+    run_octets(example, arguments, input.as_bytes())
+}
+
+fn run_octets(example: &str, arguments: &[&str], input: &[u8]) -> Output {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().unwrap().parent().unwrap().join("examples").join(example);
     let mut child = Command::new(&program)
@@ -41,7 +45,7 @@ fn run(example: &str, arguments: &[&str], input: &str) -> Output {
             )
         });
     // A program that stops because of its options closes its input unread.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
@@ -284,6 +288,23 @@ fn esp_pcap_leaves_out_what_does_not_open_and_counts_it_by_reason() {
 }
 
 #[test]
+fn esp_pcap_seals_or_leaves_out_what_an_sa_is_for_and_never_passes_it_in_clear() {
+    let folder = folder("esp_pcap-cut");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    let Kernel { sas, plain, .. } = kernel("v4-hmac-sha-1-96+aes-cbc");
+    let mut cut: Vec<Vec<u8>> = plain.iter().filter(|packet| packet.len() > 100).cloned().collect();
+    cut.iter_mut().for_each(|packet| packet.truncate(96));
+    write(&input, DataLink::RAW, &cut);
+    let run = esp_pcap("seal", &sas, &input, &output, &["--strict"]);
+    assert_eq!(run.status.code(), Some(1), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains(&format!("{} cut off", cut.len())));
+    assert!(read(&output).1.is_empty());
+    // Nor is a capture read and written at once.
+    assert_refused(&esp_pcap("seal", &sas, &input, &input, &[]), "is read and written");
+    assert_eq!(read(&input).1, cut);
+}
+
+#[test]
 fn esp_pcap_says_what_is_wrong_with_its_input() {
     let folder = folder("esp_pcap-bad");
     let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
@@ -368,6 +389,9 @@ fn sec_agree_fails_on_what_it_cannot_read() {
     let output = run("sec_agree", &[], "Security-Server:  \nipsec-3gpp;alg=hmac-sha-1-96\n");
     assert_refused(&output, "1 lines could not be read");
     assert_eq!(text(&output.stdout).lines().count(), 2, "the other line is read all the same");
+    let tests = run_octets("sec_agree", &[], b"\xff\nipsec-3gpp;alg=hmac-sha-1-96\n");
+    assert_refused(&tests, "1 lines could not be read");
+    assert_eq!(text(&tests.stdout).lines().count(), 2);
     assert_refused(&run("sec_agree", &["--suite", "aes"], ""), "--suite aes");
     assert_refused(&run("sec_agree", &["--confidentiality", "no"], ""), "--confidentiality no");
     let upside_down = ["--suite", "hmac-sha-1-96+null", "--suite", "hmac-sha-1-96+aes-cbc"];
@@ -398,6 +422,7 @@ fn registration_runs_for_every_phone_family_and_transport() {
 
 #[test]
 fn registration_says_what_is_wrong_with_its_options() {
+    let out = folder("registration-options");
     for (arguments, reason) in [
         (["--phone", "nokia"], "nokia.sip"),
         (["--family", "5"], "--family 5"),
@@ -406,7 +431,10 @@ fn registration_says_what_is_wrong_with_its_options() {
         (["--out", "/nonexistent"], "/nonexistent"),
         (["--help-me", "now"], "--help-me"),
     ] {
-        assert_refused(&run("registration", &arguments, ""), reason);
+        let mut all = vec!["--out", out.to_str().unwrap()];
+        all.extend(arguments);
+        assert_refused(&run("registration", &all, ""), reason);
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "nothing is written before all is read");
     }
     // A phone that offers no encryption, where the P-CSCF requires it.
     let out = folder("registration-refused");

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use etherparse::defrag::IpDefragPool;
-use etherparse::{LaxSlicedPacket, NetSlice, SlicedPacket};
+use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket};
 use ipsec_3gpp::{PROTOCOL_ESP, Spi};
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapReader, PcapWriter, RawPcapPacket};
@@ -15,6 +15,7 @@ use pcap_file::pcap::{PcapHeader, PcapReader, PcapWriter, RawPcapPacket};
 use crate::Result;
 
 pub(crate) struct Capture {
+    input: PathBuf,
     reader: PcapReader<BufReader<File>>,
     writer: PcapWriter<BufWriter<File>>,
     link: DataLink,
@@ -71,12 +72,21 @@ impl Record {
         let payload = packet.net.as_ref()?.ip_payload_ref()?;
         let [a, b, c, d, ..] = *payload.payload else { return None };
         let spi = Spi::from_peer(u32::from_be_bytes([a, b, c, d])).ok()?;
-        let destination = match packet.net.as_ref()? {
-            etherparse::LaxNetSlice::Ipv4(ip) => IpAddr::from(ip.header().destination_addr()),
-            etherparse::LaxNetSlice::Ipv6(ip) => ip.header().destination_addr().into(),
-            etherparse::LaxNetSlice::Arp(_) => return None,
-        };
+        let (_, destination) = self.addresses()?;
         (payload.ip_number.0 == PROTOCOL_ESP).then_some(EspOf { spi, destination })
+    }
+
+    /// Source and destination, even of a packet that was cut off.
+    pub(crate) fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        match LaxSlicedPacket::from_ip(&self.datagram).ok()?.net? {
+            LaxNetSlice::Ipv4(ip) => {
+                Some((ip.header().source_addr().into(), ip.header().destination_addr().into()))
+            }
+            LaxNetSlice::Ipv6(ip) => {
+                Some((ip.header().source_addr().into(), ip.header().destination_addr().into()))
+            }
+            LaxNetSlice::Arp(_) => None,
+        }
     }
 }
 
@@ -91,9 +101,20 @@ impl Capture {
         link_len(link, &[0; 32]).map_err(|error| name(&error, input))?;
         // Datagrams that were put together are longer than what was captured.
         let header = PcapHeader { snaplen: reader.header().snaplen.max(262_144), ..reader.header() };
+        let same = |path: &Path| path.canonicalize().ok();
+        if same(output).is_some_and(|output| Some(output) == same(input)) {
+            return Err(format!("{} is read and written", input.display()).into());
+        }
         let file = File::create(output).map_err(|error| name(&error, output))?;
         let writer = PcapWriter::with_header(BufWriter::new(file), header)?;
-        Ok(Self { reader, writer, link, pool: IpDefragPool::new(), fragments: HashMap::new() })
+        Ok(Self {
+            input: input.into(),
+            reader,
+            writer,
+            link,
+            pool: IpDefragPool::new(),
+            fragments: HashMap::new(),
+        })
     }
 
     /// The next datagram. Fragments that `concerns` says yes to are put together.
@@ -102,7 +123,7 @@ impl Capture {
             let incomplete = self.fragments.drain().map(|(_, packets)| packets.len() as u64).sum();
             return Ok(Next::End { incomplete });
         };
-        let packet = packet?.into_owned();
+        let packet = packet.map_err(|error| format!("{}: {error}", self.input.display()))?.into_owned();
         let link_len = link_len(self.link, &packet.data)?;
         let Some(link_len) = link_len else {
             return Ok(Next::NotIp(Record { packets: vec![packet], link_len: 0, datagram: Vec::new() }));

@@ -126,7 +126,10 @@ fn run(options: &Options) -> Result<bool> {
         };
         let outcome = match options.direction {
             Direction::Open => open(&mut sad, record.datagram(), record.spi()),
-            Direction::Seal => seal(&mut sad, record.datagram()),
+            Direction::Seal => {
+                let ours = record.addresses().is_some_and(|ends| between.contains(&ends));
+                seal(&mut sad, record.datagram(), ours)
+            }
         };
         match outcome {
             Outcome::Datagram(datagram) => {
@@ -177,13 +180,16 @@ fn reason(error: &OpenError) -> &'static str {
     }
 }
 
-fn seal(sad: &mut Sad, datagram: &[u8]) -> Outcome {
+/// `ours`: an SA is between its addresses.
+fn seal(sad: &mut Sad, datagram: &[u8], ours: bool) -> Outcome {
     let mut packet = vec![0; datagram.len() + 64];
     match sad.seal(datagram, &mut packet) {
         Ok(sealed) => match packet.get(sealed.range) {
             Some(sealed) => Outcome::Datagram(sealed.to_vec()),
             None => Outcome::Refused("an impossible range"),
         },
+        // What cannot be read may be traffic of an SA: it must not go out in clear.
+        Err(SealError::Ip(_)) if ours => Outcome::Refused("cut off, or with a wrong IP header"),
         Err(SealError::NoSa(_) | SealError::Ip(_)) => Outcome::Pass,
         Err(SealError::TooLong(_)) => Outcome::Refused("too long for a datagram with ESP"),
         Err(SealError::Exhausted(_)) => Outcome::Refused("no sequence number left"),

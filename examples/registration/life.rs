@@ -550,7 +550,7 @@ fn seconds(moment: Instant) -> String {
     format!("{} s", moment.as_millis() / 1000)
 }
 
-fn read(name: &str) -> Result<String> {
+pub(crate) fn read(name: &str) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(name);
     std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()).into())
 }

@@ -13,7 +13,7 @@
 //! Without options, a Samsung phone over IPv4 and UDP and an iPhone over IPv6 and TCP. The messages are text files of
 //! examples/data; the AKA results in them are TS 35.208 test sets 1 and 2. Datagrams are captured whole, as they are
 //! before IP fragments them.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a person")]
+#![allow(clippy::print_stderr, reason = "a program that talks to a person")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "enums of other crates, and options that are not known")]
 
 mod life;
@@ -133,6 +133,10 @@ fn run() -> Result<()> {
     let config = Config::new(policy.clone(), server, &[one, two, three])?;
     // A real node takes its seed from the operating system; here each run is to be the same.
     let spis = SpiAllocator::new(SpiSlice::new(1, 4)?, 1000, [0x3a; 16])?;
+    // Before anything is written.
+    for scene in &options.scenes {
+        life::read(&format!("{}.sip", scene.phone))?;
+    }
     let mut world = World {
         network: Network::new(&capture)?,
         pcscf: Pcscf::new(config, spis, Instant::from_millis(0)),
