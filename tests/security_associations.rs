@@ -91,8 +91,13 @@ fn what_no_sa_is_for_is_an_error_and_never_a_clear_packet() {
         let ports = Ports::Exact { source, destination };
         assert_eq!(error, SealError::NoSa(Selector { source: ue, destination: pcscf, ports }));
         assert_eq!(out, [0xee; 200]);
-        assert_eq!(sad.is_protected(&plain), Ok(false));
+        // There is no SA for it, and to or from a protected port nothing passes in clear either.
+        assert_eq!(sad.is_protected(&plain), Ok(source != 5060), "{source} -> {destination}");
     }
+    let strangers = udp((ue, 9999), (pcscf, 50002), b"x");
+    assert_eq!(sad.is_protected(&strangers), Ok(true));
+    let elsewhere = udp((pcscf, 40001), (ue, 50002), b"x");
+    assert_eq!(sad.is_protected(&elsewhere), Ok(false), "these ports are of the other ends");
     // ICMP between the two has no ports and no SA.
     let mut icmp = udp((ue, 40001), (pcscf, 50002), b"");
     icmp[9] = 1;

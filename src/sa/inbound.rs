@@ -91,7 +91,7 @@ pub enum OpenError {
     Ports(Spi),
 }
 
-/// What an inbound SA has done: the packets it opened, and for each reason those it did not.
+/// What an inbound SA has done: the packets it opened, and for each reason those it did not, up to 2^32 - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InboundCounters {
     /// Packets opened.
@@ -99,23 +99,23 @@ pub struct InboundCounters {
     /// Octets of payload opened: what stands behind the IP headers.
     pub octets: u64,
     /// Not the length of an ESP packet of the suite.
-    pub malformed: u64,
+    pub malformed: u32,
     /// Addresses not those of the SA, seen before the packet was verified.
-    pub addresses: u64,
+    pub addresses: u32,
     /// Sequence numbers seen before, or 0.
-    pub replayed: u64,
+    pub replayed: u32,
     /// Sequence numbers older than the window: replays, or a window too small for the network's reordering.
-    pub late: u64,
+    pub late: u32,
     /// Integrity checks failed.
-    pub icv: u64,
+    pub icv: u32,
     /// Authentic packets with an impossible trailer.
-    pub trailer: u64,
+    pub trailer: u32,
     /// Dummy packets.
-    pub dummy: u64,
+    pub dummy: u32,
     /// Authentic packets whose ports are not those of the SA: refused.
-    pub ports: u64,
+    pub ports: u32,
     /// Authentic packets let through from another source port, by [`SelectorCheck::AnySourcePort`].
-    pub other_source_port: u64,
+    pub other_source_port: u32,
 }
 
 /// An inbound SA.
@@ -238,24 +238,24 @@ impl Inbound {
     #[inline]
     fn verify(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<Verified<'_>, OpenError> {
         let Self { spi, selector, check, window, counters, keys } = self;
-        let body_len = keys.body_len(esp.len()).inspect_err(|_| counters.malformed += 1)?;
+        let body_len = keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
         let (spi_found, sequence) = ids(esp)?;
         if spi_found != spi.value() {
             return Err(OpenError::NoSa(spi_found));
         }
         if selector.source != datagram.source || selector.destination != datagram.destination {
-            counters.addresses += 1;
+            count(&mut counters.addresses);
             return Err(OpenError::Addresses(*spi));
         }
         let pending = window.check(sequence).map_err(|reason| {
             match reason {
-                ReplayError::Zero | ReplayError::Seen => counters.replayed += 1,
-                ReplayError::Old => counters.late += 1,
+                ReplayError::Zero | ReplayError::Seen => count(&mut counters.replayed),
+                ReplayError::Old => count(&mut counters.late),
             }
             OpenError::Replay { sequence, reason }
         })?;
         let Some(authentic) = keys.verify(esp) else {
-            counters.icv += 1;
+            count(&mut counters.icv);
             return Err(OpenError::Icv { sequence });
         };
         Ok(Verified {
@@ -270,6 +270,12 @@ impl Inbound {
             authentic,
         })
     }
+}
+
+/// One more refusal; the counter stops at its end.
+#[inline]
+const fn count(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
 }
 
 /// SPI and sequence number.
@@ -340,10 +346,10 @@ impl Verified<'_> {
         let trailer = self
             .keys
             .decrypt(&self.authentic, iv, cipher_text, body)
-            .inspect_err(|_| counters.trailer += 1)?;
+            .inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);
         if trailer.next_header == PROTOCOL_NONE {
-            counters.dummy += 1;
+            count(&mut counters.dummy);
             return Err(OpenError::Dummy);
         }
         let payload = body.get(..trailer.payload_len).unwrap_or_default();
@@ -351,10 +357,10 @@ impl Verified<'_> {
             match datagram.ports(trailer.next_header, payload) {
                 Some((from, to)) if from == source && to == destination => {}
                 Some((_, to)) if to == destination && self.check == SelectorCheck::AnySourcePort => {
-                    counters.other_source_port += 1;
+                    count(&mut counters.other_source_port);
                 }
                 Some(_) | None => {
-                    counters.ports += 1;
+                    count(&mut counters.ports);
                     return Err(OpenError::Ports(self.spi));
                 }
             }

@@ -4,7 +4,7 @@ use core::hash::BuildHasher;
 use core::net::IpAddr;
 use core::ops::Range;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
 use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
@@ -29,6 +29,10 @@ pub struct Sad {
     by_spi: HashTable<u32>,
     /// Slots of outbound SAs by selector.
     by_selector: HashTable<u32>,
+    /// Slots of outbound SAs by the address and port that they send to.
+    by_remote: HashTable<u32>,
+    /// How many SAs have a protected port here, by address and port: few, even with a million SAs.
+    local: HashMap<(IpAddr, u16), usize>,
     hasher: DefaultHashBuilder,
     counters: SadCounters,
 }
@@ -177,6 +181,7 @@ impl Sad {
         let Self { inbound, by_spi, hasher, .. } = self;
         let hash = |slot: &u32| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa));
         by_spi.insert_unique(hash(&id.slot), id.slot, hash);
+        self.count_local(spec.selector.destination_end(), true);
         Ok(InboundId(id))
     }
 
@@ -187,9 +192,15 @@ impl Sad {
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
         self.admits_outbound(spec)?;
         let id = self.outbound.insert(Outbound::new(spec)).ok_or(InstallError::Full)?;
-        let Self { outbound, by_selector, hasher, .. } = self;
+        let Self { outbound, by_selector, by_remote, hasher, .. } = self;
         let hash = |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector()));
         by_selector.insert_unique(hash(&id.slot), id.slot, hash);
+        if let Some(remote) = spec.selector.destination_end() {
+            let hash =
+                |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, sa.selector()));
+            by_remote.insert_unique(hasher.hash_one(remote), id.slot, hash);
+        }
+        self.count_local(spec.selector.source_end(), true);
         Ok(OutboundId(id))
     }
 
@@ -252,19 +263,28 @@ impl Sad {
     pub fn remove_inbound(&mut self, id: InboundId) -> Option<InboundCounters> {
         let sa = self.inbound.get(id.0)?;
         let (counters, hash) = (*sa.counters(), hash_of_inbound(&self.hasher, sa));
+        let local = sa.selector().destination_end();
         if let Ok(entry) = self.by_spi.find_entry(hash, |slot| *slot == id.0.slot) {
             entry.remove();
         }
+        self.count_local(local, false);
         self.inbound.remove(id.0).then_some(counters)
     }
 
     /// Removes one outbound SA and returns what it has done; `None` if it is not there.
     pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
         let sa = self.outbound.get(id.0)?;
-        let (counters, hash) = (*sa.counters(), self.hasher.hash_one(sa.selector()));
+        let (counters, selector) = (*sa.counters(), *sa.selector());
+        let hash = self.hasher.hash_one(selector);
+        if let Ok(entry) =
+            self.by_remote.find_entry(hash_of_remote(&self.hasher, &selector), |slot| *slot == id.0.slot)
+        {
+            entry.remove();
+        }
         if let Ok(entry) = self.by_selector.find_entry(hash, |slot| *slot == id.0.slot) {
             entry.remove();
         }
+        self.count_local(selector.source_end(), false);
         self.outbound.remove(id.0).then_some(counters)
     }
 
@@ -344,16 +364,39 @@ impl Sad {
         sa.count(result)
     }
 
-    /// Whether a datagram in clear is traffic that an SA is for, in either direction: one that was received so
-    /// must be discarded (RFC 4301 5.2), and one that is to be sent so must be sealed.
+    /// Whether a datagram in clear must not pass: it comes from or goes to a protected port, of this end or of a peer (TS
+    /// 33.203 7.1), or an SA is for it whatever its ports. One that was received so must be discarded (RFC 4301 5.2), and
+    /// one that is to be sent so must be sealed.
     ///
     /// # Errors
     /// [`IpError`] if the datagram cannot be read; it cannot be told then, and must not pass either.
     pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
         let datagram = Datagram::parse_plain(packet)?;
         let selector = Selector::of(&datagram, packet);
-        // The SAs of a set come in pairs that mirror each other, so the outbound ones tell of both directions.
-        Ok(self.outbound_slot(&selector).is_some() || self.outbound_slot(&selector.mirrored()).is_some())
+        let ends = [selector.source_end(), selector.destination_end()];
+        Ok(ends.into_iter().flatten().any(|end| self.is_protected_end(end))
+            || self.outbound_slot(&selector).is_some()
+            || self.outbound_slot(&selector.mirrored()).is_some())
+    }
+
+    fn is_protected_end(&self, end: (IpAddr, u16)) -> bool {
+        let is_remote = |slot: &u32| {
+            self.outbound.peek(*slot).is_some_and(|sa| sa.selector().destination_end() == Some(end))
+        };
+        self.local.contains_key(&end) || self.by_remote.find(self.hasher.hash_one(end), is_remote).is_some()
+    }
+
+    /// Counts an SA at a port of this end, or no more.
+    fn count_local(&mut self, end: Option<(IpAddr, u16)>, more: bool) {
+        let Some(end) = end else { return };
+        if more {
+            *self.local.entry(end).or_default() += 1;
+        } else if let Some(count) = self.local.get_mut(&end) {
+            *count -= 1;
+            if *count == 0 {
+                self.local.remove(&end);
+            }
+        }
     }
 
     #[inline]
@@ -424,6 +467,10 @@ impl Sad {
 #[inline]
 fn hash_of(hasher: &DefaultHashBuilder, spi: u32, destination: IpAddr) -> u64 {
     hasher.hash_one((spi, destination))
+}
+
+fn hash_of_remote(hasher: &DefaultHashBuilder, selector: &Selector) -> u64 {
+    selector.destination_end().map_or(0, |end| hasher.hash_one(end))
 }
 
 fn hash_of_inbound(hasher: &DefaultHashBuilder, sa: &Inbound) -> u64 {

@@ -62,6 +62,22 @@ impl Selector {
         }
     }
 
+    /// The address and port that the traffic comes from, where it has ports.
+    pub(crate) const fn source_end(&self) -> Option<(IpAddr, u16)> {
+        match self.ports {
+            Ports::Exact { source, .. } => Some((self.source, source)),
+            Ports::Any => None,
+        }
+    }
+
+    /// The address and port that the traffic goes to, where it has ports.
+    pub(crate) const fn destination_end(&self) -> Option<(IpAddr, u16)> {
+        match self.ports {
+            Ports::Exact { destination, .. } => Some((self.destination, destination)),
+            Ports::Any => None,
+        }
+    }
+
     /// The same addresses with any ports.
     pub(crate) const fn any_port(self) -> Self {
         Self { ports: Ports::Any, ..self }
