@@ -133,38 +133,52 @@ impl Policy {
 
     /// The P-CSCF's choice: the first suite of its own list that the UE offers (TS 33.203 7.2).
     pub fn select_for(&self, client: &SecurityClient) -> Selection {
-        let in_place: Vec<_> = (0..client.mechanisms().len()).collect();
-        self.select(client.list(), &in_place, Quirks::NONE, |offers| {
-            self.suites()
-                .iter()
-                .find_map(|suite| offers.iter().position(|offer| offer.suite() == Some(*suite)))
+        self.select(client.list(), Quirks::NONE, |offers| {
+            let place = |suite: &Suite| offers.iter().position(|offer| offer.suite() == Some(*suite));
+            self.suites().iter().find_map(place)
         })
     }
 
     /// The UE's choice: the first combination of Security-Server, by `q` and then by place, that it supports
     /// (TS 33.203 7.2, RFC 3329 2.3.1).
     pub fn select_from(&self, server: &SecurityServer) -> Selection {
-        let by_preference = server.list().by_preference();
-        self.select(server.list(), &by_preference, Quirks::NONE.with(Quirk::AbsentQ), |offers| {
-            let usable = |place: &usize| offers.get(*place).is_some_and(|offer| offer.suite().is_some());
-            by_preference.iter().copied().find(usable)
+        self.select(server.list(), Quirks::NONE.with(Quirk::AbsentQ), |offers| {
+            let suite = |place: &usize| offers.get(*place).and_then(OfferVerdict::suite);
+            let supported = |place: &usize| suite(place).is_some_and(|suite| self.suites().contains(&suite));
+            server.list().by_preference().into_iter().find(supported)
         })
     }
 
     fn select(
         &self,
         list: &MechanismList,
-        order: &[usize],
         quirks: Quirks,
         best: impl FnOnce(&[OfferVerdict]) -> Option<usize>,
     ) -> Selection {
-        let offers = self.judge(list, order, quirks);
+        let mut offers: Vec<_> = list.mechanisms().iter().map(|offer| self.judge(offer, quirks)).collect();
         let chosen = best(&offers).and_then(|place| match offers.get(place) {
             Some(OfferVerdict::Usable { suite, setup }) => {
                 Some(Choice { suite: *suite, setup: *setup, place })
             }
             Some(OfferVerdict::PassedOver(_)) | None => None,
         });
+        // The SPIs and ports of what was chosen are those of the whole list; where nothing was, of the first.
+        let first = || {
+            offers.iter().find_map(|offer| match offer {
+                OfferVerdict::Usable { setup, .. } => Some(*setup),
+                OfferVerdict::PassedOver(_) => None,
+            })
+        };
+        let of_list = chosen.map(|choice| choice.setup).or_else(first);
+        for offer in &mut offers {
+            if let OfferVerdict::Usable { suite, setup } = *offer {
+                if Some(setup) != of_list {
+                    *offer = OfferVerdict::PassedOver(Reason::OtherSetup(suite));
+                } else if !self.suites().contains(&suite) {
+                    *offer = OfferVerdict::PassedOver(Reason::NotInPolicy(suite));
+                }
+            }
+        }
         let verdict = |suite: Suite| {
             let names_it = |mechanism: &Mechanism| match mechanism {
                 Mechanism::Ipsec3gpp(offer) => offer.suite() == Ok(suite),
@@ -183,10 +197,9 @@ impl Policy {
         Selection { chosen, offers, suites }
     }
 
-    /// What each mechanism of a list is to this policy. The first that the policy lists, in the order given, sets the
-    /// SPIs and ports of the whole list; where it lists none, the first that is complete.
-    fn judge(&self, list: &MechanismList, order: &[usize], also: Quirks) -> Vec<OfferVerdict> {
-        let usable = |mechanism: &Mechanism| match mechanism {
+    /// What one mechanism is to this policy, the rest of its list and the policy's own suites left aside.
+    fn judge(&self, mechanism: &Mechanism, also: Quirks) -> OfferVerdict {
+        match mechanism {
             Mechanism::Ipsec3gpp(offer) => {
                 let mut quirks = offer.quirks();
                 if also.contains(Quirk::AbsentQ) && offer.q.is_none() {
@@ -198,28 +211,7 @@ impl Policy {
             Mechanism::Malformed(malformed) => {
                 OfferVerdict::PassedOver(Reason::Malformed(malformed.error().clone()))
             }
-        };
-        let mut verdicts: Vec<_> = list.mechanisms().iter().map(usable).collect();
-        let complete = |place: &usize| match verdicts.get(*place) {
-            Some(OfferVerdict::Usable { setup, .. }) => Some(*setup),
-            Some(OfferVerdict::PassedOver(_)) | None => None,
-        };
-        let listed = |place: &usize| match verdicts.get(*place) {
-            Some(OfferVerdict::Usable { suite, setup }) if self.suites().contains(suite) => Some(*setup),
-            Some(OfferVerdict::Usable { .. } | OfferVerdict::PassedOver(_)) | None => None,
-        };
-        let first = order.iter().find_map(listed).or_else(|| order.iter().find_map(complete));
-        let Some(first) = first else { return verdicts };
-        for verdict in &mut verdicts {
-            if let OfferVerdict::Usable { suite, setup } = *verdict {
-                if setup != first {
-                    *verdict = OfferVerdict::PassedOver(Reason::OtherSetup(suite));
-                } else if !self.suites().contains(&suite) {
-                    *verdict = OfferVerdict::PassedOver(Reason::NotInPolicy(suite));
-                }
-            }
         }
-        verdicts
     }
 
     fn usable(&self, offer: &Ipsec3gpp, quirks: Quirks) -> OfferVerdict {
@@ -341,8 +333,8 @@ pub enum Reason {
     /// Both ports are the same, so that the selectors of two SAs could not be told apart.
     #[error("port-c and port-s are the same")]
     EqualPorts,
-    /// It offers this suite, but its SPIs or ports are not those of the first mechanism that the policy lists (TS 33.203
-    /// 7.1: one pair).
+    /// It offers this suite, but its SPIs or ports are not those of the one that was chosen (TS 33.203 7.1: one pair for
+    /// the whole list).
     #[error("its SPIs or ports differ from those of the rest of the list")]
     OtherSetup(Suite),
     /// The policy does not list its suite.

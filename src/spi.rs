@@ -204,15 +204,17 @@ impl SpiAllocator {
     ///
     /// # Errors
     /// [`SpiSpaceError::Capacity`] if the capacity is zero or above a sixteenth of the slice.
-    pub fn new(slice: SpiSlice, capacity: u32, seed: [u8; 16]) -> Result<Self, SpiSpaceError> {
+    pub fn new(slice: SpiSlice, capacity: u32, mut seed: [u8; 16]) -> Result<Self, SpiSpaceError> {
         const GENERATION_BITS: u32 = 4;
         let largest = 1 << (slice.free_bits() - GENERATION_BITS);
         if capacity == 0 || capacity > largest {
             return Err(SpiSpaceError::Capacity { capacity, largest });
         }
+        let permutation = Permutation::new(slice.free_bits(), &seed);
+        seed.zeroize();
         Ok(Self {
             slice,
-            permutation: Permutation::new(slice.free_bits(), seed),
+            permutation,
             slot_bits: capacity.next_power_of_two().trailing_zeros(),
             capacity,
             slots: Vec::new(),
@@ -353,9 +355,8 @@ impl Permutation {
     /// Even, so that the halves are back in their places at the end.
     const ROUNDS: usize = 8;
 
-    fn new(bits: u32, mut seed: [u8; 16]) -> Self {
-        let mut state = u128::from_le_bytes(seed);
-        seed.zeroize();
+    fn new(bits: u32, seed: &[u8; 16]) -> Self {
+        let mut state = u128::from_le_bytes(*seed);
         let mut keys = RoundKeys([0; Self::ROUNDS]);
         for (key, round) in keys.0.iter_mut().zip(1_u64..) {
             *key = mix(mix(state as u64 ^ round) ^ (state >> 64) as u64);

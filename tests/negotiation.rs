@@ -210,7 +210,7 @@ fn sm1_is_refused_with_the_status_of_its_fault() {
         let [OfferVerdict::PassedOver(found)] = selection.offers() else { panic!("{selection:?}") };
         assert_eq!((found.to_string().as_str(), refusal.status().code()), (reason, 494), "{text}");
     }
-    // Two offers with SPIs of their own: those of the first that the policy lists are those of the list.
+    // Two offers with SPIs of their own: those of the one that is chosen are those of the list.
     let two = format!("{}, {offered}", offered.replace("1001", "1003").replace("null", "aes-cbc"));
     let list = SecurityClient::parse(&two).unwrap();
     let null = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess).select_for(&list);

@@ -191,7 +191,7 @@ impl Outbound {
 
     /// [`Outbound::seal`] with a sequence number and initialisation vector of the caller's, which leave those of
     /// the SA as they are. For known answers and tools that rewrite captures: whoever uses a pair twice gives
-    /// plaintext away.
+    /// plaintext away, and no receiver takes number 0.
     ///
     /// # Errors
     /// [`SealError`], [`SealError::Iv`] among them.
