@@ -12,8 +12,8 @@ use std::time::Duration;
 use gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, Says, config, keys, port};
 use ipsec_3gpp::negotiation::{Refusal, SecAgree};
 use ipsec_3gpp::registration::{
-    Authentication, Begin, ChallengeError, Config, ConfigError, Discard, Gone, Instruction, Message, NoSa,
-    Over, Register, RegisterError, Transport,
+    Authentication, Begin, ChallengeError, Config, ConfigError, Discard, Gone, InUse, Instruction, Message,
+    NoSa, Over, Register, RegisterError, Transport,
 };
 use ipsec_3gpp::{Ends, SaName, Side, Spi};
 
@@ -388,7 +388,7 @@ fn two_phones_behind_one_address_are_told_apart_by_their_ports() {
     let begin = other.begin();
     let request = other.ue.begin(gm.now, &begin).unwrap();
     let error = gm.register(&other, &request, Says::default()).unwrap_err();
-    assert_eq!(error, RegisterError::PortInUse { ue: one.address, port: port(6100) });
+    assert_eq!(error, RegisterError::InUse(InUse::Port { ue: one.address, port: port(6100) }));
     assert_eq!((error.status().unwrap().code(), gm.pcscf.len()), (400, 1));
     other.server_port = 6200;
     let contact = gm.registered(&mut other, HOUR);
@@ -410,7 +410,7 @@ fn a_client_port_that_the_ue_uses_already_is_refused() {
     begin.setup.ports.client = port(used);
     let request = again.ue.begin(gm.now, &begin).unwrap();
     let error = gm.register(&again, &request, Says::default()).unwrap_err();
-    assert_eq!(error, RegisterError::PortInUse { ue: again.address, port: port(used) });
+    assert_eq!(error, RegisterError::InUse(InUse::Port { ue: again.address, port: port(used) }));
     assert_eq!(gm.sets(contact), 1);
 }
 
@@ -425,7 +425,7 @@ fn somebody_who_takes_the_port_between_sm1_and_sm6_is_noticed() {
     gm.challenge(first);
     let (ck, ik) = keys();
     let error = gm.pcscf.challenge(gm.now, gm.r(second), &ck, &ik).unwrap_err();
-    assert_eq!(error, ChallengeError::PortInUse { ue: one.address, port: port(6100) });
+    assert_eq!(error, ChallengeError::InUse(InUse::Port { ue: one.address, port: port(6100) }));
     assert_eq!((error.status().code(), gm.pcscf.spis().in_use()), (400, 2));
 }
 
@@ -832,7 +832,7 @@ fn an_spi_that_the_address_has_already_is_refused_and_nothing_of_its_owner_is_to
     let mut other = Phone::new(17);
     other.address = phone.address;
     let error = forged(&mut gm, &other, Authentication::None, taken.value()).unwrap_err();
-    assert_eq!(error, RegisterError::SpiInUse { ue: phone.address, spi: taken });
+    assert_eq!(error, RegisterError::InUse(InUse::Spi { ue: phone.address, spi: taken }));
     assert_eq!(error.status().unwrap().code(), 400);
     // Of a set that was never installed, nothing is removed.
     let mut third = Phone::new(18);

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::sa::Ends;
+use crate::sa::{Ends, InstallError, SaSet, Sad, Side};
 
 /// A set of SAs. No other ever has the same, not even after this one is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,4 +26,25 @@ pub enum Instruction {
     Install(SetId),
     /// Remove the four SAs of a set, which nothing else will name again. Comes once for each set.
     Remove(SetId, Ends),
+}
+
+impl Instruction {
+    /// Carries it out at one end; `set` is the set to install, where there still is one. Doing so again does nothing.
+    pub(super) fn carry_out(
+        &self,
+        set: Option<&SaSet>,
+        sad: &mut Sad,
+        side: Side,
+    ) -> Result<(), InstallError> {
+        match (self, set) {
+            (Instruction::Install(_), Some(set)) if !sad.holds(set.ends(), side) => {
+                sad.install(set, side).map(|_| ())
+            }
+            (Instruction::Install(_), _) => Ok(()),
+            (Instruction::Remove(_, ends), _) => {
+                sad.remove_ends(ends, side);
+                Ok(())
+            }
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub use identity::Identity;
 pub use instruction::{Instruction, SetId};
 pub use pcscf::{
     Authentication, ChallengeError, Config, ConfigError, ContactId, Counters, Discard, Ended, Forward, Gone,
-    Over, Pcscf, Reconciled, Register, RegisterError, RequestId, Sm6, Sm12,
+    InUse, Over, Pcscf, Reconciled, Register, RegisterError, RequestId, Sm6, Sm12,
 };
 pub use route::{Message, NoSa, Route, Transport};
 pub use ue::{

@@ -40,20 +40,14 @@ impl Pcscf {
     /// instructions behind it are still there.
     pub fn apply(&mut self, sad: &mut Sad) -> Result<(), InstallError> {
         while let Some(instruction) = self.next_instruction() {
-            match instruction {
-                Instruction::Install(id) => {
-                    let Some(set) = self.set(id) else { continue };
-                    if sad.holds(set.ends(), Side::Pcscf) {
-                        continue;
-                    }
-                    if let Err(error) = sad.install(set, Side::Pcscf) {
-                        self.install_failed(id);
-                        return Err(error);
-                    }
-                }
-                Instruction::Remove(_, ends) => {
-                    sad.remove_ends(&ends, Side::Pcscf);
-                }
+            let set = match instruction {
+                Instruction::Install(id) => self.set(id),
+                Instruction::Remove(..) => None,
+            };
+            let done = instruction.carry_out(set, sad, Side::Pcscf);
+            if let (Err(error), Instruction::Install(id)) = (done, instruction) {
+                self.install_failed(id);
+                return Err(error);
             }
         }
         Ok(())

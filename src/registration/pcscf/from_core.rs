@@ -1,12 +1,10 @@
 //! What arrives from the core: a challenge, a 2xx, an error.
 
 use alloc::boxed::Box;
-use core::net::IpAddr;
-use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::from_ue::Over;
-use super::table::{ContactId, Pcscf, Taken};
+use super::table::{ContactId, InUse, Pcscf};
 use crate::key::{Ck, Ik};
 use crate::negotiation::SipStatus;
 use crate::negotiation::pcscf as negotiation;
@@ -15,7 +13,7 @@ use crate::registration::instruction::{Instruction, SetId};
 use crate::registration::{GRACE, REG_AWAIT_AUTH};
 use crate::sa::SaName;
 use crate::sec_agree::{SecurityServer, Setup};
-use crate::spi::{Spi, SpisExhausted};
+use crate::spi::SpisExhausted;
 use crate::time::Instant;
 
 /// A REGISTER that was sent on to the core: its answer must be for this one, and not for one that came before or after
@@ -60,22 +58,9 @@ pub enum ChallengeError {
     /// There are no SPIs left.
     #[error(transparent)]
     Spis(#[from] SpisExhausted),
-    /// In the meantime somebody at the same address took the port.
-    #[error("{ue} has an SA at port {port}")]
-    PortInUse {
-        /// The address.
-        ue: IpAddr,
-        /// The port.
-        port: NonZeroU16,
-    },
-    /// In the meantime somebody at the same address took the SPI.
-    #[error("{ue} has an SA with SPI {spi}")]
-    SpiInUse {
-        /// The address.
-        ue: IpAddr,
-        /// The SPI.
-        spi: Spi,
-    },
+    /// In the meantime somebody at the same address took what the UE has announced.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// The set could not be made.
     #[error(transparent)]
     Set(#[from] negotiation::ChallengeError),
@@ -86,7 +71,7 @@ impl ChallengeError {
     pub const fn status(&self) -> SipStatus {
         match self {
             ChallengeError::Spis(_) => SipStatus::SERVICE_UNAVAILABLE,
-            ChallengeError::PortInUse { .. } | ChallengeError::SpiInUse { .. } => SipStatus::BAD_REQUEST,
+            ChallengeError::InUse(_) => SipStatus::BAD_REQUEST,
             ChallengeError::Gone(_) | ChallengeError::Set(_) => SipStatus::SERVER_INTERNAL_ERROR,
         }
     }
@@ -126,11 +111,7 @@ impl Pcscf {
         let contact = self.contacts.get(request.contact.0).ok_or(Gone)?;
         let attempt = contact.attempt(request.number).ok_or(Gone)?;
         let (offer, over) = (attempt.offer.as_ref().ok_or(Gone)?, attempt.over);
-        let ue = offer.ue().address;
-        self.is_free(offer, Some(slot)).map_err(|taken| match taken {
-            Taken::Port(port) => ChallengeError::PortInUse { ue, port },
-            Taken::Spi(spi) => ChallengeError::SpiInUse { ue, spi },
-        })?;
+        self.is_free(offer, Some(slot))?;
         // Those that the UE sent now, and those of its other sets.
         let mut of_ue = offer.spis();
         of_ue.extend(contact.sets().flat_map(|(_, set)| {

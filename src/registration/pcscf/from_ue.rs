@@ -2,10 +2,9 @@
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
-use core::num::NonZeroU16;
 
 use super::from_core::RequestId;
-use super::table::{ContactId, Pcscf, Taken};
+use super::table::{ContactId, InUse, Pcscf};
 use crate::negotiation::pcscf::{Offer, Protection, Sm1, Sm7, Sm7Error};
 use crate::negotiation::{Refusal, SecAgree, SipStatus};
 use crate::registration::DRAIN;
@@ -98,22 +97,9 @@ pub enum RegisterError {
     /// An identity has a line break.
     #[error("an identity with a line break")]
     Identity,
-    /// The UE's address has another SA at this port (TS 33.203 7.1, rule 3).
-    #[error("{ue} has an SA at port {port}")]
-    PortInUse {
-        /// The address.
-        ue: IpAddr,
-        /// The port.
-        port: NonZeroU16,
-    },
-    /// The UE's address has another SA with this SPI: the two could not be told apart.
-    #[error("{ue} has an SA with SPI {spi}")]
-    SpiInUse {
-        /// The address.
-        ue: IpAddr,
-        /// The SPI.
-        spi: Spi,
-    },
+    /// The UE has announced what is in use.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// As many contacts as the configuration allows. Nothing has changed.
     #[error("{0} contacts, as many as there may be")]
     Full(u32),
@@ -128,9 +114,7 @@ impl RegisterError {
         match self {
             RegisterError::Refused(refusal) => Some(refusal.status()),
             RegisterError::OtherUser => Some(SipStatus::FORBIDDEN),
-            RegisterError::Identity | RegisterError::PortInUse { .. } | RegisterError::SpiInUse { .. } => {
-                Some(SipStatus::BAD_REQUEST)
-            }
+            RegisterError::Identity | RegisterError::InUse(_) => Some(SipStatus::BAD_REQUEST),
             RegisterError::Full(_) => Some(SipStatus::SERVICE_UNAVAILABLE),
             RegisterError::Discard(_) => None,
         }
@@ -307,11 +291,7 @@ impl Pcscf {
             security_client: register.security_client,
         };
         let offer = Offer::receive(&self.config.policy, &sm1)?;
-        let ue = register.ue;
-        self.is_free(&offer, contact).map_err(|taken| match taken {
-            Taken::Port(port) => RegisterError::PortInUse { ue, port },
-            Taken::Spi(spi) => RegisterError::SpiInUse { ue, spi },
-        })?;
+        self.is_free(&offer, contact)?;
         if register.impus.iter().any(|impu| impu.contains('\n')) {
             return Err(RegisterError::Identity);
         }

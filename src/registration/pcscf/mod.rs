@@ -11,4 +11,4 @@ pub use config::{Config, ConfigError};
 pub use data_path::Reconciled;
 pub use from_core::{ChallengeError, Ended, Gone, RequestId, Sm6, Sm12};
 pub use from_ue::{Authentication, Discard, Forward, Over, Register, RegisterError};
-pub use table::{ContactId, Counters, Pcscf};
+pub use table::{ContactId, Counters, InUse, Pcscf};

@@ -77,11 +77,25 @@ pub(super) enum Key {
     Spi(Spi),
 }
 
-/// What of an offer is in use already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    Port(NonZeroU16),
-    Spi(Spi),
+/// What a UE announces is in use at its address (TS 33.203 7.1, rule 3). Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InUse {
+    /// Another SA has the port.
+    #[error("{ue} has an SA at port {port}")]
+    Port {
+        /// The address.
+        ue: IpAddr,
+        /// The port.
+        port: NonZeroU16,
+    },
+    /// Another SA has the SPI: the two could not be told apart.
+    #[error("{ue} has an SA with SPI {spi}")]
+    Spi {
+        /// The address.
+        ue: IpAddr,
+        /// The SPI.
+        spi: Spi,
+    },
 }
 
 /// A contact at an address and port or SPI, with their hash: what they are is in the contact's sets.
@@ -159,7 +173,7 @@ impl Pcscf {
 impl Pcscf {
     /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new; so are its SPIs. The server port is
     /// the contact's own or new. A set that a challenge would remove does not count.
-    pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), Taken> {
+    pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), InUse> {
         let ue = offer.ue();
         let Setup { spis, ports } = ue.setup;
         for port in [ports.client, ports.server] {
@@ -168,14 +182,14 @@ impl Pcscf {
                 let replaced = own && which == Slot::Temporary;
                 let stays = own && port == ports.server && set.ends.ue.setup.ports.server == port;
                 if !replaced && !stays {
-                    return Err(Taken::Port(port));
+                    return Err(InUse::Port { ue: ue.address, port });
                 }
             }
         }
         for spi in [spis.client, spis.server] {
             for (slot, which, _) in self.sets_at(ue.address, Key::Spi(spi)) {
                 if Some(slot) != contact || which != Slot::Temporary {
-                    return Err(Taken::Spi(spi));
+                    return Err(InUse::Spi { ue: ue.address, spi });
                 }
             }
         }
