@@ -156,8 +156,9 @@ impl Reference {
         }
         let current_ends = self.role(Role::Current).is_some_and(|current| current.deadline <= now);
         self.sets.retain(|set| set.deadline > now && !(current_ends && set.role == Role::Old));
-        if self.role(Role::Current).is_none() {
-            self.sends_over = None;
+        // "Always at lifetime end, and then the new ones are used."
+        if !self.sets.iter().any(|set| Some(set.id) == self.sends_over) {
+            self.sends_over = self.role(Role::Current).map(|current| current.id);
         }
     }
 }

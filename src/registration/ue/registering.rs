@@ -187,7 +187,7 @@ impl Ue {
     }
 
     /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in force stay, and
-    /// [`Prompt::Register`] comes again.
+    /// [`Prompt::Register`](super::Prompt::Register) comes again.
     ///
     /// # Errors
     /// [`UeGone`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has changed.
