@@ -18,9 +18,19 @@ fuzz_target!(|text: &str| {
     if rows.len() > 1 && list.mechanisms().iter().any(open_quote) {
         return;
     }
+    // Nor is a malformed element with control characters written as it was read.
+    let controls = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Malformed(malformed) => malformed.text().contains(|c: char| c.is_ascii_control() && c != '\t'),
+        _ => false,
+    };
+    let faithful = !list.mechanisms().iter().any(controls);
     for (_, style) in Style::NAMED {
         let written = list.emit(&style);
         if written.len() <= ipsec_3gpp::sec_agree::MAX_LIST_OCTETS {
+            assert!(!written.contains(['\r', '\n']), "{written}");
+            if !faithful {
+                continue;
+            }
             let again = MechanismList::parse_rows([written.as_str()]).expect("what was emitted is read");
             assert_eq!(again, list, "{written}");
         }

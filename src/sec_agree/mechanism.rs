@@ -75,7 +75,8 @@ impl PartialEq for Other {
 }
 impl Eq for Other {}
 
-/// An element that could not be read, word by word but with a space for each control character, and why.
+/// An element that could not be read, word by word, and why. It is emitted with a question mark for each control
+/// character: no line break gets from one message into another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     pub(super) text: Box<str>,

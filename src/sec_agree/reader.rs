@@ -43,9 +43,7 @@ impl Mechanism {
             Stop::Grammar => MechanismError::Grammar { at: at.min(text.len()) },
             Stop::Error(error) => error,
         };
-        // Whoever writes this text into a message writes no line break.
-        let text = text.replace(|character: char| character.is_ascii_control(), " ").into();
-        Mechanism::Malformed(Malformed { text, error, spis })
+        Mechanism::Malformed(Malformed { text: text.into(), error, spis })
     }
 }
 

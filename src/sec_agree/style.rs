@@ -130,7 +130,10 @@ impl Style {
                     }
                     self.write_extensions(other.parameters(), out)?;
                 }
-                Mechanism::Malformed(malformed) => out.write_str(malformed.text())?,
+                Mechanism::Malformed(malformed) => {
+                    let harmless = |c: char| if c.is_ascii_control() && c != '\t' { '?' } else { c };
+                    malformed.text().chars().try_for_each(|c| out.write_char(harmless(c)))?;
+                }
             }
         }
         Ok(())
