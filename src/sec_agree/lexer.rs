@@ -35,7 +35,10 @@ impl<'a> Lexer<'a> {
 
     /// The text from an earlier position up to here, without white space around it.
     pub(super) fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or_default().trim_matches(is_white)
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        // A line break is white space at the end of a row; before a comma it is what is wrong.
+        let text = if self.at_end() { text.trim_end_matches(is_white) } else { text };
+        text.trim_matches([' ', '\t'])
     }
 
     pub(super) fn at_end(&self) -> bool {
