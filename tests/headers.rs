@@ -285,8 +285,13 @@ fn limits_are_kept() {
 
 #[test]
 fn no_line_break_gets_from_a_header_that_was_read_into_one_that_is_written() {
-    for text in ["tls;x=\"a\r\nEvil: 1\", digest", "ipsec-3gpp;alg=a\r\nVia: evil", "tls\nx", "a;b\r\n\r\nc"]
-    {
+    for text in [
+        "tls;x=\"a\r\nEvil: 1\", digest",
+        "tls;x=\"a\\\nEvil: 1\"",
+        "ipsec-3gpp;alg=a\r\nVia: evil",
+        "tls\nx",
+        "a;b\r\n\r\nc",
+    ] {
         let list = MechanismList::parse_rows([text]).unwrap();
         assert!(
             list.mechanisms().iter().any(|mechanism| matches!(mechanism, Mechanism::Malformed(_))),

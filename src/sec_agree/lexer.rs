@@ -127,7 +127,8 @@ impl<'a> Lexer<'a> {
                 // No control character but HTAB (RFC 3261 25.1), and no line break above all.
                 0..=8 | 10..=31 | 127 => return Err(Broken),
                 b'\\' => {
-                    if self.at_end() {
+                    // Nor does an escape let a line break through.
+                    if self.peek().is_none_or(|octet| octet != b'\t' && octet.is_ascii_control()) {
                         return Err(Broken);
                     }
                     // The escaped character may be of several octets; only its first can look like a quote.
