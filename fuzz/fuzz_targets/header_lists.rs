@@ -10,12 +10,13 @@ fuzz_target!(|text: &str| {
     // A line break parts rows, as in a message; folded lines keep theirs.
     let rows: Vec<&str> = text.split("\n\n").collect();
     let Ok(list) = MechanismList::parse_rows(rows.iter().copied()) else { return };
-    // A quote that a malformed element leaves open ends with its row; in one row with the next it may close.
+    // A quote that a malformed element leaves open ends with its row or at a line break; written into one row with the
+    // next element it may close.
     let open_quote = |mechanism: &Mechanism| match mechanism {
         Mechanism::Malformed(malformed) => malformed.text().contains('"'),
         _ => false,
     };
-    if rows.len() > 1 && list.mechanisms().iter().any(open_quote) {
+    if list.mechanisms().len() > 1 && list.mechanisms().iter().any(open_quote) {
         return;
     }
     // Nor is a malformed element with control characters written as it was read.
