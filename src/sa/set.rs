@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 
 use super::selector::{Ports, Selector};
 use crate::algorithm::Suite;
@@ -176,6 +177,13 @@ impl Ends {
         };
         let ports = Ports::Exact { source: source.get(), destination: destination.get() };
         (spi, Selector { source: from.address, destination: to.address, ports })
+    }
+
+    /// The SPI of the SA inbound at one end that is from one port of the other end to one of its own.
+    pub(crate) fn between(&self, side: Side, source: NonZeroU16, destination: NonZeroU16) -> Option<Spi> {
+        let (inbound, _) = SaName::of(side);
+        let ports = Ports::Exact { source: source.get(), destination: destination.get() };
+        inbound.into_iter().map(|name| self.sa(name)).find(|(_, sa)| sa.ports == ports).map(|(spi, _)| spi)
     }
 
     /// Which of the four SAs an SPI names among those inbound at one end.

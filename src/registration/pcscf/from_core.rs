@@ -110,7 +110,7 @@ impl Pcscf {
         let slot = request.contact.0.slot;
         let contact = self.contacts.get(request.contact.0).ok_or(Gone)?;
         let attempt = contact.attempt(request.number).ok_or(Gone)?;
-        let (offer, over) = (attempt.offer.as_ref().ok_or(Gone)?, attempt.over);
+        let offer = attempt.offer.as_ref().ok_or(Gone)?;
         self.is_free(offer, Some(slot))?;
         // Those that the UE sent now, and those of its other sets.
         let mut of_ue = offer.spis();
@@ -122,9 +122,9 @@ impl Pcscf {
         let result = self.make_set(now, request, Setup { spis, ports: self.next_ports(slot) }, (ck, ik));
         match result {
             Ok((temporary, security_server)) => {
-                let set = temporary.set;
+                let (set, over) = (temporary.set, temporary.over);
                 if let Some((contact, _)) = self.contacts.at(slot) {
-                    contact.challenge(Temporary { over, ..temporary }, &mut self.gone);
+                    contact.challenge(temporary, &mut self.gone);
                 }
                 // The removal of what was there comes first: the new set may have the same ports.
                 self.settle(slot);
@@ -150,7 +150,7 @@ impl Pcscf {
     ) -> Result<(Temporary, SecurityServer), ChallengeError> {
         let contact = self.contacts.get_mut(request.contact.0).ok_or(Gone)?;
         let attempt = contact.attempt_mut(request.number).ok_or(Gone)?;
-        let offer = attempt.offer.take().ok_or(Gone)?;
+        let (offer, over) = (attempt.offer.take().ok_or(Gone)?, attempt.over);
         let challenge = offer.challenge(setup, ck, ik).map_err(|rejected| {
             attempt.offer = Some(*rejected.state);
             rejected.error
@@ -166,7 +166,7 @@ impl Pcscf {
             deadline: now + REG_AWAIT_AUTH,
         };
         let step = Step::Challenged(Box::new(challenge));
-        Ok((Temporary { set, step, over: Over::Clear }, security_server))
+        Ok((Temporary { set, step, over }, security_server))
     }
 
     /// The core accepted a REGISTER with a 2xx, for so long. After SM7, the temporary set is the current one; otherwise

@@ -8,7 +8,7 @@ use crate::registration::contact::Contact;
 use crate::registration::identity::Identity;
 use crate::registration::instruction::SetId;
 use crate::registration::route::{Message, NoSa, Route, Transport};
-use crate::sa::{Ends, Ports, SaName, Side};
+use crate::sa::{Ends, Side};
 use crate::spi::Spi;
 use crate::time::Instant;
 
@@ -54,15 +54,8 @@ impl Pcscf {
     /// What a message came over, for a data path that tells its addresses and ports and not its SPI: the inbound SA from
     /// this port of the UE to this one of the P-CSCF (TS 33.203 7.1).
     pub fn over(&self, ue: IpAddr, ue_port: NonZeroU16, pcscf_port: NonZeroU16) -> Option<Spi> {
-        let (inbound, _) = SaName::of(Side::Pcscf);
-        let ports = Ports::Exact { source: ue_port.get(), destination: pcscf_port.get() };
-        self.sets_at(ue, Key::Port(ue_port)).find_map(|(_, _, set)| {
-            inbound
-                .iter()
-                .map(|name| set.ends.sa(*name))
-                .find(|(_, sa)| sa.ports == ports)
-                .map(|(spi, _)| spi)
-        })
+        let mut sets = self.sets_at(ue, Key::Port(ue_port));
+        sets.find_map(|(_, _, set)| set.ends.between(Side::Pcscf, ue_port, pcscf_port))
     }
 
     /// The two ends of a set; `None` once it has ended.

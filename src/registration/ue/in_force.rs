@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use super::{Procedure, Prompt, Set, Ue, UeGone, UeState};
 use crate::registration::instruction::{Instruction, SetId};
 use crate::registration::route::{Message, NoSa, Route, Transport};
-use crate::sa::{InstallError, Ports, SaName, SaSet, Sad, Side};
+use crate::sa::{InstallError, SaSet, Sad, Side};
 use crate::spi::Spi;
 use crate::time::Instant;
 
@@ -31,11 +31,7 @@ impl Ue {
     /// # Errors
     /// [`NoSa`]; the message must not go out in clear.
     pub fn route(&self, transport: Transport, message: Message) -> Result<Route, NoSa> {
-        let temporary = match &self.procedure {
-            Procedure::Answered { set, .. } => Some(set),
-            Procedure::Idle | Procedure::Registering { .. } => None,
-        };
-        let mut sets = self.current.iter().chain(&self.old).chain(temporary);
+        let mut sets = self.sets();
         let set = match message {
             Message::Request => self.current.as_ref(),
             Message::Response { over } => sets.find(|set| set.ends.inbound(Side::Ue, over).is_some()),
@@ -43,6 +39,15 @@ impl Ue {
         };
         let set = set.ok_or(NoSa)?;
         Ok(Route::of(set.id, &set.ends, Side::Ue, transport, message))
+    }
+
+    /// Every set, the temporary one last.
+    fn sets(&self) -> impl Iterator<Item = &Set> {
+        let temporary = match &self.procedure {
+            Procedure::Answered { set, .. } => Some(set),
+            Procedure::Idle | Procedure::Registering { .. } => None,
+        };
+        self.current.iter().chain(&self.old).chain(temporary)
     }
 
     /// Whether a request can be sent.
@@ -53,28 +58,12 @@ impl Ue {
     /// What a message came over, for a data path that tells its ports and not its SPI: the inbound SA from this port of
     /// the P-CSCF to this one of the UE (TS 33.203 7.1).
     pub fn over(&self, pcscf_port: NonZeroU16, ue_port: NonZeroU16) -> Option<Spi> {
-        let temporary = match &self.procedure {
-            Procedure::Answered { set, .. } => Some(set),
-            Procedure::Idle | Procedure::Registering { .. } => None,
-        };
-        let (inbound, _) = SaName::of(Side::Ue);
-        let ports = Ports::Exact { source: pcscf_port.get(), destination: ue_port.get() };
-        self.current.iter().chain(&self.old).chain(temporary).find_map(|set| {
-            inbound
-                .iter()
-                .map(|name| set.ends.sa(*name))
-                .find(|(_, sa)| sa.ports == ports)
-                .map(|(spi, _)| spi)
-        })
+        self.sets().find_map(|set| set.ends.between(Side::Ue, pcscf_port, ue_port))
     }
 
     /// Whether a port of the UE is a protected one: nothing in clear is sent from it or accepted at it.
     pub fn is_protected_port(&self, port: u16) -> bool {
-        let temporary = match &self.procedure {
-            Procedure::Answered { set, .. } => Some(set),
-            Procedure::Idle | Procedure::Registering { .. } => None,
-        };
-        self.current.iter().chain(&self.old).chain(temporary).any(|set| {
+        self.sets().any(|set| {
             let ports = set.ends.ue.setup.ports;
             ports.client.get() == port || ports.server.get() == port
         })
