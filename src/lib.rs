@@ -17,7 +17,7 @@ mod spi;
 mod time;
 
 pub use algorithm::{Encryption, Integrity, Release, Suite};
-pub use esp::{Family, IpError, PROTOCOL_ESP, PROTOCOL_NONE, PacketError, TrailerError};
+pub use esp::{Backend, Family, IpError, PROTOCOL_ESP, PROTOCOL_NONE, PacketError, TrailerError};
 pub use key::{Ck, Ik, KeyError, SaKeys};
 pub use policy::{
     Choice, Confidentiality, OfferVerdict, Policy, PolicyError, Reason, Selection, SuiteVerdict,

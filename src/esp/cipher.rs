@@ -1,77 +1,63 @@
 //! Encryption of a packet's payload: one direction's keys, CBC in place, and the IVs.
 
-use alloc::boxed::Box;
 use core::fmt;
 
 use aes::{Aes128Dec, Aes128Enc};
 use cbc::cipher::{
-    Array, Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit,
-    KeyInit, array::ArraySize,
+    Array, Block, BlockCipherDecrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit,
+    array::ArraySize,
 };
-use des::TdesEde3;
 
+use super::lanes::{Backend, DesKey, RoundKeys};
 use crate::algorithm::Encryption;
 use crate::key::SaKeys;
 
 /// The keys that encrypt. They wipe themselves.
 pub(super) enum Encryptor {
     Null,
-    /// Boxed: three times the size of the others and rare.
-    DesEde3(Box<TdesEde3>),
+    DesEde3(DesKey),
     Aes(Aes128Enc),
+    /// For kernels of this crate.
+    AesRounds(RoundKeys),
 }
 
 /// The keys that decrypt. They wipe themselves.
 pub(super) enum Decryptor {
     Null,
-    DesEde3(Box<TdesEde3>),
+    DesEde3(DesKey),
     Aes(Aes128Dec),
+    /// For kernels of this crate.
+    AesRounds(RoundKeys),
 }
 
 impl Encryptor {
-    pub(super) fn new(keys: &SaKeys) -> Self {
+    pub(super) fn new(keys: &SaKeys, backend: Backend) -> Self {
         match keys.suite().encryption() {
             Encryption::Null => Encryptor::Null,
-            Encryption::DesEde3Cbc => {
-                Encryptor::DesEde3(Box::new(TdesEde3::new(keys.expose_des_ede3().into())))
-            }
-            Encryption::AesCbc => Encryptor::Aes(Aes128Enc::new(keys.expose_aes().into())),
-        }
-    }
-
-    /// Writes the IV of a packet: the block cipher over SPI and sequence number. That is unpredictable to
-    /// everybody without the key, and unique for the key, which the four SAs of a set share: their SPIs differ.
-    #[inline]
-    pub(super) fn write_iv(&self, spi: u32, sequence: u32, iv: &mut [u8]) {
-        for (to, from) in iv.iter_mut().zip(spi.to_be_bytes().into_iter().chain(sequence.to_be_bytes())) {
-            *to = from;
-        }
-        if let Some(rest) = iv.get_mut(8..) {
-            rest.fill(0);
-        }
-        match self {
-            Encryptor::Null => {}
-            Encryptor::DesEde3(cipher) => encrypt_block(cipher.as_ref(), iv),
-            Encryptor::Aes(cipher) => encrypt_block(cipher, iv),
+            Encryption::DesEde3Cbc => Encryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
+            Encryption::AesCbc => match RoundKeys::encrypting(backend, keys.expose_aes()) {
+                Some(rounds) => Encryptor::AesRounds(rounds),
+                None => Encryptor::Aes(Aes128Enc::new(keys.expose_aes().into())),
+            },
         }
     }
 
     /// Whether a hash can run beside the cipher: AES waits for itself in CBC, and leaves the rest of the processor idle.
     pub(super) const fn overlaps_with_hash(&self) -> bool {
-        matches!(self, Encryptor::Aes(_))
+        matches!(self, Encryptor::Aes(_) | Encryptor::AesRounds(_))
     }
 
-    /// Begins to encrypt a packet with this IV; `None` if it is not as long as those of the cipher.
+    /// Begins to encrypt in CBC what comes after this block: zeros if nothing does. `None` if it is not a block of the
+    /// cipher.
     #[inline]
-    pub(super) fn start(&self, iv: &[u8]) -> Option<Encrypting<'_>> {
+    pub(super) fn start(&self, before: &[u8]) -> Option<Encrypting<'_>> {
         Some(match self {
             Encryptor::Null => Encrypting::Null,
-            Encryptor::DesEde3(cipher) => {
-                Encrypting::DesEde3(cbc::Encryptor::inner_iv_init(cipher.as_ref(), iv.try_into().ok()?))
+            Encryptor::DesEde3(key) => Encrypting::DesEde3(key, before.try_into().ok()?),
+            Encryptor::Aes(key) => {
+                Encrypting::Aes(cbc::Encryptor::inner_iv_init(key, before.try_into().ok()?))
             }
-            Encryptor::Aes(cipher) => {
-                Encrypting::Aes(cbc::Encryptor::inner_iv_init(cipher, iv.try_into().ok()?))
-            }
+            Encryptor::AesRounds(key) => Encrypting::AesRounds(key, before.try_into().ok()?),
         })
     }
 }
@@ -79,54 +65,68 @@ impl Encryptor {
 /// A packet that is being encrypted in CBC.
 pub(super) enum Encrypting<'a> {
     Null,
-    DesEde3(cbc::Encryptor<&'a TdesEde3>),
+    DesEde3(&'a DesKey, [u8; 8]),
     Aes(cbc::Encryptor<&'a Aes128Enc>),
+    AesRounds(&'a RoundKeys, [u8; 16]),
 }
 
 impl Encrypting<'_> {
     /// Encrypts whole blocks in place, those that the first `octets` touch, and returns how many octets they are.
     #[inline]
     pub(super) fn encrypt(&mut self, body: &mut [u8], octets: usize) -> usize {
+        let mut some = |block_len: usize, encrypt: &mut dyn FnMut(&mut [u8])| {
+            let len = octets.next_multiple_of(block_len).min(body.len());
+            encrypt(body.get_mut(..len).unwrap_or_default());
+            len
+        };
         match self {
             Encrypting::Null => body.len(),
-            Encrypting::DesEde3(cipher) => encrypt_some(cipher, body, octets),
-            Encrypting::Aes(cipher) => encrypt_some(cipher, body, octets),
+            Encrypting::DesEde3(key, chain) => some(8, &mut |data| key.encrypt(chain, data)),
+            Encrypting::Aes(mode) => encrypt_some(mode, body, octets),
+            Encrypting::AesRounds(key, chain) => some(16, &mut |data| key.encrypt(chain, data)),
         }
     }
 }
 
 impl Decryptor {
-    pub(super) fn new(keys: &SaKeys) -> Self {
+    pub(super) fn new(keys: &SaKeys, backend: Backend) -> Self {
         match keys.suite().encryption() {
             Encryption::Null => Decryptor::Null,
-            Encryption::DesEde3Cbc => {
-                Decryptor::DesEde3(Box::new(TdesEde3::new(keys.expose_des_ede3().into())))
-            }
-            Encryption::AesCbc => Decryptor::Aes(Aes128Dec::new(keys.expose_aes().into())),
+            Encryption::DesEde3Cbc => Decryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
+            Encryption::AesCbc => match RoundKeys::decrypting(backend, keys.expose_aes()) {
+                Some(rounds) => Decryptor::AesRounds(rounds),
+                None => Decryptor::Aes(Aes128Dec::new(keys.expose_aes().into())),
+            },
         }
     }
 
-    /// Decrypts whole blocks in place.
+    /// Decrypts whole blocks in place, behind the IV that the packet begins with.
     #[inline]
-    pub(super) fn decrypt(&self, iv: &[u8], body: &mut [u8]) {
+    pub(super) fn decrypt(&self, whole: &mut [u8]) {
         match self {
             Decryptor::Null => {}
-            Decryptor::DesEde3(cipher) => decrypt_cbc(cipher.as_ref(), iv, body),
-            Decryptor::Aes(cipher) => decrypt_cbc(cipher, iv, body),
+            Decryptor::DesEde3(key) => key.decrypt(whole),
+            Decryptor::Aes(key) => {
+                if let Some((iv, body)) = whole.split_first_chunk_mut::<16>() {
+                    cbc::Decryptor::inner_iv_init(key, (&*iv).into()).decrypt_blocks(blocks(body));
+                }
+            }
+            Decryptor::AesRounds(key) => key.decrypt(whole),
         }
     }
 
-    /// Decrypts whole blocks into a buffer of the same length: no octet is touched twice.
+    /// Decrypts whole blocks into a buffer, which is shorter by the IV that they begin with: no octet is touched twice.
     #[inline]
-    pub(super) fn decrypt_into(&self, iv: &[u8], cipher_text: &[u8], body: &mut [u8]) {
+    pub(super) fn decrypt_into(&self, whole: &[u8], body: &mut [u8]) {
         match self {
-            Decryptor::Null => copy(body, cipher_text),
-            // The block takes so long that the copy is nothing, and `des` is faster in place.
-            Decryptor::DesEde3(cipher) => {
-                copy(body, cipher_text);
-                decrypt_cbc(cipher.as_ref(), iv, body);
+            Decryptor::Null => {
+                if body.len() == whole.len() {
+                    body.copy_from_slice(whole);
+                }
             }
-            Decryptor::Aes(cipher) => decrypt_cbc_into(cipher, iv, cipher_text, body),
+            Decryptor::DesEde3(key) => key.decrypt_into(whole, body),
+            Decryptor::Aes(key) => decrypt_cbc_into(key, whole, body),
+            Decryptor::AesRounds(key) => key.decrypt_into(whole, body),
         }
     }
 }
@@ -143,21 +143,6 @@ impl fmt::Debug for Decryptor {
     }
 }
 
-/// Both are as long as the packet says.
-#[inline]
-fn copy(to: &mut [u8], from: &[u8]) {
-    if to.len() == from.len() {
-        to.copy_from_slice(from);
-    }
-}
-
-#[inline]
-fn encrypt_block<C: BlockCipherEncrypt>(cipher: &C, block: &mut [u8]) {
-    if let Ok(block) = <&mut Block<C>>::try_from(block) {
-        cipher.encrypt_block(block);
-    }
-}
-
 #[inline]
 fn encrypt_some<M: BlockModeEncrypt>(mode: &mut M, body: &mut [u8], octets: usize) -> usize {
     let all = blocks(body);
@@ -168,17 +153,10 @@ fn encrypt_some<M: BlockModeEncrypt>(mode: &mut M, body: &mut [u8], octets: usiz
 }
 
 #[inline]
-fn decrypt_cbc<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], body: &mut [u8]) {
-    if let Ok(iv) = <&Block<C>>::try_from(iv) {
-        cbc::Decryptor::inner_iv_init(cipher, iv).decrypt_blocks(blocks(body));
-    }
-}
-
-#[inline]
-fn decrypt_cbc_into<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], cipher_text: &[u8], body: &mut [u8]) {
-    if let Ok(iv) = <&Block<C>>::try_from(iv) {
-        let (from, _) = Array::slice_as_chunks(cipher_text);
+fn decrypt_cbc_into<C: BlockCipherDecrypt>(cipher: &C, whole: &[u8], body: &mut [u8]) {
+    if let Some((iv, from)) = Array::slice_as_chunks(whole).0.split_first() {
         // Both are as long as the packet says; it is an error only if they were not.
+        let iv: &Block<C> = iv;
         let done = cbc::Decryptor::inner_iv_init(cipher, iv).decrypt_blocks_b2b(from, blocks(body));
         debug_assert!(done.is_ok(), "two lengths of one body");
     }
@@ -190,6 +168,7 @@ fn blocks<N: ArraySize>(body: &mut [u8]) -> &mut [Array<u8, N>] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::{CbcTask, encipher_aes, encipher_aes_in_turn, encipher_des};
     use super::*;
     use crate::algorithm::Suite;
     use crate::vectors::{Vector, vectors};
@@ -198,11 +177,76 @@ mod tests {
         let integrity = vec![0; suite.integrity().key_len()];
         let keys = SaKeys::from_expanded(suite, &integrity, &case.hex("key")).unwrap();
         let (iv, plain, cipher_text) = (case.hex("iv"), case.hex("plain"), case.hex("ct"));
-        let mut body = plain.clone();
-        assert_eq!(Encryptor::new(&keys).start(&iv).unwrap().encrypt(&mut body, plain.len()), plain.len());
-        assert_eq!(body, cipher_text, "case {}", case.text("case"));
-        Decryptor::new(&keys).decrypt(&iv, &mut body);
-        assert_eq!(body, plain, "case {}", case.text("case"));
+        for backend in Backend::available() {
+            let mut whole = iv.clone();
+            whole.extend(&plain);
+            let body = &mut whole[iv.len()..];
+            let encryptor = Encryptor::new(&keys, backend);
+            assert_eq!(encryptor.start(&iv).unwrap().encrypt(body, plain.len()), plain.len());
+            assert_eq!(body, cipher_text, "case {}, {backend}", case.text("case"));
+            let decryptor = Decryptor::new(&keys, backend);
+            let mut apart = vec![0; plain.len()];
+            decryptor.decrypt_into(&whole, &mut apart);
+            assert_eq!(apart, plain, "case {}, {backend}", case.text("case"));
+            decryptor.decrypt(&mut whole);
+            assert_eq!(whole[iv.len()..], plain, "case {}, {backend}", case.text("case"));
+        }
+    }
+
+    /// The kernels for many packets begin with nothing before the first block: that is then the one that enciphers to the IV.
+    fn check_many(suite: Suite, cases: &[Vector]) {
+        let integrity = vec![0; suite.integrity().key_len()];
+        for backend in Backend::available() {
+            for count in 1..=70 {
+                let cases: Vec<_> = cases.iter().cycle().take(count).collect();
+                let keys: Vec<_> = cases
+                    .iter()
+                    .map(|case| SaKeys::from_expanded(suite, &integrity, &case.hex("key")).unwrap())
+                    .collect();
+                let encryptors: Vec<_> = keys.iter().map(|keys| Encryptor::new(keys, backend)).collect();
+                let mut packets: Vec<_> = cases
+                    .iter()
+                    .zip(&keys)
+                    .map(|(case, keys)| {
+                        let iv = case.hex("iv");
+                        let mut whole = vec![0; iv.len()];
+                        whole.extend(&iv);
+                        Decryptor::new(keys, Backend::PORTABLE).decrypt(&mut whole);
+                        let mut packet = whole.split_off(iv.len());
+                        packet.extend(case.hex("plain"));
+                        packet
+                    })
+                    .collect();
+                let tasks = encryptors.iter().zip(&mut packets);
+                match suite.encryption() {
+                    Encryption::DesEde3Cbc => encipher_des(
+                        backend,
+                        tasks.filter_map(|(key, data)| {
+                            let Encryptor::DesEde3(key) = key else { return None };
+                            Some(CbcTask { key, data })
+                        }),
+                    ),
+                    _ if backend == Backend::PORTABLE => {
+                        encipher_aes_in_turn(tasks.filter_map(|(key, data)| {
+                            let Encryptor::Aes(key) = key else { return None };
+                            Some(CbcTask { key, data })
+                        }))
+                    }
+                    Encryption::AesCbc => encipher_aes(
+                        backend,
+                        tasks.filter_map(|(key, data)| {
+                            let Encryptor::AesRounds(key) = key else { return None };
+                            Some(CbcTask { key, data })
+                        }),
+                    ),
+                }
+                for (packet, case) in packets.iter().zip(cases) {
+                    let mut expected = case.hex("iv");
+                    expected.extend(case.hex("ct"));
+                    assert_eq!(*packet, expected, "{count} on {backend}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -210,6 +254,7 @@ mod tests {
         let cases = vectors(include_str!("../../tests/data/rfc3602.txt"));
         assert_eq!(cases.len(), 6);
         cases.iter().take(4).for_each(|case| check(Suite::HMAC_SHA_1_96_AES_CBC, case));
+        check_many(Suite::HMAC_SHA_1_96_AES_CBC, &cases[..4]);
     }
 
     #[test]
@@ -217,25 +262,6 @@ mod tests {
         let cases = vectors(include_str!("../../tests/data/nist-tdes-cbc.txt"));
         assert_eq!(cases.len(), 2);
         cases.iter().for_each(|case| check(Suite::HMAC_SHA_1_96_DES_EDE3_CBC, case));
-    }
-
-    #[test]
-    fn ivs_are_the_block_cipher_over_spi_and_sequence_number() {
-        let keys =
-            |suite, len| SaKeys::from_expanded(suite, &[0; 20], &(0..len).collect::<Vec<u8>>()).unwrap();
-        // Encrypting the counter block in CBC with a zero IV is the block cipher alone.
-        let aes = Encryptor::new(&keys(Suite::HMAC_SHA_1_96_AES_CBC, 16));
-        let mut expected = *b"\x12\x34\x56\x78\x00\x00\x01\x02\0\0\0\0\0\0\0\0";
-        aes.start(&[0; 16]).unwrap().encrypt(&mut expected, 16);
-        let mut iv = [0xff; 16];
-        aes.write_iv(0x1234_5678, 0x0102, &mut iv);
-        assert_eq!(iv, expected);
-
-        let des = Encryptor::new(&keys(Suite::HMAC_SHA_1_96_DES_EDE3_CBC, 24));
-        let mut expected = *b"\x12\x34\x56\x78\x00\x00\x01\x02";
-        des.start(&[0; 8]).unwrap().encrypt(&mut expected, 8);
-        let mut iv = [0xff; 8];
-        des.write_iv(0x1234_5678, 0x0102, &mut iv);
-        assert_eq!(iv, expected);
+        check_many(Suite::HMAC_SHA_1_96_DES_EDE3_CBC, &cases);
     }
 }

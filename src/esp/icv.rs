@@ -5,6 +5,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::lanes::{HashTask, RoundKeys};
 use crate::algorithm::Integrity;
 use crate::key::SaKeys;
 
@@ -14,10 +15,18 @@ const BLOCK: usize = 64;
 const INNER_PAD: u8 = 0x36;
 const OUTER_PAD: u8 = 0x5c;
 
-/// The proof that a packet's ICV was right. Only [`Mac::verify`] makes one, and nothing moves a replay window
+/// The proof that a packet's ICV was right. Only a comparison makes one, and nothing moves a replay window
 /// without it.
 #[derive(Debug)]
 pub(crate) struct Authentic(());
+
+impl Authentic {
+    /// Compares in constant time.
+    #[inline]
+    pub(super) fn compare(found: &[u8; ICV], made: &[u8; ICV]) -> Option<Self> {
+        bool::from(found.ct_eq(made)).then_some(Self(()))
+    }
+}
 
 /// HMAC (RFC 2104) with the states of both hashes after the key's block: the key costs nothing per packet, and a
 /// packet costs no more compressions than its length needs.
@@ -56,6 +65,16 @@ impl Mac {
         mac
     }
 
+    /// What makes the MAC of a message together with others.
+    #[inline]
+    pub(super) const fn task<'a>(&'a self, message: &'a [u8], index: usize) -> HashTask<'a> {
+        HashTask { inner: &self.inner, outer: &self.outer, message, index }
+    }
+
+    pub(super) const fn integrity(&self) -> Integrity {
+        self.integrity
+    }
+
     /// The ICV of a message: the first 96 bits of its HMAC.
     pub(super) fn icv(&self, message: &[u8]) -> [u8; ICV] {
         match self.integrity {
@@ -89,9 +108,27 @@ impl Mac {
         outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, len), self.outer)
     }
 
+    /// [`Mac::icv`] of a message that AES enciphers from `start` on meanwhile; `None` and nothing done if the hash is not
+    /// SHA-1.
+    #[inline]
+    pub(super) fn beside_aes(
+        &self,
+        keys: &RoundKeys,
+        before: &[u8; 16],
+        message: &mut [u8],
+        start: usize,
+    ) -> Option<[u8; ICV]> {
+        if self.integrity != Integrity::HmacSha1_96 {
+            return None;
+        }
+        let state = keys.encrypt_and_hash(before, self.inner, message, start);
+        let rest = message.get(message.len() / BLOCK * BLOCK..).unwrap_or_default();
+        Some(outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, message.len()), self.outer))
+    }
+
     /// Compares in constant time.
     pub(super) fn verify(&self, message: &[u8], icv: &[u8; ICV]) -> Option<Authentic> {
-        bool::from(self.icv(message).ct_eq(icv)).then_some(Authentic(()))
+        Authentic::compare(icv, &self.icv(message))
     }
 }
 
@@ -102,7 +139,7 @@ impl fmt::Debug for Mac {
 }
 
 /// A hash of the MD family with `N` words of state.
-trait Hash<const N: usize> {
+pub(super) trait Hash<const N: usize> {
     const INITIAL: [u32; N];
 
     fn compress(state: &mut [u32; N], blocks: &[[u8; BLOCK]]);
@@ -118,6 +155,38 @@ trait Hash<const N: usize> {
         state
     }
 
+    /// Writes what a message of `len` octets ends in: less than a block of it, and the padding. Returns how many blocks that is.
+    #[inline]
+    fn write_end(end: &mut [[u8; BLOCK]; 2], rest: &[u8], len: usize) -> usize {
+        const LENGTH: usize = 8;
+        const END_MARK: u8 = 0x80;
+        let used = if rest.len() + 1 + LENGTH <= BLOCK { 1 } else { 2 };
+        let octets = end.get_mut(..used).unwrap_or_default().as_flattened_mut();
+        if let Some((data, padding)) = octets.split_at_mut_checked(rest.len())
+            && let Some((mark, padding)) = padding.split_first_mut()
+            && let Some((zeros, length)) = padding.split_last_chunk_mut::<LENGTH>()
+        {
+            data.copy_from_slice(rest);
+            *mark = END_MARK;
+            zeros.fill(0);
+            let bits = 8 * (BLOCK as u64 + len as u64);
+            for (to, word) in length.as_chunks_mut::<4>().0.iter_mut().zip(Self::length(bits)) {
+                *to = Self::octets(word);
+            }
+        }
+        used
+    }
+
+    /// The octets of a digest, as many as it has.
+    #[inline]
+    fn digest(words: [u32; 5]) -> [u8; 20] {
+        let mut octets = [0; 20];
+        for (to, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *to = Self::octets(word);
+        }
+        octets
+    }
+
     fn words(state: [u32; N]) -> [u32; 5] {
         let mut words = [0; 5];
         words.iter_mut().zip(state).for_each(|(to, from)| *to = from);
@@ -125,8 +194,8 @@ trait Hash<const N: usize> {
     }
 }
 
-struct Md5;
-struct Sha1;
+pub(super) struct Md5;
+pub(super) struct Sha1;
 
 impl Hash<4> for Md5 {
     const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
@@ -168,14 +237,11 @@ fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer_state: [u32; N], mess
 /// The outer hash of HMAC over the digest of the inner one.
 #[inline]
 fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; ICV] {
-    let mut octets = [0; 20];
-    for (to, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(digest) {
-        *to = H::octets(word);
-    }
+    let octets = H::digest(H::words(digest));
     let hmac = finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N);
     let mut icv = [0; ICV];
-    for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(hmac) {
-        *to = H::octets(word);
+    if let Some(octets) = H::digest(H::words(hmac)).first_chunk() {
+        icv = *octets;
     }
     icv
 }
@@ -184,35 +250,20 @@ fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; 
 /// message, of `len` octets, that is not in the rest.
 #[inline]
 fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usize) -> [u32; N] {
-    const LENGTH: usize = 8;
-    const END_MARK: u8 = 0x80;
     let (blocks, rest) = rest.as_chunks::<BLOCK>();
-    let bits = 8 * (BLOCK as u64 + len as u64);
-    let mut last = [[0; BLOCK]; 2];
-    let used = if rest.len() + 1 + LENGTH <= BLOCK { 1 } else { 2 };
-    let last = last.get_mut(..used).unwrap_or_default();
-    let octets = last.as_flattened_mut();
-    if let Some((data, padding)) = octets.split_at_mut_checked(rest.len()) {
-        data.copy_from_slice(rest);
-        if let Some(mark) = padding.first_mut() {
-            *mark = END_MARK;
-        }
-        if let Some(length) = padding.last_chunk_mut::<LENGTH>() {
-            for (to, word) in length.as_chunks_mut::<4>().0.iter_mut().zip(H::length(bits)) {
-                *to = H::octets(word);
-            }
-        }
-    }
+    let mut end = [[0; BLOCK]; 2];
+    let used = H::write_end(&mut end, rest, len);
     // The end was written first, so that it has reached memory when the hash comes to read it.
     if !blocks.is_empty() {
         H::compress(&mut state, blocks);
     }
-    H::compress(&mut state, last);
+    H::compress(&mut state, end.get(..used).unwrap_or_default());
     state
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::{Backend, hmacs};
     use super::*;
     use crate::vectors::vectors;
 
@@ -234,6 +285,32 @@ mod tests {
         for case in cases {
             let icv = mac(case.text("case"), &case.hex("key")).icv(&case.hex("data"));
             assert_eq!(icv.as_slice(), &case.hex("digest")[..ICV], "{}", case.text("case"));
+        }
+    }
+
+    #[test]
+    fn many_at_once_give_the_answers_of_rfc_2202_on_every_backend() {
+        let cases = vectors(include_str!("../../tests/data/rfc2202.txt"));
+        for backend in Backend::available() {
+            for integrity in Integrity::ALL {
+                let macs: Vec<_> = cases
+                    .iter()
+                    .map(|case| {
+                        (mac(case.text("case"), &case.hex("key")), case.hex("data"), case.hex("digest"))
+                    })
+                    .filter(|(mac, ..)| mac.integrity() == integrity)
+                    .collect();
+                assert_eq!(macs.len(), 7);
+                for count in 1..=70 {
+                    let messages = (0..count).map(|n| &macs[n * 5 % 7]);
+                    let tasks = messages.clone().enumerate().map(|(n, (mac, data, _))| mac.task(data, n));
+                    let mut icvs = vec![[0; ICV]; count];
+                    hmacs(backend, integrity, tasks, &mut icvs);
+                    for (icv, (.., digest)) in icvs.iter().zip(messages) {
+                        assert_eq!(icv[..], digest[..ICV], "{count} on {backend}");
+                    }
+                }
+            }
         }
     }
 

@@ -87,7 +87,7 @@ pub(crate) struct Datagram {
 impl Datagram {
     /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6 that is
     /// behind hop-by-hop and routing headers, and behind destination options that no routing header precedes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse_plain(packet: &[u8]) -> Result<Self, IpError> {
         let mut routed = false;
         Self::parse(packet, |next| match next {
@@ -103,7 +103,7 @@ impl Datagram {
 
     /// Reads a datagram that came from outside: headers end at the first that is not an extension header. The
     /// checksum of an IPv4 header is verified, since no ICV covers it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
         let datagram = Self::parse(packet, is_extension)?;
         if matches!(datagram.source, IpAddr::V4(_)) {
@@ -115,7 +115,7 @@ impl Datagram {
         Ok(datagram)
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse(packet: &[u8], belongs_before_esp: impl FnMut(u8) -> bool) -> Result<Self, IpError> {
         match packet.first().map(|octet| octet >> 4) {
             Some(4) => Self::parse_ipv4(packet),
@@ -125,7 +125,7 @@ impl Datagram {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse_ipv4(packet: &[u8]) -> Result<Self, IpError> {
         let header: &[u8; 20] = first(packet)?;
         let [version_ihl, _, len_high, len_low, _, _, flags, offset, _, protocol, ..] = *header;
@@ -189,24 +189,34 @@ impl Datagram {
         self.total_len - self.header_len
     }
 
+    /// What stands behind the headers of the datagram that these are the first octets of.
+    #[inline]
+    pub(crate) fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        packet.get(self.header_len..self.total_len).unwrap_or_default()
+    }
+
     /// Mends a copy of the headers for a payload of another length and protocol: total or payload length, the
     /// octet that names the protocol, and the checksum of IPv4. `None` if the length does not fit the header.
     #[inline]
     pub(crate) fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
-        *headers.get_mut(self.protocol_at)? = protocol;
         let total_len = self.header_len + payload_len;
         match self.source {
             IpAddr::V4(_) => {
-                let [high, low] = u16::try_from(total_len).ok()?.to_be_bytes();
-                let [_, _, len_high, len_low, _, _, _, _, _, _, sum_high, sum_low, ..] =
-                    headers.first_chunk_mut::<20>()?;
-                (*len_high, *len_low) = (high, low);
-                (*sum_high, *sum_low) = (0, 0);
-                let [high, low] = checksum(headers).to_be_bytes();
-                let [.., sum_high, sum_low] = headers.first_chunk_mut::<12>()?;
-                (*sum_high, *sum_low) = (high, low);
+                // Whole words are read, changed and written: what was written in parts a moment ago would have to be
+                // waited for, and so would what is read back.
+                let (words, _) = headers.as_chunks_mut::<4>();
+                let [first, second, third, rest @ ..] = words else { return None };
+                let len = u16::try_from(total_len).ok()?;
+                let new_first = u32::from_be_bytes(*first) & 0xffff_0000 | u32::from(len);
+                let new_third = u32::from_be_bytes(*third) & 0xff00_0000 | u32::from(protocol) << 16;
+                let others = [u32::from_be_bytes(*second), new_first, new_third];
+                let others = others.into_iter().chain(rest.iter().map(|word| u32::from_be_bytes(*word)));
+                let checksum = fold(others.map(u64::from).sum());
+                *first = new_first.to_be_bytes();
+                *third = (new_third | u32::from(checksum)).to_be_bytes();
             }
             IpAddr::V6(_) => {
+                *headers.get_mut(self.protocol_at)? = protocol;
                 let [high, low] = u16::try_from(total_len - IPV6_HEADER).ok()?.to_be_bytes();
                 let [_, _, _, _, len_high, len_low, ..] = headers.first_chunk_mut::<IPV6_HEADER>()?;
                 (*len_high, *len_low) = (high, low);
@@ -268,12 +278,17 @@ fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {
     octets.first_chunk().ok_or(IpError::Truncated { needed: N, found: octets.len() })
 }
 
-/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its own. Summed four
-/// octets at a time: the folding is the same whatever the width.
+/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its own.
 #[inline]
 fn checksum(header: &[u8]) -> u16 {
     let (words, _) = header.as_chunks::<4>();
-    let sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    fold(words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum())
+}
+
+/// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the folding is the same whatever
+/// the width.
+#[inline]
+fn fold(sum: u64) -> u16 {
     let folded = (sum >> 32) + (sum & 0xffff_ffff);
     let folded = (folded >> 32) + ((folded >> 16) & 0xffff) + (folded & 0xffff);
     !((folded >> 16) + (folded & 0xffff)) as u16

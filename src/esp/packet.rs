@@ -2,7 +2,8 @@
 
 use super::cipher::{Decryptor, Encryptor};
 use super::icv::{Authentic, ICV, Mac};
-use crate::algorithm::Suite;
+use super::lanes::Backend;
+use crate::algorithm::{Integrity, Suite};
 use crate::key::SaKeys;
 use crate::spi::Spi;
 
@@ -31,12 +32,13 @@ pub enum TrailerError {
 }
 
 /// Octets of SPI and sequence number.
-const IDS: usize = 8;
+pub(super) const IDS: usize = 8;
 
 /// The keys of an outbound SA, expanded.
 #[derive(Debug)]
 pub(crate) struct SealKeys {
     suite: Suite,
+    backend: Backend,
     cipher: Encryptor,
     mac: Mac,
 }
@@ -45,22 +47,42 @@ pub(crate) struct SealKeys {
 #[derive(Debug)]
 pub(crate) struct OpenKeys {
     suite: Suite,
+    backend: Backend,
     cipher: Decryptor,
     mac: Mac,
 }
 
 impl SealKeys {
-    pub(crate) fn new(keys: &SaKeys) -> Self {
-        Self { suite: keys.suite(), cipher: Encryptor::new(keys), mac: Mac::new(keys) }
+    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+        Self { suite: keys.suite(), backend, cipher: Encryptor::new(keys, backend), mac: Mac::new(keys) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
         self.suite
     }
 
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(super) const fn cipher(&self) -> &Encryptor {
+        &self.cipher
+    }
+
+    pub(super) const fn mac(&self) -> &Mac {
+        &self.mac
+    }
+
+    /// Whether one packet is enciphered and hashed side by side.
+    pub(super) fn has_stitched(&self) -> bool {
+        self.cipher.overlaps_with_hash() && self.mac.integrity() == Integrity::HmacSha1_96
+    }
+
     /// Writes what stands around a payload in the clear: SPI, sequence number and IV in front of it, the trailer
     /// behind it. The buffer is exactly as long as the packet will be ([`Suite::sealed_len`]), and the payload stands
     /// behind the headroom. `None` if the lengths do not fit, or a given IV is not as long as those of the suite.
+    ///
+    /// Where no IV is given, the block stands in its place that it will be made of: SPI, sequence number, and zeros.
     #[inline]
     pub(crate) fn frame(
         &self,
@@ -77,7 +99,12 @@ impl SealKeys {
         let [n0, n1, n2, n3] = sequence.to_be_bytes();
         *ids = [s0, s1, s2, s3, n0, n1, n2, n3];
         match iv {
-            None => self.cipher.write_iv(spi.value(), sequence, iv_place),
+            None => {
+                if let Some((counter, zeros)) = iv_place.split_first_chunk_mut::<IDS>() {
+                    *counter = *ids;
+                    zeros.fill(0);
+                }
+            }
             Some(iv) if iv.len() == iv_place.len() => iv_place.copy_from_slice(iv),
             Some(_) => return None,
         }
@@ -85,19 +112,36 @@ impl SealKeys {
     }
 
     /// Enciphers a packet that has been framed, and appends its ICV.
+    ///
+    /// The IV of a packet is the block cipher over SPI and sequence number. That is unpredictable to everybody without the
+    /// key, and unique for the key, which the four SAs of a set share: their SPIs differ. In CBC with nothing before it,
+    /// that block is enciphered to the IV, and the payload goes on from there.
     #[inline]
-    pub(crate) fn protect(&self, esp: &mut [u8]) -> Option<()> {
+    pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
         let headroom = self.suite.headroom();
         let (header, _) = message.split_at_checked(headroom)?;
-        let mut cipher = self.cipher.start(header.get(IDS..)?)?;
-        let mut done = headroom;
+        let iv = header.get(IDS..)?;
+        let mut before = NOTHING;
+        let before = before.get_mut(..iv.len())?;
+        let start = if iv_is_given { headroom } else { IDS };
+        if iv_is_given {
+            before.copy_from_slice(iv);
+        }
+        if let Encryptor::AesRounds(keys) = &self.cipher
+            && let Some(made) = self.mac.beside_aes(keys, (&*before).try_into().ok()?, message, start)
+        {
+            *icv = made;
+            return Some(());
+        }
+        let mut cipher = self.cipher.start(before)?;
         if !self.cipher.overlaps_with_hash() {
-            let body = message.get_mut(headroom..)?;
+            let body = message.get_mut(start..)?;
             cipher.encrypt(body, body.len());
             *icv = self.mac.icv(message);
             return Some(());
         }
+        let mut done = start;
         *icv = self.mac.icv_while(message, |message, octets| {
             // Whole cipher blocks up to there, and no fewer than four at a time but at the end.
             let body = message.get_mut(done..).unwrap_or_default();
@@ -106,6 +150,9 @@ impl SealKeys {
         Some(())
     }
 }
+
+/// What comes before the first block.
+const NOTHING: [u8; 16] = [0; 16];
 
 /// The longest padding: 1, 2, 3, ... (RFC 4303 2.4).
 const PADDING: [u8; 255] = {
@@ -131,7 +178,7 @@ fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
 
 /// What a deciphered packet holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Deciphered {
     pub(crate) payload_len: usize,
     pub(crate) next_header: u8,
 }
@@ -144,12 +191,20 @@ pub(crate) fn ids(esp: &[u8]) -> Result<(u32, u32), PacketError> {
 }
 
 impl OpenKeys {
-    pub(crate) fn new(keys: &SaKeys) -> Self {
-        Self { suite: keys.suite(), cipher: Decryptor::new(keys), mac: Mac::new(keys) }
+    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+        Self { suite: keys.suite(), backend, cipher: Decryptor::new(keys, backend), mac: Mac::new(keys) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
         self.suite
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(super) const fn mac(&self) -> &Mac {
+        &self.mac
     }
 
     /// Octets of payload and trailer in an ESP packet of this length.
@@ -167,25 +222,30 @@ impl OpenKeys {
         self.mac.verify(message, icv)
     }
 
-    /// Deciphers payload and trailer, from `cipher_text` or else in place. Only for a packet whose ICV was right.
+    /// Deciphers into a buffer that is as long as payload and trailer. The packet's ICV was right.
     #[inline]
-    pub(crate) fn decrypt(
+    pub(crate) fn decrypt_into(
         &self,
         _: &Authentic,
-        iv: &[u8],
-        cipher_text: Option<&[u8]>,
+        esp: &[u8],
         body: &mut [u8],
-    ) -> Result<Opened, TrailerError> {
-        match cipher_text {
-            Some(cipher_text) => self.cipher.decrypt_into(iv, cipher_text, body),
-            None => self.cipher.decrypt(iv, body),
-        }
+    ) -> Result<Deciphered, TrailerError> {
+        let message = esp.len().saturating_sub(ICV);
+        self.cipher.decrypt_into(esp.get(IDS..message).unwrap_or_default(), body);
         read_trailer(body)
+    }
+
+    /// Deciphers in place. The packet's ICV was right.
+    #[inline]
+    pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Deciphered, TrailerError> {
+        let message = esp.len().saturating_sub(ICV);
+        self.cipher.decrypt(esp.get_mut(IDS..message).unwrap_or_default());
+        read_trailer(esp.get(self.suite.headroom()..message).unwrap_or_default())
     }
 }
 
 #[inline]
-fn read_trailer(body: &[u8]) -> Result<Opened, TrailerError> {
+fn read_trailer(body: &[u8]) -> Result<Deciphered, TrailerError> {
     let Some((rest, &[pad_len, next_header])) = body.split_last_chunk::<2>() else {
         return Err(TrailerError::PadLength(0));
     };
@@ -194,5 +254,5 @@ fn read_trailer(body: &[u8]) -> Result<Opened, TrailerError> {
     if !PADDING.starts_with(padding) {
         return Err(TrailerError::Padding);
     }
-    Ok(Opened { payload_len, next_header })
+    Ok(Deciphered { payload_len, next_header })
 }

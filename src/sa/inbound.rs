@@ -9,7 +9,9 @@ use super::selector::{Ports, Selector};
 use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
-use crate::esp::{Authentic, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, ids};
+use crate::esp::{
+    Authentic, Backend, Deciphered, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, ids,
+};
 use crate::spi::Spi;
 
 /// How closely the ports of an opened packet are compared with the selector (RFC 4303 3.4.4.1: step 4 of
@@ -132,13 +134,18 @@ pub struct Inbound {
 impl Inbound {
     /// An SA that has received nothing.
     pub fn new(spec: &SaSpec<'_>, window: WindowSize) -> Self {
+        Self::with_backend(spec, window, Backend::best())
+    }
+
+    /// An SA that has received nothing, whose packets a backend of the caller's choice opens.
+    pub fn with_backend(spec: &SaSpec<'_>, window: WindowSize, backend: Backend) -> Self {
         Self {
             spi: spec.spi,
             selector: spec.selector,
             check: SelectorCheck::Strict,
             window: ReplayWindow::new(window),
             counters: InboundCounters::default(),
-            keys: OpenKeys::new(spec.keys),
+            keys: OpenKeys::new(spec.keys, backend),
         }
     }
 
@@ -156,6 +163,11 @@ impl Inbound {
     /// The suite.
     pub const fn suite(&self) -> Suite {
         self.keys.suite()
+    }
+
+    /// The code that opens its packets.
+    pub const fn backend(&self) -> Backend {
+        self.keys.backend()
     }
 
     /// The traffic of the SA.
@@ -202,16 +214,10 @@ impl Inbound {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<Opened, OpenError> {
-        let whole = packet.get(..datagram.total_len).unwrap_or_default();
-        let (headers, esp) = whole.split_at_checked(datagram.header_len).unwrap_or_default();
-        let verified = self.verify(datagram, esp)?;
-        let (iv, cipher_text) = verified.split(esp);
-        let needed = headers.len() + cipher_text.len();
-        let room = OpenError::Room { needed, found: out.len() };
-        let (out_headers, out_body) =
-            out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(headers.len())).ok_or(room)?;
-        out_headers.copy_from_slice(headers);
-        verified.finish(datagram, (iv, Some(cipher_text)), out_headers, out_body, 0)
+        let esp = datagram.payload(packet);
+        let (sequence, body_len) = self.admit(datagram, esp)?;
+        let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
+        accepted.open(datagram, packet, out, body_len)
     }
 
     #[inline]
@@ -220,56 +226,96 @@ impl Inbound {
         datagram: &Datagram,
         buffer: &mut [u8],
     ) -> Result<Opened, OpenError> {
-        let whole = buffer.get_mut(..datagram.total_len).unwrap_or_default();
-        let (headers, esp) = whole.split_at_mut_checked(datagram.header_len).unwrap_or_default();
-        let verified = self.verify(datagram, esp)?;
-        let headroom = verified.keys.suite().headroom();
-        let body_len = verified.body_len;
-        let (esp_header, rest) = esp.split_at_mut_checked(headroom).unwrap_or_default();
-        let iv = esp_header.get(ESP_HEADER..).unwrap_or_default();
-        let body = rest.get_mut(..body_len).unwrap_or_default();
-        let opened = verified.finish(datagram, (iv, None), headers, body, headroom)?;
-        buffer.copy_within(..datagram.header_len, headroom);
-        Ok(opened)
+        let esp = datagram.payload(buffer);
+        let (sequence, body_len) = self.admit(datagram, esp)?;
+        let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
+        accepted.open_in_place(datagram, buffer, body_len)
     }
 
-    /// Length, SPI, addresses, sequence number and ICV, in this order. Nothing but a counter has changed when this
-    /// returns, and dropping what it returns changes nothing either.
+    /// What is looked at before the ICV: length, SPI, addresses, and, for the first time, the sequence number.
     #[inline]
-    fn verify(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<Verified<'_>, OpenError> {
-        let Self { spi, selector, check, window, counters, keys } = self;
-        let body_len = keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
-        let (spi_found, sequence) = ids(esp)?;
-        if spi_found != spi.value() {
-            return Err(OpenError::NoSa(spi_found));
+    pub(super) fn admit_new(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
+        let (sequence, body_len) = self.admit(datagram, esp)?;
+        match self.window.would_accept(sequence) {
+            Ok(()) => Ok((sequence, body_len)),
+            Err(reason) => Err(replayed(&mut self.counters, sequence, reason)),
         }
-        if selector.source != datagram.source || selector.destination != datagram.destination {
+    }
+
+    /// Opens a packet that [`Inbound::admit_new`] let pass and whose ICV has been compared. The window is asked again: the
+    /// same packet may have come twice.
+    #[inline]
+    pub(super) fn open_verified(
+        &mut self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &mut [u8],
+        (sequence, body_len): (u32, usize),
+        authentic: Option<Authentic>,
+    ) -> Result<Opened, OpenError> {
+        self.accept(sequence, |_| authentic)?.open(datagram, packet, out, body_len)
+    }
+
+    /// [`Inbound::open_verified`] in place.
+    #[inline]
+    pub(super) fn open_verified_in_place(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        (sequence, body_len): (u32, usize),
+        authentic: Option<Authentic>,
+    ) -> Result<Opened, OpenError> {
+        self.accept(sequence, |_| authentic)?.open_in_place(datagram, buffer, body_len)
+    }
+
+    /// What packets are verified with.
+    #[inline]
+    pub(super) const fn keys(&self) -> &OpenKeys {
+        &self.keys
+    }
+
+    /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
+    /// Nothing but a counter has changed.
+    #[inline]
+    fn admit(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
+        let counters = &mut self.counters;
+        let body_len = self.keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
+        let (spi, sequence) = ids(esp)?;
+        if spi != self.spi.value() {
+            return Err(OpenError::NoSa(spi));
+        }
+        if self.selector.source != datagram.source || self.selector.destination != datagram.destination {
             count(&mut counters.addresses);
-            return Err(OpenError::Addresses(*spi));
+            return Err(OpenError::Addresses(self.spi));
         }
-        let pending = window.check(sequence).map_err(|reason| {
-            match reason {
-                ReplayError::Zero | ReplayError::Seen => count(&mut counters.replayed),
-                ReplayError::Old => count(&mut counters.late),
-            }
-            OpenError::Replay { sequence, reason }
-        })?;
-        let Some(authentic) = keys.verify(esp) else {
+        Ok((sequence, body_len))
+    }
+
+    /// Sequence number and ICV, in this order. Nothing but a counter has changed when this returns, and dropping what it
+    /// returns changes nothing either.
+    #[inline]
+    fn accept(
+        &mut self,
+        sequence: u32,
+        verify: impl FnOnce(&OpenKeys) -> Option<Authentic>,
+    ) -> Result<Accepted<'_>, OpenError> {
+        let Self { spi, selector, check, window, counters, keys } = self;
+        let pending = window.check(sequence).map_err(|reason| replayed(counters, sequence, reason))?;
+        let Some(authentic) = verify(keys) else {
             count(&mut counters.icv);
             return Err(OpenError::Icv { sequence });
         };
-        Ok(Verified {
-            spi: *spi,
-            sequence,
-            body_len,
-            selector,
-            check: *check,
-            counters,
-            keys,
-            pending,
-            authentic,
-        })
+        Ok(Accepted { spi: *spi, sequence, selector, check: *check, counters, keys, pending, authentic })
     }
+}
+
+/// Counts a packet that the window refuses.
+fn replayed(counters: &mut InboundCounters, sequence: u32, reason: ReplayError) -> OpenError {
+    match reason {
+        ReplayError::Zero | ReplayError::Seen => count(&mut counters.replayed),
+        ReplayError::Old => count(&mut counters.late),
+    }
+    OpenError::Replay { sequence, reason }
 }
 
 /// One more refusal; the counter stops at its end.
@@ -278,22 +324,17 @@ const fn count(counter: &mut u32) {
     *counter = counter.saturating_add(1);
 }
 
-/// SPI and sequence number.
-const ESP_HEADER: usize = 8;
-
 /// The headers of a datagram that must be ESP.
-#[inline]
+#[inline(always)]
 pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     let datagram = Datagram::parse_received(packet)?;
     if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol)) }
 }
 
 /// A packet whose ICV is right, before it is deciphered.
-struct Verified<'a> {
+struct Accepted<'a> {
     spi: Spi,
     sequence: u32,
-    /// Octets of payload and trailer.
-    body_len: usize,
     selector: &'a Selector,
     check: SelectorCheck,
     counters: &'a mut InboundCounters,
@@ -302,29 +343,50 @@ struct Verified<'a> {
     authentic: Authentic,
 }
 
-impl Verified<'_> {
-    /// Initialisation vector and cipher text.
-    fn split<'p>(&self, esp: &'p [u8]) -> (&'p [u8], &'p [u8]) {
-        let (header, rest) = esp.split_at_checked(self.keys.suite().headroom()).unwrap_or_default();
-        (header.get(ESP_HEADER..).unwrap_or_default(), rest.get(..self.body_len).unwrap_or_default())
-    }
-
-    /// Deciphers into `body`, or in place where there is no other cipher text; reads the trailer, commits the sequence
-    /// number, drops dummies, compares the ports, and mends the headers: in this order. If it fails after deciphering,
-    /// the plaintext is wiped.
+impl Accepted<'_> {
+    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped.
     #[inline]
-    fn finish(
+    fn open(
         self,
         datagram: &Datagram,
-        cipher_text: (&[u8], Option<&[u8]>),
-        headers: &mut [u8],
-        body: &mut [u8],
-        start: usize,
+        packet: &[u8],
+        out: &mut [u8],
+        body_len: usize,
     ) -> Result<Opened, OpenError> {
-        let (spi, sequence) = (self.spi, self.sequence);
-        match self.decipher(datagram, cipher_text, headers, body) {
+        let (spi, sequence, header_len) = (self.spi, self.sequence, datagram.header_len);
+        let needed = header_len + body_len;
+        let room = OpenError::Room { needed, found: out.len() };
+        let (headers, body) =
+            out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
+        headers.copy_from_slice(packet.get(..header_len).unwrap_or_default());
+        let deciphered = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
+        match self.deliver(datagram, deciphered, headers, body) {
+            Ok(payload_len) => Ok(Opened { range: 0..header_len + payload_len, spi, sequence }),
+            Err(error) => {
+                body.zeroize();
+                Err(error)
+            }
+        }
+    }
+
+    /// Deciphers in place. If that fails later on, the plaintext is wiped.
+    #[inline]
+    fn open_in_place(
+        self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        body_len: usize,
+    ) -> Result<Opened, OpenError> {
+        let (spi, sequence, header_len) = (self.spi, self.sequence, datagram.header_len);
+        let headroom = self.keys.suite().headroom();
+        let whole = buffer.get_mut(..datagram.total_len).unwrap_or_default();
+        let (headers, esp) = whole.split_at_mut_checked(header_len).unwrap_or_default();
+        let deciphered = self.keys.decrypt(&self.authentic, esp);
+        let body = esp.get_mut(headroom..headroom + body_len).unwrap_or_default();
+        match self.deliver(datagram, deciphered, headers, body) {
             Ok(payload_len) => {
-                let range = start..start + datagram.header_len + payload_len;
+                buffer.copy_within(..header_len, headroom);
+                let range = headroom..headroom + header_len + payload_len;
                 Ok(Opened { range, spi, sequence })
             }
             Err(error) => {
@@ -334,19 +396,18 @@ impl Verified<'_> {
         }
     }
 
+    /// Looks at the trailer, commits the sequence number, drops dummies, compares the ports, and mends the headers: in this
+    /// order.
     #[inline]
-    fn decipher(
+    fn deliver(
         self,
         datagram: &Datagram,
-        (iv, cipher_text): (&[u8], Option<&[u8]>),
+        deciphered: Result<Deciphered, TrailerError>,
         headers: &mut [u8],
-        body: &mut [u8],
+        body: &[u8],
     ) -> Result<usize, OpenError> {
         let counters = self.counters;
-        let trailer = self
-            .keys
-            .decrypt(&self.authentic, iv, cipher_text, body)
-            .inspect_err(|_| count(&mut counters.trailer))?;
+        let trailer = deciphered.inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);
         if trailer.next_header == PROTOCOL_NONE {
             count(&mut counters.dummy);

@@ -6,7 +6,7 @@ use super::selector::Selector;
 use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
-use crate::esp::{IpError, PROTOCOL_ESP, SealKeys};
+use crate::esp::{Backend, IpError, PROTOCOL_ESP, SealKeys};
 use crate::spi::Spi;
 
 /// When an outbound SA asks to be replaced, and when it stops.
@@ -124,19 +124,24 @@ pub struct Outbound {
 impl Outbound {
     /// An SA that has sent nothing, with the limits of its suite.
     pub fn new(spec: &SaSpec<'_>) -> Self {
-        Self::with_limits(spec, Limits::of(spec.keys.suite()))
+        Self::with_backend(spec, Backend::best())
     }
 
     /// An SA that has sent nothing, with limits of the caller's.
     pub fn with_limits(spec: &SaSpec<'_>, limits: Limits) -> Self {
+        Self { limits, ..Self::with_backend(spec, Backend::best()) }
+    }
+
+    /// An SA that has sent nothing, with the limits of its suite, whose packets a backend of the caller's choice makes.
+    pub fn with_backend(spec: &SaSpec<'_>, backend: Backend) -> Self {
         Self {
             spi: spec.spi,
             next_sequence: 1,
             selector: spec.selector,
-            limits,
+            limits: Limits::of(spec.keys.suite()),
             esp_octets: 0,
             counters: OutboundCounters::default(),
-            keys: SealKeys::new(spec.keys),
+            keys: SealKeys::new(spec.keys, backend),
         }
     }
 
@@ -148,6 +153,11 @@ impl Outbound {
     /// The suite.
     pub const fn suite(&self) -> Suite {
         self.keys.suite()
+    }
+
+    /// The code that makes its packets.
+    pub const fn backend(&self) -> Backend {
+        self.keys.backend()
     }
 
     /// The traffic of the SA.
@@ -207,7 +217,9 @@ impl Outbound {
         if iv.len() != needed {
             return Err(SealError::Iv { needed, found: iv.len() });
         }
-        self.write(&datagram, packet, out, (sequence, Some(iv)))
+        let (range, esp) = self.lay_out(&datagram, packet, out, (sequence, Some(iv)))?;
+        self.protect(esp, true)?;
+        Ok(range)
     }
 
     /// Seals the datagram that stands at `range` of a buffer, in place: the payload stays where it is, the IP
@@ -224,8 +236,8 @@ impl Outbound {
     }
 
     /// The headers of a datagram that is traffic of this SA.
-    #[inline]
-    fn read(&self, packet: &[u8]) -> Result<Datagram, SealError> {
+    #[inline(always)]
+    pub(super) fn read(&self, packet: &[u8]) -> Result<Datagram, SealError> {
         let datagram = Datagram::parse_plain(packet)?;
         let found = Selector::of(&datagram, packet);
         if self.selector.covers(&found) { Ok(datagram) } else { Err(SealError::Selector(found)) }
@@ -240,7 +252,8 @@ impl Outbound {
         out: &mut [u8],
     ) -> Result<Sealed, SealError> {
         let sequence = self.sequence()?;
-        let range = self.write(datagram, packet, out, (sequence, None))?;
+        let (range, esp) = self.lay_out(datagram, packet, out, (sequence, None))?;
+        self.protect(esp, false)?;
         Ok(self.sent(range, sequence, datagram))
     }
 
@@ -253,29 +266,45 @@ impl Outbound {
         start: usize,
     ) -> Result<Sealed, SealError> {
         let sequence = self.sequence()?;
-        let suite = self.suite();
-        let payload_len = datagram.payload_len();
-        let (headroom, tailroom) = (suite.headroom(), suite.tailroom(payload_len));
-        let room = |needed, found| SealError::Room { needed, found };
-        let new_start = start.checked_sub(headroom).ok_or(room(headroom, start))?;
-        let end = start + datagram.total_len;
-        let new_end = end + tailroom;
-        if buffer.len() < new_end {
-            return Err(room(tailroom, buffer.len() - end));
-        }
-        self.fits(datagram)?;
-        let esp_start = new_start + datagram.header_len;
-        buffer.copy_within(start..start + datagram.header_len, new_start);
-        let (headers, esp) = buffer
-            .get_mut(new_start..new_end)
-            .and_then(|whole| whole.split_at_mut_checked(esp_start - new_start))
-            .ok_or(room(tailroom, 0))?;
-        self.finish(datagram, headers, esp, (sequence, None))?;
-        Ok(self.sent(new_start..new_end, sequence, datagram))
+        let (range, esp) = self.lay_out_in_place(datagram, buffer, start, sequence)?;
+        self.protect(esp, false)?;
+        Ok(self.sent(range, sequence, datagram))
+    }
+
+    /// Does all but encipher and authenticate, and returns the packet that is left to be protected.
+    #[inline]
+    pub(super) fn begin<'o>(
+        &mut self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<(Sealed, &'o mut [u8]), SealError> {
+        let sequence = self.sequence()?;
+        let (range, esp) = self.lay_out(datagram, packet, out, (sequence, None))?;
+        Ok((self.sent(range, sequence, datagram), esp))
+    }
+
+    /// [`Outbound::begin`] in place.
+    #[inline]
+    pub(super) fn begin_in_place<'o>(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &'o mut [u8],
+        start: usize,
+    ) -> Result<(Sealed, &'o mut [u8]), SealError> {
+        let sequence = self.sequence()?;
+        let (range, esp) = self.lay_out_in_place(datagram, buffer, start, sequence)?;
+        Ok((self.sent(range, sequence, datagram), esp))
+    }
+
+    /// What [`Outbound::begin`] leaves to be done is done with these.
+    #[inline]
+    pub(super) const fn keys(&self) -> &SealKeys {
+        &self.keys
     }
 
     #[inline]
-    pub(super) fn count(&mut self, result: Result<Sealed, SealError>) -> Result<Sealed, SealError> {
+    pub(super) fn count<T>(&mut self, result: Result<T, SealError>) -> Result<T, SealError> {
         self.counters.refused += u64::from(result.is_err());
         result
     }
@@ -292,14 +321,16 @@ impl Outbound {
         if esp_len > datagram.largest_payload() { Err(SealError::TooLong(payload_len)) } else { Ok(esp_len) }
     }
 
+    /// Writes headers and payload where they belong in another buffer, and all around them but the ICV. Returns where the
+    /// packet stands, and its ESP.
     #[inline]
-    fn write(
+    fn lay_out<'o>(
         &self,
         datagram: &Datagram,
         packet: &[u8],
-        out: &mut [u8],
+        out: &'o mut [u8],
         number: (u32, Option<&[u8]>),
-    ) -> Result<Range<usize>, SealError> {
+    ) -> Result<(Range<usize>, &'o mut [u8]), SealError> {
         let esp_len = self.fits(datagram)?;
         let needed = datagram.header_len + esp_len;
         let room = SealError::Room { needed, found: out.len() };
@@ -312,13 +343,41 @@ impl Outbound {
         let payload = rest.get(..datagram.payload_len()).ok_or(room)?;
         headers.copy_from_slice(from_headers);
         esp.get_mut(headroom..headroom + payload.len()).ok_or(room)?.copy_from_slice(payload);
-        self.finish(datagram, headers, esp, number)?;
-        Ok(0..needed)
+        self.frame(datagram, headers, esp, number)?;
+        Ok((0..needed, esp))
     }
 
-    /// Headers and payload stand where they belong; writes the rest. The lengths have been checked.
+    /// [`Outbound::lay_out`] in place: the payload stays where it is.
     #[inline]
-    fn finish(
+    fn lay_out_in_place<'o>(
+        &self,
+        datagram: &Datagram,
+        buffer: &'o mut [u8],
+        start: usize,
+        sequence: u32,
+    ) -> Result<(Range<usize>, &'o mut [u8]), SealError> {
+        let suite = self.suite();
+        let (headroom, tailroom) = (suite.headroom(), suite.tailroom(datagram.payload_len()));
+        let room = |needed, found| SealError::Room { needed, found };
+        let new_start = start.checked_sub(headroom).ok_or(room(headroom, start))?;
+        let end = start + datagram.total_len;
+        let new_end = end + tailroom;
+        if buffer.len() < new_end {
+            return Err(room(tailroom, buffer.len() - end));
+        }
+        self.fits(datagram)?;
+        buffer.copy_within(start..start + datagram.header_len, new_start);
+        let (headers, esp) = buffer
+            .get_mut(new_start..new_end)
+            .and_then(|whole| whole.split_at_mut_checked(datagram.header_len))
+            .ok_or(room(tailroom, 0))?;
+        self.frame(datagram, headers, esp, (sequence, None))?;
+        Ok((new_start..new_end, esp))
+    }
+
+    /// The lengths have been checked.
+    #[inline]
+    fn frame(
         &self,
         datagram: &Datagram,
         headers: &mut [u8],
@@ -326,13 +385,16 @@ impl Outbound {
         (sequence, iv): (u32, Option<&[u8]>),
     ) -> Result<(), SealError> {
         let payload_len = datagram.payload_len();
-        // The headers are mended between framing and protecting: the processor is then not made to read what it has
-        // only just written.
         self.keys
             .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol)
             .and_then(|()| datagram.mend(headers, esp.len(), PROTOCOL_ESP))
-            .and_then(|()| self.keys.protect(esp))
             .ok_or(SealError::TooLong(payload_len))
+    }
+
+    #[inline]
+    fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Result<(), SealError> {
+        let len = esp.len();
+        self.keys.protect(esp, iv_is_given).ok_or(SealError::TooLong(len))
     }
 
     #[inline]

@@ -36,7 +36,7 @@ impl Selector {
     /// read, [`Ports::Any`].
     #[inline]
     pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
-        let payload = packet.get(datagram.header_len..datagram.total_len).unwrap_or_default();
+        let payload = datagram.payload(packet);
         Self {
             source: datagram.source,
             destination: datagram.destination,

@@ -1,0 +1,324 @@
+//! `ipsec-3gpp` beside OpenSSL's EVP and intel-ipsec-mb: the same packets in one process, in turn, on one core.
+//!
+//! The library does the whole packet through its public API: IP and ESP headers, IV, sequence number, replay window,
+//! selector, padding. The others do the cipher and the MAC of packets that are framed, with contexts that are kept. Before
+//! anything is timed, all outputs are compared. Figures are medians over rounds of (time of the other) / (time of the
+//! library), taken within the same fraction of a millisecond: above 1 the library is faster. Of the two interfaces of
+//! intel-ipsec-mb, jobs and bursts, the faster counts.
+//!
+//! Options: `--backend NAME` (avx512, avx2, portable), `--suite TEXT` (only suites whose name has the text in it),
+//! `--rounds N` (101).
+
+mod peers;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use etherparse::PacketBuilder;
+use ipsec_3gpp::{
+    Backend, Encryption, Inbound, OpenJob, Outbound, Ports, SaKeys, SaSpec, SealJob, Selector, Spi, Suite,
+    WindowSize, open_batch, seal_batch,
+};
+use peers::{Packet, Sa};
+
+/// As many SAs, each with keys of its own, and as many packets in a round.
+const SAS: usize = 64;
+const BATCHES: [usize; 3] = [8, 16, 64];
+const IP: usize = 20;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Seal,
+    Open,
+}
+
+struct Options {
+    backend: Backend,
+    suite: String,
+    rounds: usize,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut options = Options { backend: Backend::best(), suite: String::new(), rounds: 101 };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            lexopt::Arg::Long("backend") => {
+                let name = arguments.value()?.into_string().map_err(|_| "a backend's name is text")?;
+                options.backend = Backend::available()
+                    .find(|backend| backend.name() == name)
+                    .ok_or_else(|| format!("this machine has no backend {name}"))?;
+            }
+            lexopt::Arg::Long("suite") => {
+                options.suite = arguments.value()?.into_string().map_err(|_| "a suite's name is text")?;
+            }
+            lexopt::Arg::Long("rounds") => options.rounds = arguments.value()?.to_string_lossy().parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let (openssl, imb) = peers::versions()?;
+    println!(
+        "{openssl}; intel-ipsec-mb {imb}; backend {}; median of {} rounds",
+        options.backend, options.rounds
+    );
+    println!("{SAS} SAs with {SAS} keys; (time of the other) / (time of the library)");
+    println!();
+    println!(
+        "| suite | direction | octets | one: OpenSSL | b8: OpenSSL | b8: ipsec-mb | b16: OpenSSL | b16: ipsec-mb | b64: OpenSSL | b64: ipsec-mb | one, ns |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    for suite in Suite::ALL {
+        if !suite.to_string().contains(&options.suite) {
+            continue;
+        }
+        for direction in [Direction::Seal, Direction::Open] {
+            for size in ["64", "300", "1000", "4000", "SIP mix"] {
+                row(&options, suite, direction, size);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Octets of UDP header and data of the packets of a round.
+fn sizes(name: &str) -> [usize; SAS] {
+    // From a 100 Trying to an INVITE with SDP and all its headers.
+    const SIP: [usize; 16] =
+        [295, 1180, 412, 640, 2850, 330, 980, 560, 1420, 310, 760, 2210, 480, 1050, 365, 1710];
+    std::array::from_fn(|n| name.parse().unwrap_or(SIP[n % SIP.len()]))
+}
+
+struct Bench {
+    backend: Backend,
+    datagrams: Vec<Vec<u8>>,
+    /// What comes out of sealing.
+    packets: Vec<Vec<u8>>,
+    outs: Vec<Vec<u8>>,
+    keys: Vec<SaKeys>,
+    senders: Vec<Outbound>,
+    receivers: Vec<Inbound>,
+    sas: Vec<Sa>,
+    /// The ESP of the packets, for the others.
+    esps: Vec<Vec<u8>>,
+    plains: Vec<Vec<u8>>,
+}
+
+impl Bench {
+    fn new(backend: Backend, suite: Suite, direction: Direction, size: &str) -> Self {
+        let keys: Vec<_> = (0..SAS)
+            .map(|n| {
+                let octets = |len: usize, with: usize| {
+                    (0..len).map(|k| (k * 37 + n * 11 + with) as u8).collect::<Vec<u8>>()
+                };
+                let (integrity, encryption) = (suite.integrity().key_len(), suite.encryption().key_len());
+                SaKeys::from_expanded(suite, &octets(integrity, 5), &octets(encryption, 90)).unwrap()
+            })
+            .collect();
+        let datagrams: Vec<_> = sizes(size).into_iter().map(datagram).collect();
+        let sas = keys.iter().map(|keys| Sa::new(keys, direction == Direction::Seal)).collect();
+        let mut bench = Self {
+            backend,
+            packets: datagrams.iter().map(|d| vec![0; d.len() + suite.growth(d.len() - IP)]).collect(),
+            outs: datagrams.iter().map(|d| vec![0; d.len() + suite.growth(d.len() - IP)]).collect(),
+            plains: datagrams.iter().map(|d| vec![0; d.len() + suite.growth(d.len() - IP)]).collect(),
+            esps: Vec::new(),
+            senders: Vec::new(),
+            receivers: Vec::new(),
+            datagrams,
+            keys,
+            sas,
+        };
+        bench.renew();
+        for (n, (datagram, packet)) in bench.datagrams.iter().zip(&mut bench.packets).enumerate() {
+            bench.senders[n].seal(datagram, packet).unwrap();
+        }
+        bench.renew();
+        bench.esps = bench.packets.iter().map(|packet| packet[IP..].to_vec()).collect();
+        bench.compare(direction, suite);
+        bench
+    }
+
+    /// SAs that have sent and received nothing.
+    fn renew(&mut self) {
+        let spec = |n: usize| spec(&self.keys[n], n);
+        self.senders = (0..SAS).map(|n| Outbound::with_backend(&spec(n), self.backend)).collect();
+        self.receivers =
+            (0..SAS).map(|n| Inbound::with_backend(&spec(n), WindowSize::default(), self.backend)).collect();
+    }
+
+    /// All outputs are the same, or the comparison is of different things.
+    fn compare(&mut self, direction: Direction, suite: Suite) {
+        let body = 8 + suite.encryption().iv_len();
+        for batch in [1, 8, 16, 64] {
+            self.renew();
+            self.outs.iter_mut().for_each(|out| out.fill(0));
+            self.library(direction, batch);
+            for n in 0..SAS {
+                match direction {
+                    Direction::Seal => assert!(self.outs[n] == self.packets[n], "{suite}: sealed otherwise"),
+                    Direction::Open => {
+                        assert!(self.outs[n].starts_with(&self.datagrams[n]), "{suite}: opened otherwise")
+                    }
+                }
+            }
+        }
+        for call in [peers::openssl, peers::imb, peers::imb_burst] {
+            if direction == Direction::Seal {
+                // From the payload on, as it was before it was sealed.
+                for (n, esp) in self.esps.iter_mut().enumerate() {
+                    let payload = &self.datagrams[n][IP..];
+                    let end = esp.len() - 12;
+                    let pad = end - body - payload.len() - 2;
+                    esp[body..body + payload.len()].copy_from_slice(payload);
+                    for k in 0..pad {
+                        esp[body + payload.len() + k] = k as u8 + 1;
+                    }
+                    esp[end - 2] = pad as u8;
+                    esp[end - 1] = 17;
+                    esp[end..].fill(0);
+                }
+            }
+            self.plains.iter_mut().for_each(|plain| plain.fill(0));
+            assert_eq!(self.others(call, SAS), SAS, "{suite}: the other refuses");
+            for n in 0..SAS {
+                match direction {
+                    Direction::Seal => {
+                        assert!(self.esps[n] == self.packets[n][IP..], "{suite}: the other seals otherwise")
+                    }
+                    Direction::Open => assert!(
+                        self.plains[n].starts_with(&self.datagrams[n][IP..]),
+                        "{suite}: the other opens otherwise"
+                    ),
+                }
+            }
+        }
+        // Forged packets are refused by all.
+        if direction == Direction::Open {
+            self.esps.iter_mut().for_each(|esp| esp[9] ^= 1);
+            assert_eq!(self.others(peers::openssl, SAS) + self.others(peers::imb, SAS), 0);
+            self.esps.iter_mut().for_each(|esp| esp[9] ^= 1);
+        }
+        self.renew();
+    }
+
+    fn library(&mut self, direction: Direction, batch: usize) {
+        match (direction, batch) {
+            (Direction::Seal, 1) => {
+                for ((sa, datagram), out) in self.senders.iter_mut().zip(&self.datagrams).zip(&mut self.outs)
+                {
+                    black_box(sa.seal(datagram, out)).unwrap();
+                }
+            }
+            (Direction::Open, 1) => {
+                for ((sa, packet), out) in self.receivers.iter_mut().zip(&self.packets).zip(&mut self.outs) {
+                    black_box(sa.open(packet, out)).unwrap();
+                }
+            }
+            (Direction::Seal, _) => {
+                for (chunk, (datagrams, outs)) in
+                    self.datagrams.chunks(batch).zip(self.outs.chunks_mut(batch)).enumerate()
+                {
+                    let mut jobs: Vec<_> = datagrams
+                        .iter()
+                        .zip(outs)
+                        .enumerate()
+                        .map(|(n, (datagram, out))| (chunk * batch + n, SealJob::new(datagram, out)))
+                        .collect();
+                    seal_batch(&mut self.senders, &mut jobs);
+                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                }
+            }
+            (Direction::Open, _) => {
+                for (chunk, (packets, outs)) in
+                    self.packets.chunks(batch).zip(self.outs.chunks_mut(batch)).enumerate()
+                {
+                    let mut jobs: Vec<_> = packets
+                        .iter()
+                        .zip(outs)
+                        .enumerate()
+                        .map(|(n, (packet, out))| (chunk * batch + n, OpenJob::new(packet, out)))
+                        .collect();
+                    open_batch(&mut self.receivers, &mut jobs);
+                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                }
+            }
+        }
+    }
+
+    fn others(&mut self, call: fn(&mut [Packet<'_>]) -> usize, batch: usize) -> usize {
+        let mut packets: Vec<_> = self
+            .sas
+            .iter_mut()
+            .zip(&mut self.esps)
+            .zip(&mut self.plains)
+            .map(|((sa, esp), out)| Packet::new(sa, esp, out))
+            .collect();
+        packets.chunks_mut(batch).map(call).sum()
+    }
+
+    fn time_library(&mut self, direction: Direction, batch: usize) -> f64 {
+        self.renew();
+        time(|| self.library(direction, batch))
+    }
+
+    fn time_others(&mut self, call: fn(&mut [Packet<'_>]) -> usize, batch: usize) -> f64 {
+        time(|| assert_eq!(self.others(call, batch), SAS))
+    }
+}
+
+fn row(options: &Options, suite: Suite, direction: Direction, size: &str) {
+    let mut bench = Bench::new(options.backend, suite, direction, size);
+    // Ratios by column: one to OpenSSL, and for each batch to OpenSSL and to ipsec-mb.
+    let mut ratios = vec![Vec::new(); 1 + 2 * BATCHES.len()];
+    let mut alone = Vec::new();
+    let slow = suite.encryption() == Encryption::DesEde3Cbc;
+    let rounds = if slow { options.rounds.div_ceil(5) } else { options.rounds };
+    for _ in 0..rounds {
+        let openssl = bench.time_others(peers::openssl, SAS);
+        let one = bench.time_library(direction, 1);
+        ratios[0].push(openssl / one);
+        alone.push(one);
+        for (n, batch) in BATCHES.into_iter().enumerate() {
+            let library = bench.time_library(direction, batch);
+            let jobs = bench.time_others(peers::imb, batch);
+            let bursts = bench.time_others(peers::imb_burst, batch);
+            let openssl = bench.time_others(peers::openssl, SAS);
+            ratios[1 + 2 * n].push(openssl / library);
+            ratios[2 + 2 * n].push(jobs.min(bursts) / library);
+        }
+    }
+    let name = if direction == Direction::Seal { "seal" } else { "open" };
+    print!("| {suite} | {name} | {size} |");
+    for ratios in &mut ratios {
+        print!(" {:.2} |", median(ratios));
+    }
+    println!(" {:.0} |", median(&mut alone) * 1e9 / SAS as f64);
+}
+
+fn time(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    let elapsed: Duration = start.elapsed();
+    elapsed.as_secs_f64()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn spec(keys: &SaKeys, n: usize) -> SaSpec<'_> {
+    let ports = Ports::Exact { source: 6100, destination: 7060 };
+    let selector = Selector { source: [10, 0, 0, 2].into(), destination: [10, 0, 0, 1].into(), ports };
+    SaSpec { spi: Spi::new(0x1000 + n as u32).unwrap(), selector, keys }
+}
+
+fn datagram(payload: usize) -> Vec<u8> {
+    let data: Vec<u8> = (0..payload - 8).map(|n| (n * 31) as u8).collect();
+    let mut datagram = Vec::new();
+    PacketBuilder::ipv4([10, 0, 0, 2], [10, 0, 0, 1], 64)
+        .udp(6100, 7060)
+        .write(&mut datagram, &data)
+        .unwrap();
+    datagram
+}

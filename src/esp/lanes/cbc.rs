@@ -1,0 +1,239 @@
+//! CBC over many packets: which go side by side, and with which kernel; and one packet deciphered.
+//!
+//! A packet is given from its counter block on, which stands where the IV will: enciphered with nothing before it, that is
+//! the IV.
+
+use aes::Aes128Enc;
+use aes::cipher::BlockCipherEncrypt;
+
+use super::aes::RoundKeys;
+#[cfg(target_arch = "x86_64")]
+use super::aes::{Chains, Schedules, ni, vaes};
+use super::backend::{Backend, Kind};
+use super::des;
+
+/// A packet that shall be enciphered: whole blocks from its counter block on.
+pub(in crate::esp) struct Task<'a, K> {
+    pub(in crate::esp) key: &'a K,
+    pub(in crate::esp) data: &'a mut [u8],
+}
+
+/// A kernel over `N` lanes, with keys that live for `'k`.
+trait Lanes<'k, K, const N: usize> {
+    /// Octets of a block.
+    const BLOCK: usize;
+
+    /// A lane has another packet: its key, and nothing before its first block.
+    fn begin(&mut self, lane: usize, key: &'k K);
+
+    /// Lanes have begun: what must be made of all keys together is made.
+    fn ready(&mut self) {}
+
+    /// Enciphers `count` blocks of each lane that has so many.
+    fn encrypt(&mut self, data: &mut [&mut [u8]; N], count: usize);
+}
+
+/// Enciphers every packet. The longest come first, or the lanes run empty one by one.
+fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
+    lanes: &mut L,
+    mut tasks: impl Iterator<Item = Task<'k, K>>,
+) {
+    let mut data: [&mut [u8]; N] = core::array::from_fn(|_| <&mut [u8]>::default());
+    loop {
+        let (mut begun, mut shortest) = (false, usize::MAX);
+        for (lane, data) in data.iter_mut().enumerate() {
+            if data.is_empty()
+                && let Some(task) = tasks.find(|task| !task.data.is_empty())
+            {
+                lanes.begin(lane, task.key);
+                begun = true;
+                *data = task.data;
+            }
+            if !data.is_empty() {
+                shortest = shortest.min(data.len());
+            }
+        }
+        let count = shortest / L::BLOCK;
+        if shortest == usize::MAX || count == 0 {
+            return;
+        }
+        if begun {
+            lanes.ready();
+        }
+        lanes.encrypt(&mut data, count);
+        for data in &mut data {
+            let whole = core::mem::take(data);
+            *data = whole.get_mut(count * L::BLOCK..).unwrap_or_default();
+        }
+    }
+}
+
+/// Enciphers with AES-128.
+pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<Item = Task<'k, RoundKeys>>) {
+    match backend.kind() {
+        // Keys of this kind are made on other backends only; whoever mixes them gets one after the other.
+        Kind::Portable => {
+            for task in tasks {
+                task.key.encrypt(&mut [0; 16], task.data);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => encipher(&mut Eight(AesLanes::new()), tasks),
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => encipher(&mut Sixteen(AesLanes::new()), tasks),
+    }
+}
+
+/// Enciphers with the crate's AES-128.
+pub(in crate::esp) fn encipher_aes_in_turn<'k>(tasks: impl Iterator<Item = Task<'k, Aes128Enc>>) {
+    encipher(&mut InTurn { keys: [None; IN_TURN], chains: [[0; 16]; IN_TURN] }, tasks);
+}
+
+/// Enciphers with DES-EDE3.
+pub(in crate::esp) fn encipher_des<'k>(backend: Backend, tasks: impl Iterator<Item = Task<'k, des::Key>>) {
+    match backend.kind() {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => encipher(&mut DesVbmi(des::vbmi::Lanes::new()), tasks),
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => in_turn(tasks),
+        Kind::Portable => in_turn(tasks),
+    }
+}
+
+fn in_turn<'k>(tasks: impl Iterator<Item = Task<'k, des::Key>>) {
+    for task in tasks {
+        task.key.encrypt(&mut [0; 8], task.data);
+    }
+}
+
+const IN_TURN: usize = 8;
+
+/// The crate's AES, lane after lane and block after block: while one waits for itself, the processor goes on with the next.
+struct InTurn<'k> {
+    keys: [Option<&'k Aes128Enc>; IN_TURN],
+    chains: [[u8; 16]; IN_TURN],
+}
+
+impl<'k> Lanes<'k, Aes128Enc, IN_TURN> for InTurn<'k> {
+    const BLOCK: usize = 16;
+
+    fn begin(&mut self, lane: usize, key: &'k Aes128Enc) {
+        (self.keys[lane], self.chains[lane]) = (Some(key), [0; 16]);
+    }
+
+    fn encrypt(&mut self, data: &mut [&mut [u8]; IN_TURN], count: usize) {
+        for index in 0..count {
+            for ((key, chain), data) in self.keys.iter().zip(&mut self.chains).zip(&mut *data) {
+                let block = data.get_mut(16 * index..).and_then(|rest| rest.first_chunk_mut::<16>());
+                if let (Some(key), Some(block)) = (key, block) {
+                    let mixed = u128::from_ne_bytes(*chain) ^ u128::from_ne_bytes(*block);
+                    *chain = mixed.to_ne_bytes();
+                    key.encrypt_block(chain.into());
+                    *block = *chain;
+                }
+            }
+        }
+    }
+}
+
+/// Round keys and last blocks of lanes, side by side. They wipe themselves.
+#[cfg(target_arch = "x86_64")]
+struct AesLanes {
+    keys: Schedules,
+    chains: Chains,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl AesLanes {
+    fn new() -> Self {
+        Self { keys: [[0; _]; _], chains: [0; _] }
+    }
+
+    fn begin(&mut self, lane: usize, key: &RoundKeys) {
+        for (lanes, key) in self.keys.iter_mut().zip(key.octets()) {
+            lanes.as_chunks_mut::<16>().0[lane] = *key;
+        }
+        self.chains.as_chunks_mut::<16>().0[lane] = [0; 16];
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Drop for AesLanes {
+    fn drop(&mut self) {
+        self.keys.as_flattened_mut().fill(0);
+        zeroize::optimization_barrier(self);
+    }
+}
+
+/// Eight lanes with AES-NI. Made only where there is the backend.
+#[cfg(target_arch = "x86_64")]
+struct Eight(AesLanes);
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes<'_, RoundKeys, 8> for Eight {
+    const BLOCK: usize = 16;
+
+    fn begin(&mut self, lane: usize, key: &RoundKeys) {
+        self.0.begin(lane, key);
+    }
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn encrypt(&mut self, data: &mut [&mut [u8]; 8], count: usize) {
+        // SAFETY: there is a value of this type only where the machine has AES-NI and AVX2.
+        unsafe { ni::eight_lanes(&self.0.keys, &mut self.0.chains, data, count) }
+    }
+}
+
+/// Sixteen lanes with VAES. Made only where there is the backend.
+#[cfg(target_arch = "x86_64")]
+struct Sixteen(AesLanes);
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes<'_, RoundKeys, 16> for Sixteen {
+    const BLOCK: usize = 16;
+
+    fn begin(&mut self, lane: usize, key: &RoundKeys) {
+        self.0.begin(lane, key);
+    }
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn encrypt(&mut self, data: &mut [&mut [u8]; 16], count: usize) {
+        let AesLanes { keys, chains } = &mut self.0;
+        let used = data.iter().rposition(|data| !data.is_empty()).map_or(0, |last| last + 1);
+        // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
+        unsafe {
+            match used.div_ceil(4) {
+                0 => {}
+                1 => vaes::lanes::<1>(keys, chains, data, count),
+                2 => vaes::lanes::<2>(keys, chains, data, count),
+                3 => vaes::lanes::<3>(keys, chains, data, count),
+                _ => vaes::lanes::<4>(keys, chains, data, count),
+            }
+        }
+    }
+}
+
+/// Sixty-four lanes with VBMI. Made only where there is the backend.
+#[cfg(target_arch = "x86_64")]
+struct DesVbmi(des::vbmi::Lanes);
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes<'_, des::Key, { des::WIDEST }> for DesVbmi {
+    const BLOCK: usize = des::BLOCK;
+
+    fn begin(&mut self, lane: usize, key: &des::Key) {
+        self.0.begin(lane, key.octets());
+    }
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn ready(&mut self) {
+        // SAFETY: there is a value of this type only where the machine has VBMI and GFNI.
+        unsafe { self.0.expand() }
+    }
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn encrypt(&mut self, data: &mut [&mut [u8]; des::WIDEST], count: usize) {
+        // SAFETY: as above.
+        unsafe { self.0.encrypt(data, count) }
+    }
+}

@@ -1,0 +1,36 @@
+//! Ciphers and hashes over many packets side by side. Each kernel stands next to its portable twin, and the one-packet
+//! path of [`super::cipher`] and [`super::icv`] is the judge of all of them.
+//!
+//! - [`backend`]: which kernels run;
+//! - [`words`], [`md5`], [`sha1`]: hashes over lanes of 32-bit words, and [`hash`], which keeps the lanes full;
+//! - [`aes`], [`des`]: CBC over lanes, and the blocks of one packet deciphered side by side; [`cbc`] keeps the lanes full.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "indexes are constants, numbers of lanes, or numbers of rounds: none of them comes from a packet"
+)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the kernels go through lanes, rounds and words by number, as their standards do"
+)]
+
+mod aes;
+mod backend;
+mod cbc;
+mod des;
+mod hash;
+mod md5;
+mod sha1;
+mod words;
+
+pub(super) use aes::RoundKeys;
+pub use backend::Backend;
+pub(super) use cbc::{Task as CbcTask, encipher_aes, encipher_aes_in_turn, encipher_des};
+pub(super) use des::Key as DesKey;
+pub(super) use hash::{Task as HashTask, hmacs};
+
+/// Octets of a block of both hashes.
+const BLOCK: usize = 64;
+/// The most lanes of a hash.
+const WIDTH: usize = 32;
+/// The state of each lane of a hash, by word.
+type States = [[u32; WIDTH]; 5];

@@ -1,0 +1,190 @@
+//! SHA-1 (FIPS 180-4) over many lanes.
+
+use super::words::block;
+use super::{BLOCK, States, WIDTH};
+
+/// Writes the compression function once for each width of vectors.
+macro_rules! compress {
+    ($(#[$attribute:meta])* $name:ident, $words:ident) => {
+        /// Takes `count` blocks of every lane into its state.
+        $(#[$attribute])*
+        pub(super) fn $name(states: &mut States, data: &[&[[u8; BLOCK]]; WIDTH], count: usize) {
+            use super::words::$words::*;
+            let mut state = [splat(0); 5];
+            for (word, lanes) in state.iter_mut().zip(states.iter()) {
+                if let Some(lanes) = lanes.first_chunk::<LANES>() {
+                    *word = load(lanes);
+                }
+            }
+            let [mut a, mut b, mut c, mut d, mut e] = state;
+            for index in 0..count {
+                let mut w = blocks(core::array::from_fn(|lane| block(data[lane], index)));
+                for word in &mut w {
+                    *word = swap(*word);
+                }
+                // A step with a word of the block, and one with a word that is made from earlier ones.
+                macro_rules! step {
+                    ($f:expr, $k:literal, $w:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {{
+                        let early = add($e, add($w, splat($k)));
+                        $e = add(add(early, $f($b, $c, $d)), rotate::<5, 27>($a));
+                        $b = rotate::<30, 2>($b);
+                    }};
+                }
+                macro_rules! next {
+                    ($t:literal) => {{
+                        let mixed = xor(w[($t - 3) & 15], parity(w[($t - 8) & 15], w[($t - 14) & 15], w[$t & 15]));
+                        w[$t & 15] = rotate::<1, 31>(mixed);
+                        w[$t & 15]
+                    }};
+                }
+                macro_rules! five {
+                    ($f:expr, $k:literal, $v:expr, $w:expr, $x:expr, $y:expr, $z:expr) => {
+                        step!($f, $k, $v, a b c d e);
+                        step!($f, $k, $w, e a b c d);
+                        step!($f, $k, $x, d e a b c);
+                        step!($f, $k, $y, c d e a b);
+                        step!($f, $k, $z, b c d e a);
+                    };
+                }
+                let before = [a, b, c, d, e];
+                five!(choose, 0x5a82_7999, w[0], w[1], w[2], w[3], w[4]);
+                five!(choose, 0x5a82_7999, w[5], w[6], w[7], w[8], w[9]);
+                five!(choose, 0x5a82_7999, w[10], w[11], w[12], w[13], w[14]);
+                five!(choose, 0x5a82_7999, w[15], next!(16), next!(17), next!(18), next!(19));
+                five!(parity, 0x6ed9_eba1, next!(20), next!(21), next!(22), next!(23), next!(24));
+                five!(parity, 0x6ed9_eba1, next!(25), next!(26), next!(27), next!(28), next!(29));
+                five!(parity, 0x6ed9_eba1, next!(30), next!(31), next!(32), next!(33), next!(34));
+                five!(parity, 0x6ed9_eba1, next!(35), next!(36), next!(37), next!(38), next!(39));
+                five!(majority, 0x8f1b_bcdc, next!(40), next!(41), next!(42), next!(43), next!(44));
+                five!(majority, 0x8f1b_bcdc, next!(45), next!(46), next!(47), next!(48), next!(49));
+                five!(majority, 0x8f1b_bcdc, next!(50), next!(51), next!(52), next!(53), next!(54));
+                five!(majority, 0x8f1b_bcdc, next!(55), next!(56), next!(57), next!(58), next!(59));
+                five!(parity, 0xca62_c1d6, next!(60), next!(61), next!(62), next!(63), next!(64));
+                five!(parity, 0xca62_c1d6, next!(65), next!(66), next!(67), next!(68), next!(69));
+                five!(parity, 0xca62_c1d6, next!(70), next!(71), next!(72), next!(73), next!(74));
+                five!(parity, 0xca62_c1d6, next!(75), next!(76), next!(77), next!(78), next!(79));
+                let [a0, b0, c0, d0, e0] = before;
+                (a, b, c, d, e) = (add(a, a0), add(b, b0), add(c, c0), add(d, d0), add(e, e0));
+            }
+            for (word, lanes) in [a, b, c, d, e].into_iter().zip(states.iter_mut()) {
+                if let Some(lanes) = lanes.first_chunk_mut::<LANES>() {
+                    store(lanes, word);
+                }
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+compress!(one, portable);
+#[cfg(target_arch = "x86_64")]
+compress!(
+    #[target_feature(enable = "avx2")]
+    avx2_eight,
+    avx2
+);
+#[cfg(target_arch = "x86_64")]
+compress!(
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    avx512_eight,
+    avx512vl
+);
+#[cfg(target_arch = "x86_64")]
+compress!(
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    avx512_sixteen,
+    avx512
+);
+
+/// The processor's own instructions for SHA-1, for some streams side by side: each waits for itself.
+#[cfg(target_arch = "x86_64")]
+pub(in crate::esp) mod ni {
+    use core::arch::x86_64::*;
+
+    use safe_unaligned_simd::x86_64::_mm_loadu_si128;
+
+    use super::{BLOCK, States, WIDTH, block};
+
+    /// The state of a hash as the instructions want it: a, b, c, d from the highest word to the lowest; and e.
+    #[derive(Clone, Copy)]
+    pub(in crate::esp) struct State {
+        abcd: __m128i,
+        e: __m128i,
+    }
+
+    impl State {
+        #[target_feature(enable = "sha,ssse3,sse4.1")]
+        #[inline]
+        pub(in crate::esp) fn new([a, b, c, d, e]: [u32; 5]) -> Self {
+            Self {
+                abcd: _mm_set_epi32(a as i32, b as i32, c as i32, d as i32),
+                e: _mm_set_epi32(e as i32, 0, 0, 0),
+            }
+        }
+
+        #[target_feature(enable = "sha,ssse3,sse4.1")]
+        #[inline]
+        pub(in crate::esp) fn words(self) -> [u32; 5] {
+            [
+                _mm_extract_epi32::<3>(self.abcd) as u32,
+                _mm_extract_epi32::<2>(self.abcd) as u32,
+                _mm_extract_epi32::<1>(self.abcd) as u32,
+                _mm_extract_epi32::<0>(self.abcd) as u32,
+                _mm_extract_epi32::<3>(self.e) as u32,
+            ]
+        }
+    }
+
+    /// Takes a block of each stream into its state.
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    #[inline]
+    pub(in crate::esp) fn compress<const N: usize>(states: &mut [State; N], blocks: [&[u8; BLOCK]; N]) {
+        let swap = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
+        let mut m = blocks.map(|block| match block.as_chunks::<16>().0 {
+            [a, b, c, d] => [a, b, c, d].map(|octets| _mm_shuffle_epi8(_mm_loadu_si128(octets), swap)),
+            _ => [_mm_setzero_si128(); 4],
+        });
+        let before = *states;
+        // Four rounds, the first with the words of the block as they are, later ones with words made from those before.
+        macro_rules! four {
+            ($g:literal) => {
+                for n in 0..N {
+                    if $g >= 4 {
+                        let mixed = _mm_sha1msg1_epu32(m[n][$g & 3], m[n][($g + 1) & 3]);
+                        let mixed = _mm_xor_si128(mixed, m[n][($g + 2) & 3]);
+                        m[n][$g & 3] = _mm_sha1msg2_epu32(mixed, m[n][($g + 3) & 3]);
+                    }
+                    let State { abcd, e } = states[n];
+                    let w = m[n][$g & 3];
+                    let e = if $g == 0 { _mm_add_epi32(e, w) } else { _mm_sha1nexte_epu32(e, w) };
+                    states[n] = State { abcd: _mm_sha1rnds4_epu32::<{ $g / 5 }>(abcd, e), e: abcd };
+                }
+            };
+            ($($g:literal)*) => { $(four!($g);)* };
+        }
+        four!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19);
+        for (state, before) in states.iter_mut().zip(before) {
+            state.abcd = _mm_add_epi32(state.abcd, before.abcd);
+            state.e = _mm_sha1nexte_epu32(state.e, before.e);
+        }
+    }
+
+    /// Takes `count` blocks of each of the first lanes into its state.
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    pub(in super::super) fn streams<const N: usize>(
+        states: &mut States,
+        data: &[&[[u8; BLOCK]]; WIDTH],
+        count: usize,
+    ) {
+        let mut streams =
+            core::array::from_fn::<_, N, _>(|n| State::new(core::array::from_fn(|word| states[word][n])));
+        for index in 0..count {
+            compress(&mut streams, core::array::from_fn(|n| block(data[n], index)));
+        }
+        for (n, stream) in streams.into_iter().enumerate() {
+            for (words, word) in states.iter_mut().zip(stream.words()) {
+                words[n] = word;
+            }
+        }
+    }
+}

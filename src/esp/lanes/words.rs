@@ -1,0 +1,375 @@
+//! Vectors of 32-bit words: the few operations that MD5 and SHA-1 are made of, for each width that there is.
+//!
+//! Every module has the same names, so that the hashes are written once: `V`, a word of each of `LANES` lanes; `load` and
+//! `store`; `blocks`, a block of each lane as sixteen vectors of words; `swap`, the other order of octets.
+
+use super::BLOCK;
+
+/// What an idle lane hashes.
+static NOTHING: [u8; BLOCK] = [0; BLOCK];
+
+/// The block at an index of a lane.
+#[inline(always)]
+pub(super) fn block(lane: &[[u8; BLOCK]], index: usize) -> &[u8; BLOCK] {
+    match lane.get(index) {
+        Some(block) => block,
+        None => &NOTHING,
+    }
+}
+
+/// One lane, without vectors: what the others are compared with, and what runs where there are none.
+#[cfg_attr(not(test), allow(dead_code, reason = "the tests alone hash all of SHA-1 with it"))]
+pub(super) mod portable {
+    use super::BLOCK;
+
+    pub(in super::super) type V = u32;
+    pub(in super::super) const LANES: usize = 1;
+
+    #[inline(always)]
+    pub(in super::super) fn load([word]: &[u32; LANES]) -> V {
+        *word
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn store([word]: &mut [u32; LANES], a: V) {
+        *word = a;
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn blocks([block]: [&[u8; BLOCK]; LANES]) -> [V; 16] {
+        let mut words = [0; 16];
+        for (word, octets) in words.iter_mut().zip(block.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*octets);
+        }
+        words
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn splat(a: u32) -> V {
+        a
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn swap(a: V) -> V {
+        a.swap_bytes()
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn add(a: V, b: V) -> V {
+        a.wrapping_add(b)
+    }
+
+    /// To the left by `N`, which with `M` makes 32.
+    #[inline(always)]
+    pub(in super::super) fn rotate<const N: i32, const M: i32>(a: V) -> V {
+        a.rotate_left(N as u32)
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn xor(a: V, b: V) -> V {
+        a ^ b
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn parity(a: V, b: V, c: V) -> V {
+        a ^ b ^ c
+    }
+
+    /// The bits of `b` where `a` has ones, those of `c` elsewhere.
+    #[inline(always)]
+    pub(in super::super) fn choose(a: V, b: V, c: V) -> V {
+        ((b ^ c) & a) ^ c
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
+        (a & b) | ((a | b) & c)
+    }
+
+    /// The function of MD5's last round.
+    #[inline(always)]
+    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
+        b ^ (a | !c)
+    }
+}
+
+/// Eight lanes in 256 bits.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2 {
+    use core::arch::x86_64::*;
+
+    use safe_unaligned_simd::x86_64::{_mm256_loadu_si256, _mm256_storeu_si256};
+
+    use super::BLOCK;
+
+    pub(in super::super) type V = __m256i;
+    pub(in super::super) const LANES: usize = 8;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn load(words: &[u32; LANES]) -> V {
+        _mm256_loadu_si256(words)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn store(words: &mut [u32; LANES], a: V) {
+        _mm256_storeu_si256(words, a);
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn blocks(blocks: [&[u8; BLOCK]; LANES]) -> [V; 16] {
+        let halves = blocks.map(|block| {
+            let (octets, _) = block.as_chunks::<32>();
+            match octets {
+                [first, second] => (_mm256_loadu_si256(first), _mm256_loadu_si256(second)),
+                _ => (_mm256_setzero_si256(), _mm256_setzero_si256()),
+            }
+        });
+        let [w0, w1, w2, w3, w4, w5, w6, w7] = transpose(halves.map(|(first, _)| first));
+        let [w8, w9, w10, w11, w12, w13, w14, w15] = transpose(halves.map(|(_, second)| second));
+        [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
+    }
+
+    /// Eight words of each lane to one word of all lanes each.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn transpose([a, b, c, d, e, f, g, h]: [V; 8]) -> [V; 8] {
+        let (ab0, ab1) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let (cd0, cd1) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        let (ef0, ef1) = (_mm256_unpacklo_epi32(e, f), _mm256_unpackhi_epi32(e, f));
+        let (gh0, gh1) = (_mm256_unpacklo_epi32(g, h), _mm256_unpackhi_epi32(g, h));
+        let (ad0, ad1) = (_mm256_unpacklo_epi64(ab0, cd0), _mm256_unpackhi_epi64(ab0, cd0));
+        let (ad2, ad3) = (_mm256_unpacklo_epi64(ab1, cd1), _mm256_unpackhi_epi64(ab1, cd1));
+        let (eh0, eh1) = (_mm256_unpacklo_epi64(ef0, gh0), _mm256_unpackhi_epi64(ef0, gh0));
+        let (eh2, eh3) = (_mm256_unpacklo_epi64(ef1, gh1), _mm256_unpackhi_epi64(ef1, gh1));
+        [
+            _mm256_permute2x128_si256::<0x20>(ad0, eh0),
+            _mm256_permute2x128_si256::<0x20>(ad1, eh1),
+            _mm256_permute2x128_si256::<0x20>(ad2, eh2),
+            _mm256_permute2x128_si256::<0x20>(ad3, eh3),
+            _mm256_permute2x128_si256::<0x31>(ad0, eh0),
+            _mm256_permute2x128_si256::<0x31>(ad1, eh1),
+            _mm256_permute2x128_si256::<0x31>(ad2, eh2),
+            _mm256_permute2x128_si256::<0x31>(ad3, eh3),
+        ]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn splat(a: u32) -> V {
+        _mm256_set1_epi32(a as i32)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn swap(a: V) -> V {
+        let (high, low) = (0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+        _mm256_shuffle_epi8(a, _mm256_set_epi64x(high, low, high, low))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn add(a: V, b: V) -> V {
+        _mm256_add_epi32(a, b)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn rotate<const N: i32, const M: i32>(a: V) -> V {
+        _mm256_or_si256(_mm256_slli_epi32::<N>(a), _mm256_srli_epi32::<M>(a))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn xor(a: V, b: V) -> V {
+        _mm256_xor_si256(a, b)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn parity(a: V, b: V, c: V) -> V {
+        _mm256_xor_si256(a, _mm256_xor_si256(b, c))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn choose(a: V, b: V, c: V) -> V {
+        _mm256_xor_si256(_mm256_and_si256(_mm256_xor_si256(b, c), a), c)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
+        _mm256_or_si256(_mm256_and_si256(a, b), _mm256_and_si256(_mm256_or_si256(a, b), c))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
+        let ones = _mm256_set1_epi32(-1);
+        _mm256_xor_si256(b, _mm256_or_si256(a, _mm256_xor_si256(c, ones)))
+    }
+}
+
+/// Sixteen lanes in 512 bits.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512 {
+    use core::arch::x86_64::*;
+
+    use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
+
+    use super::BLOCK;
+
+    pub(in super::super) type V = __m512i;
+    pub(in super::super) const LANES: usize = 16;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn load(words: &[u32; LANES]) -> V {
+        _mm512_loadu_si512(words)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn store(words: &mut [u32; LANES], a: V) {
+        _mm512_storeu_si512(words, a);
+    }
+
+    /// Four by four words within 128 bits, then four by four times 128 bits.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn blocks(blocks: [&[u8; BLOCK]; LANES]) -> [V; 16] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = blocks.map(|block| _mm512_loadu_si512(block));
+        let [a0, a1, a2, a3] = within(a, b, c, d);
+        let [e0, e1, e2, e3] = within(e, f, g, h);
+        let [i0, i1, i2, i3] = within(i, j, k, l);
+        let [m0, m1, m2, m3] = within(m, n, o, p);
+        let [w0, w4, w8, w12] = across(a0, e0, i0, m0);
+        let [w1, w5, w9, w13] = across(a1, e1, i1, m1);
+        let [w2, w6, w10, w14] = across(a2, e2, i2, m2);
+        let [w3, w7, w11, w15] = across(a3, e3, i3, m3);
+        [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn within(a: V, b: V, c: V, d: V) -> [V; 4] {
+        let (ab0, ab1) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (cd0, cd1) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(ab0, cd0),
+            _mm512_unpackhi_epi64(ab0, cd0),
+            _mm512_unpacklo_epi64(ab1, cd1),
+            _mm512_unpackhi_epi64(ab1, cd1),
+        ]
+    }
+
+    /// Transposes four by four elements of 128 bits.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn across(a: V, b: V, c: V, d: V) -> [V; 4] {
+        let (ab_even, ab_odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (cd_even, cd_odd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        [
+            _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even),
+            _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd),
+            _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even),
+            _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd),
+        ]
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn splat(a: u32) -> V {
+        _mm512_set1_epi32(a as i32)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn swap(a: V) -> V {
+        let (high, low) = (0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+        _mm512_shuffle_epi8(a, _mm512_set_epi64(high, low, high, low, high, low, high, low))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn add(a: V, b: V) -> V {
+        _mm512_add_epi32(a, b)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn rotate<const N: i32, const M: i32>(a: V) -> V {
+        _mm512_rol_epi32::<N>(a)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn xor(a: V, b: V) -> V {
+        _mm512_xor_si512(a, b)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn parity(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi32::<0x96>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn choose(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi32::<0xca>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi32::<0xe8>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi32::<0x39>(a, b, c)
+    }
+}
+
+/// Eight lanes in 256 bits, with the instructions of AVX-512: rotations and functions of three words in one each.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512vl {
+    use core::arch::x86_64::*;
+
+    pub(in super::super) use super::avx2::{LANES, V, add, blocks, load, splat, store, swap, xor};
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn rotate<const N: i32, const M: i32>(a: V) -> V {
+        _mm256_rol_epi32::<N>(a)
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn parity(a: V, b: V, c: V) -> V {
+        _mm256_ternarylogic_epi32::<0x96>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn choose(a: V, b: V, c: V) -> V {
+        _mm256_ternarylogic_epi32::<0xca>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
+        _mm256_ternarylogic_epi32::<0xe8>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
+        _mm256_ternarylogic_epi32::<0x39>(a, b, c)
+    }
+}

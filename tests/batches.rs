@@ -1,0 +1,379 @@
+//! A batch gives what one packet after the other gives: the same octets, results, counters and windows, for any mix of
+//! suites, families, lengths and faults, on every backend that the machine has.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod support;
+
+use std::net::IpAddr;
+
+use ipsec_3gpp::{
+    Backend, Endpoint, InstalledSet, OpenError, OpenJob, Outbound, SaName, SaSet, Sad, SealJob,
+    SelectorCheck, Side, Suite, WindowSize, open_batch, seal_batch,
+};
+use proptest::prelude::*;
+use support::{keys, setup, udp};
+
+/// A UE of every suite and family, each with an address of its own.
+fn sets() -> Vec<SaSet> {
+    let mut sets = Vec::new();
+    for (n, suite) in Suite::ALL.into_iter().enumerate() {
+        for ipv6 in [false, true] {
+            let (ue, pcscf) = ends(n, ipv6);
+            let spi = 1000 + 10 * sets.len() as u32;
+            let ue = Endpoint { address: ue, setup: setup(spi, spi + 1, 40001, 40002) };
+            let pcscf = Endpoint { address: pcscf, setup: setup(spi + 2, spi + 3, 50001, 50002) };
+            sets.push(SaSet::new(ue, pcscf, keys(suite)).unwrap());
+        }
+    }
+    sets
+}
+
+fn ends(n: usize, ipv6: bool) -> (IpAddr, IpAddr) {
+    if ipv6 {
+        (format!("2001:db8::{}", n + 2).parse().unwrap(), "2001:db8::1".parse().unwrap())
+    } else {
+        (format!("10.0.0.{}", n + 2).parse().unwrap(), "10.0.0.1".parse().unwrap())
+    }
+}
+
+fn sad(side: Side, backend: Backend) -> (Sad, Vec<InstalledSet>) {
+    let mut sad = Sad::with(WindowSize::new(64).unwrap(), SelectorCheck::Strict).with_backend(backend);
+    let installed = sets().iter().map(|set| sad.install(set, side).unwrap()).collect();
+    (sad, installed)
+}
+
+/// What a table has counted, and where its numbers stand.
+fn state(sad: &Sad, installed: &[InstalledSet]) -> String {
+    let mut state = format!("{:?}", sad.counters());
+    for set in installed {
+        for id in set.inbound() {
+            let sa = sad.inbound(id).unwrap();
+            state += &format!("{:?} {:?}", sa.counters(), sa.window());
+        }
+        for id in set.outbound() {
+            let sa = sad.outbound(id).unwrap();
+            state += &format!("{:?} {:?}", sa.counters(), sa.next_sequence());
+        }
+    }
+    state
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    set: usize,
+    len: usize,
+    in_place: bool,
+    fault: Fault,
+    /// Where the fault is, and which of the packets before is taken again.
+    at: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    /// No SA is for it.
+    Stranger,
+    /// Too little room.
+    Room,
+    /// An octet is changed.
+    Forged,
+    /// Cut off.
+    Cut,
+    /// One of the packets before it comes again.
+    Again,
+    /// It is far ahead: what comes after it is too old.
+    Ahead,
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    use Fault::{Again, Ahead, Cut, Forged, Room, Stranger};
+    let fault = prop_oneof![
+        8 => Just(Fault::None), 1 => Just(Stranger), 1 => Just(Room), 1 => Just(Forged), 1 => Just(Cut), 2 => Just(Again), 1 => Just(Ahead)
+    ];
+    let len = prop_oneof![2 => 0..200_usize, 2 => 200..1500_usize, 1 => 1500..4096_usize];
+    (0..12_usize, len, any::<bool>(), fault, any::<usize>())
+        .prop_map(|(set, len, in_place, fault, at)| Wish { set, len, in_place, fault, at })
+}
+
+const BEFORE: usize = 40;
+
+/// A datagram in a buffer with room around it, and where it stands.
+fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
+    let (ue, pcscf) = ends(wish.set / 2, wish.set % 2 == 1);
+    let data: Vec<u8> = (0..wish.len).map(|n| ((n * 31 + wish.at) >> 2) as u8).collect();
+    let to = if wish.fault == Fault::Stranger { 50009 } else { 50002 };
+    let datagram = udp((ue, 40001), (pcscf, to), &data);
+    let range = BEFORE..BEFORE + datagram.len();
+    let room = if wish.fault == Fault::Room { wish.at % 14 } else { 60 };
+    let mut buffer = vec![0xee; BEFORE];
+    buffer.extend(datagram);
+    buffer.resize(range.end + room, 0xee);
+    (buffer, range)
+}
+
+fn check(wishes: &[Wish], backend: Backend) {
+    let ((mut one, ids), (mut many, _)) = (sad(Side::Ue, Backend::PORTABLE), sad(Side::Ue, backend));
+    // Far ahead, for both.
+    let mut jump = vec![0_u32; 12];
+    // Sealing.
+    let mut buffers: Vec<_> = wishes.iter().map(datagram).collect();
+    let mut others = buffers.clone();
+    let rooms: Vec<usize> = wishes
+        .iter()
+        .zip(&buffers)
+        .map(|(wish, (_, range))| range.len() + if wish.fault == Fault::Room { wish.at % 20 } else { 60 })
+        .collect();
+    let (mut outs, mut other_outs): (Vec<_>, Vec<_>) =
+        rooms.iter().map(|len| (vec![0xdd; *len], vec![0xdd; *len])).unzip();
+    let expected: Vec<_> = wishes
+        .iter()
+        .zip(&mut others)
+        .zip(&mut other_outs)
+        .map(|((wish, (buffer, range)), out)| {
+            if wish.in_place {
+                one.seal_in_place(buffer, range.clone())
+            } else {
+                one.seal(&buffer[range.clone()], out)
+            }
+        })
+        .collect();
+    let mut jobs: Vec<_> = wishes
+        .iter()
+        .zip(&mut buffers)
+        .zip(&mut outs)
+        .map(|((wish, (buffer, range)), out)| {
+            if wish.in_place {
+                SealJob::in_place(buffer, range.clone())
+            } else {
+                SealJob::new(&buffer[range.clone()], out)
+            }
+        })
+        .collect();
+    many.seal_batch(&mut jobs);
+    let mut packets = Vec::new();
+    for (n, (job, expected)) in jobs.iter().zip(&expected).enumerate() {
+        assert_eq!(job.result(), Some(expected), "job {n} of {wishes:?}");
+        packets.extend(job.packet().map(<[u8]>::to_vec));
+    }
+    drop(jobs);
+    assert!(buffers == others && outs == other_outs, "{backend}: other octets for {wishes:?}");
+    assert_eq!(state(&many, &ids), state(&one, &ids));
+
+    // Opening, with faults among the packets.
+    let mut arriving: Vec<(Vec<u8>, bool)> = Vec::new();
+    let mut sealed = packets.into_iter();
+    for (wish, result) in wishes.iter().zip(&expected) {
+        if result.is_err() {
+            continue;
+        }
+        let mut packet = sealed.next().unwrap();
+        match wish.fault {
+            Fault::Forged => {
+                let at = wish.at % packet.len();
+                packet[at] ^= 1 << (wish.at % 8);
+            }
+            Fault::Cut => packet.truncate(wish.at % packet.len()),
+            Fault::Again if !arriving.is_empty() => {
+                let again = arriving[wish.at % arriving.len()].0.clone();
+                arriving.push((again, wish.in_place));
+            }
+            Fault::Ahead => {
+                // The same SA, long after.
+                let set = &sets()[wish.set];
+                jump[wish.set] += 100;
+                let (buffer, range) = datagram(wish);
+                let ahead = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
+                let iv = vec![7; set.suite().encryption().iv_len()];
+                let mut out = vec![0; range.len() + 60];
+                let range = ahead.seal_with(jump[wish.set], &iv, &buffer[range], &mut out).unwrap();
+                packet = out[range].to_vec();
+            }
+            Fault::None | Fault::Stranger | Fault::Room | Fault::Again => {}
+        }
+        arriving.push((packet, wish.in_place));
+    }
+    let ((mut one, ids), (mut many, _)) = (sad(Side::Pcscf, Backend::PORTABLE), sad(Side::Pcscf, backend));
+    let mut others = arriving.clone();
+    let rooms: Vec<usize> = arriving
+        .iter()
+        .enumerate()
+        .map(|(n, (packet, _))| if n % 13 == 12 { packet.len() / 2 } else { packet.len() })
+        .collect();
+    let (mut outs, mut other_outs): (Vec<_>, Vec<_>) =
+        rooms.iter().map(|len| (vec![0xdd; *len], vec![0xdd; *len])).unzip();
+    let expected: Vec<_> = others
+        .iter_mut()
+        .zip(&mut other_outs)
+        .map(
+            |((packet, in_place), out)| {
+                if *in_place { one.open_in_place(packet) } else { one.open(packet, out) }
+            },
+        )
+        .collect();
+    let mut jobs: Vec<_> = arriving
+        .iter_mut()
+        .zip(&mut outs)
+        .map(
+            |((packet, in_place), out)| {
+                if *in_place { OpenJob::in_place(packet) } else { OpenJob::new(packet, out) }
+            },
+        )
+        .collect();
+    many.open_batch(&mut jobs);
+    for (n, (job, expected)) in jobs.iter().zip(&expected).enumerate() {
+        match expected {
+            Ok(arrived) => {
+                assert_eq!(job.result().unwrap().as_ref(), Ok(&arrived.opened), "job {n} of {wishes:?}");
+                assert_eq!(job.sa(), Some(arrived.sa));
+                assert_eq!(job.datagram().unwrap().len(), arrived.opened.range.len());
+            }
+            Err(error) => {
+                assert_eq!(job.result().unwrap().as_ref(), Err(error), "job {n} of {wishes:?}");
+                assert_eq!((job.sa(), job.datagram()), (None, None));
+            }
+        }
+    }
+    drop(jobs);
+    assert!(arriving == others && outs == other_outs, "{backend}: other octets for {wishes:?}");
+    assert_eq!(state(&many, &ids), state(&one, &ids));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_batch_is_one_after_the_other(wishes in proptest::collection::vec(wish(), 1..=70)) {
+        for backend in Backend::available() {
+            check(&wishes, backend);
+        }
+    }
+}
+
+#[test]
+fn every_suite_number_of_packets_and_backend() {
+    for backend in Backend::available() {
+        for set in 0..12 {
+            for count in 1..=70 {
+                let wishes: Vec<_> = (0..count)
+                    .map(|n| Wish {
+                        set,
+                        len: 40 + 7 * ((n * 5) % 11),
+                        in_place: n % 2 == 0,
+                        fault: Fault::None,
+                        at: n,
+                    })
+                    .collect();
+                check(&wishes, backend);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_and_short_packets_go_side_by_side() {
+    for backend in Backend::available() {
+        for set in [0, 4, 6, 8, 10] {
+            let lens = [4095, 0, 1000, 16, 63, 64, 65, 4000, 300, 1, 2, 3, 55, 56, 57, 2000];
+            let wishes: Vec<_> = lens
+                .into_iter()
+                .cycle()
+                .take(70)
+                .enumerate()
+                .map(|(n, len)| Wish {
+                    set: (set + n % 2) % 12,
+                    len,
+                    in_place: n % 3 == 0,
+                    fault: Fault::None,
+                    at: n,
+                })
+                .collect();
+            check(&wishes, backend);
+        }
+    }
+}
+
+#[test]
+fn of_two_copies_in_a_batch_one_is_delivered() {
+    for backend in Backend::available() {
+        let ((mut ue, _), (mut pcscf, _)) = (sad(Side::Ue, backend), sad(Side::Pcscf, backend));
+        let wish = Wish { set: 10, len: 300, in_place: false, fault: Fault::None, at: 0 };
+        let (buffer, range) = datagram(&wish);
+        let mut packet = vec![0; range.len() + 60];
+        let sealed = ue.seal(&buffer[range], &mut packet).unwrap();
+        packet.truncate(sealed.range.end);
+        let mut outs = vec![vec![0; packet.len()]; 20];
+        let mut jobs: Vec<_> = outs.iter_mut().map(|out| OpenJob::new(&packet, out)).collect();
+        pcscf.open_batch(&mut jobs);
+        assert!(jobs[0].datagram().is_some());
+        for job in &jobs[1..] {
+            let error = job.result().unwrap().as_ref().unwrap_err();
+            assert!(matches!(error, OpenError::Replay { sequence: 1, .. }), "{error:?}");
+        }
+        drop(jobs);
+        // Nothing of the copies was deciphered.
+        assert!(outs[1..].iter().flatten().all(|octet| *octet == 0));
+    }
+}
+
+#[test]
+fn one_sa_and_a_slice_of_sas_need_no_table() {
+    let sets = sets();
+    for backend in Backend::available() {
+        let name = SaName::UeClientToPcscfServer;
+        let mut senders: Vec<_> =
+            sets.iter().map(|set| Outbound::with_backend(&set.sa(name), backend)).collect();
+        let mut receivers: Vec<_> = sets
+            .iter()
+            .map(|set| ipsec_3gpp::Inbound::with_backend(&set.sa(name), WindowSize::default(), backend))
+            .collect();
+        let wishes: Vec<_> = (0..100)
+            .map(|n| Wish { set: n % 12, len: 10 * n, in_place: false, fault: Fault::None, at: n })
+            .collect();
+        let datagrams: Vec<_> = wishes.iter().map(datagram).collect();
+        let mut outs: Vec<_> = datagrams.iter().map(|(buffer, _)| vec![0; buffer.len()]).collect();
+        let mut jobs: Vec<_> = datagrams
+            .iter()
+            .zip(&mut outs)
+            .enumerate()
+            .map(|(n, ((buffer, range), out))| (n % 12, SealJob::new(&buffer[range.clone()], out)))
+            .collect();
+        // An SA that is not there, and one that the datagram is not for.
+        let stray = &datagrams[0].0[datagrams[0].1.clone()];
+        let (mut out, mut another) = ([0; 200], [0; 200]);
+        jobs.push((12, SealJob::new(stray, &mut out)));
+        jobs.push((3, SealJob::new(stray, &mut another)));
+        seal_batch(&mut senders, &mut jobs);
+        assert_eq!(jobs[100].1.result(), None);
+        assert!(jobs[101].1.result().unwrap().is_err());
+        jobs.truncate(100);
+        // A second time changes nothing.
+        seal_batch(&mut senders, &mut jobs);
+        let packets: Vec<_> = jobs.iter().map(|(_, job)| job.packet().unwrap().to_vec()).collect();
+        assert_eq!(senders[0].next_sequence(), Some(10));
+        let mut outs: Vec<_> = packets.iter().map(|packet| vec![0; packet.len()]).collect();
+        let mut jobs: Vec<_> = packets
+            .iter()
+            .zip(&mut outs)
+            .enumerate()
+            .map(|(n, (packet, out))| (n % 12, OpenJob::new(packet, out)))
+            .collect();
+        open_batch(&mut receivers, &mut jobs);
+        for ((_, job), (buffer, range)) in jobs.iter().zip(&datagrams) {
+            assert_eq!(job.datagram(), Some(&buffer[range.clone()]));
+        }
+        // One SA alone.
+        let mut sender = Outbound::with_backend(&sets[10].sa(name), backend);
+        let mut receiver =
+            ipsec_3gpp::Inbound::with_backend(&sets[10].sa(name), WindowSize::default(), backend);
+        let (buffer, range) =
+            datagram(&Wish { set: 10, len: 500, in_place: false, fault: Fault::None, at: 1 });
+        let mut outs = vec![vec![0; 700]; 5];
+        let mut jobs: Vec<_> = outs.iter_mut().map(|out| SealJob::new(&buffer[range.clone()], out)).collect();
+        sender.seal_batch(&mut jobs);
+        let mut packets: Vec<_> = jobs.iter().map(|job| job.packet().unwrap().to_vec()).collect();
+        let mut jobs: Vec<_> = packets.iter_mut().map(|packet| OpenJob::in_place(packet)).collect();
+        receiver.open_batch(&mut jobs);
+        assert!(jobs.iter().all(|job| job.datagram() == Some(&buffer[range.clone()])));
+        assert_eq!(receiver.counters().packets, 5);
+    }
+}
