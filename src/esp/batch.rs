@@ -8,11 +8,10 @@ use super::lanes::{Backend, CbcTask, encipher_aes, encipher_aes_in_turn, enciphe
 use super::packet::{IDS, OpenKeys, SealKeys};
 use crate::algorithm::Integrity;
 
-/// The most packets that are looked at together.
+/// The most packets that are looked at together; arrays of so many places hold what is known of them.
 pub(crate) const TILE: usize = 64;
-
-/// Fewer packets than this with AES and SHA-1 go one after the other: then cipher and hash run side by side.
-const FEW: usize = 3;
+/// As many as there are lanes: fewer packets than a whole tile need not pay for all its places.
+pub(crate) const SMALL_TILE: usize = 16;
 
 /// A packet that has been framed and shall be enciphered and authenticated.
 #[derive(Debug)]
@@ -29,26 +28,24 @@ pub(crate) struct Verifying<'a> {
 }
 
 /// Enciphers and authenticates packets.
-pub(crate) fn protect_all(backend: Backend, packets: &mut [Option<Sealing<'_>>]) {
-    let mut order = Order::new();
+pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Option<Sealing<'_>>; N]) {
+    let mut order = Order::<N>::new();
     for (index, packet) in packets.iter().enumerate() {
         if let Some(packet) = packet {
             order.push(class(packet), packet.esp.len(), index);
         }
     }
     if !order.sort() {
-        let mut sorted = [const { None }; TILE];
+        let mut sorted = [const { None }; N];
         for (to, index) in sorted.iter_mut().zip(order.indexes()) {
             *to = packets.get_mut(index).and_then(Option::take);
         }
-        for (to, from) in packets.iter_mut().zip(sorted) {
-            *to = from;
-        }
+        *packets = sorted;
     }
     for group in packets.chunk_by_mut(|a, b| a.as_ref().map(class) == b.as_ref().map(class)) {
         encipher(backend, group);
     }
-    let icvs = icvs(backend, packets.len(), |index| {
+    let icvs = icvs::<N>(backend, |index| {
         let packet = packets.get(index)?.as_ref()?;
         Some((packet.keys.mac(), packet.esp.split_last_chunk::<ICV>()?.0))
     });
@@ -71,13 +68,12 @@ fn class(packet: &Sealing<'_>) -> u32 {
 
 /// Enciphers packets of one class. Those that are finished are taken out.
 fn encipher(backend: Backend, group: &mut [Option<Sealing<'_>>]) {
-    if group.len() < FEW {
-        for place in group.iter_mut() {
-            if place.as_ref().is_some_and(|packet| packet.keys.has_stitched())
-                && let Some(packet) = place.take()
-            {
-                packet.keys.protect(packet.esp, false);
-            }
+    let together = group.len();
+    for place in group.iter_mut() {
+        if place.as_ref().is_some_and(|packet| together < packet.keys.fewest_together())
+            && let Some(packet) = place.take()
+        {
+            packet.keys.protect(packet.esp, false);
         }
     }
     /// What is to be done with the packets of one class.
@@ -99,8 +95,11 @@ fn encipher(backend: Backend, group: &mut [Option<Sealing<'_>>]) {
 }
 
 /// Compares the ICVs of packets, each in constant time.
-pub(crate) fn verify_all(backend: Backend, packets: &[Option<Verifying<'_>>]) -> [Option<Authentic>; TILE] {
-    let icvs = icvs(backend, packets.len(), |index| {
+pub(crate) fn verify_all<const N: usize>(
+    backend: Backend,
+    packets: &[Option<Verifying<'_>>; N],
+) -> [Option<Authentic>; N] {
+    let icvs = icvs::<N>(backend, |index| {
         let packet = packets.get(index)?.as_ref()?;
         Some((packet.keys.mac(), packet.esp.split_last_chunk::<ICV>()?.0))
     });
@@ -111,14 +110,13 @@ pub(crate) fn verify_all(backend: Backend, packets: &[Option<Verifying<'_>>]) ->
 }
 
 /// The ICVs of messages. `message` gives them by number.
-fn icvs<'a>(
+fn icvs<'a, const N: usize>(
     backend: Backend,
-    count: usize,
     message: impl Fn(usize) -> Option<(&'a Mac, &'a [u8])>,
-) -> [[u8; ICV]; TILE] {
-    let mut icvs = [[0; ICV]; TILE];
-    let (mut md5, mut sha1) = (Order::new(), Order::new());
-    for index in 0..count {
+) -> [[u8; ICV]; N] {
+    let mut icvs = [[0; ICV]; N];
+    let (mut md5, mut sha1) = (Order::<N>::new(), Order::<N>::new());
+    for index in 0..N {
         if let Some((mac, message)) = message(index) {
             match mac.integrity() {
                 Integrity::HmacMd5_96 => md5.push(0, message.len(), index),
@@ -140,14 +138,14 @@ fn icvs<'a>(
 }
 
 /// Numbers of packets in the order of their class, and the longest first.
-struct Order {
-    keys: [u32; TILE],
+struct Order<const N: usize> {
+    keys: [u32; N],
     len: usize,
 }
 
-impl Order {
+impl<const N: usize> Order<N> {
     fn new() -> Self {
-        Self { keys: [0; TILE], len: 0 }
+        Self { keys: [0; N], len: 0 }
     }
 
     fn push(&mut self, class: u32, octets: usize, index: usize) {

@@ -232,7 +232,7 @@ mod tests {
                             Some(CbcTask { key, data })
                         }))
                     }
-                    Encryption::AesCbc => encipher_aes(
+                    Encryption::Null | Encryption::AesCbc => encipher_aes(
                         backend,
                         tasks.filter_map(|(key, data)| {
                             let Encryptor::AesRounds(key) = key else { return None };

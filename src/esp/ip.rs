@@ -69,22 +69,67 @@ pub enum IpError {
     Fragment,
 }
 
-/// What the headers of one datagram say.
+/// What the headers of one datagram say. Of whole words: it is handed on within results, and a processor waits where it
+/// reads as a whole what it has just written in parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
+    /// Both as numbers, whatever the family.
+    source: u128,
+    destination: u128,
     /// Octets in all; a buffer may be longer (link-layer padding).
     pub(crate) total_len: usize,
     /// Octets of the headers that stay in front of ESP.
     pub(crate) header_len: usize,
     /// The protocol that begins behind them.
-    pub(crate) protocol: u8,
-    /// Where the octet stands that names it.
+    protocol: u32,
+    /// Of IP: 4 or 6.
+    version: u32,
+    /// Where the octet stands that names the protocol.
     protocol_at: usize,
 }
 
+/// Version and number of an address.
+#[inline]
+fn number(address: IpAddr) -> (u32, u128) {
+    match address {
+        IpAddr::V4(address) => (4, u32::from(address).into()),
+        IpAddr::V6(address) => (6, address.into()),
+    }
+}
+
 impl Datagram {
+    #[inline]
+    pub(crate) fn source(&self) -> IpAddr {
+        self.address(self.source)
+    }
+
+    #[inline]
+    pub(crate) fn destination(&self) -> IpAddr {
+        self.address(self.destination)
+    }
+
+    #[inline]
+    fn address(&self, number: u128) -> IpAddr {
+        if self.version == 4 {
+            Ipv4Addr::from_bits(number as u32).into()
+        } else {
+            Ipv6Addr::from_bits(number).into()
+        }
+    }
+
+    /// Whether it goes from one address to another.
+    #[inline]
+    pub(crate) fn goes(&self, source: IpAddr, destination: IpAddr) -> bool {
+        (self.version, self.source) == number(source)
+            && (self.version, self.destination) == number(destination)
+    }
+
+    /// The protocol that begins behind the headers.
+    #[inline]
+    pub(crate) const fn protocol(&self) -> u8 {
+        self.protocol as u8
+    }
+
     /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6 that is
     /// behind hop-by-hop and routing headers, and behind destination options that no routing header precedes.
     #[inline(always)]
@@ -106,7 +151,7 @@ impl Datagram {
     #[inline(always)]
     pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
         let datagram = Self::parse(packet, is_extension)?;
-        if matches!(datagram.source, IpAddr::V4(_)) {
+        if datagram.version == 4 {
             let header = packet.get(..datagram.header_len).unwrap_or_default();
             if checksum(header) != 0 {
                 return Err(IpError::Checksum);
@@ -129,7 +174,9 @@ impl Datagram {
     fn parse_ipv4(packet: &[u8]) -> Result<Self, IpError> {
         let header: &[u8; 20] = first(packet)?;
         let [version_ihl, _, len_high, len_low, _, _, flags, offset, _, protocol, ..] = *header;
-        let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+        // As a whole, not octet by octet: it is read as a whole soon.
+        let (rest, destination) = header.split_last_chunk::<4>().unwrap_or((header, &[0; 4]));
+        let source = rest.last_chunk::<4>().unwrap_or(&[0; 4]);
         let header_len = usize::from(version_ihl & 0x0f) * 4;
         let total_len = usize::from(u16::from_be_bytes([len_high, len_low]));
         if header_len < header.len() || total_len < header_len {
@@ -143,11 +190,12 @@ impl Datagram {
             return Err(IpError::Fragment);
         }
         Ok(Self {
-            source: Ipv4Addr::new(s0, s1, s2, s3).into(),
-            destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
+            source: u32::from_be_bytes(*source).into(),
+            destination: u32::from_be_bytes(*destination).into(),
             total_len,
             header_len,
-            protocol,
+            protocol: protocol.into(),
+            version: 4,
             protocol_at: 9,
         })
     }
@@ -161,28 +209,29 @@ impl Datagram {
             packet.get(..total_len).ok_or(IpError::Truncated { needed: total_len, found: packet.len() })?;
         let address = |at: usize| {
             let octets: Option<&[u8; 16]> = packet.get(at..).and_then(|rest| rest.first_chunk());
-            Ipv6Addr::from(octets.copied().unwrap_or_default())
+            u128::from_be_bytes(octets.copied().unwrap_or_default())
         };
         let mut datagram = Self {
-            source: address(8).into(),
-            destination: address(24).into(),
+            source: address(8),
+            destination: address(24),
             total_len,
             header_len: IPV6_HEADER,
-            protocol: next,
+            protocol: next.into(),
+            version: 6,
             protocol_at: 6,
         };
-        while belongs_before_esp(datagram.protocol) {
+        while belongs_before_esp(datagram.protocol()) {
             let rest = packet.get(datagram.header_len..).unwrap_or_default();
-            let len = extension_len(datagram.protocol, rest)?;
+            let len = extension_len(datagram.protocol(), rest)?;
             datagram.protocol_at = datagram.header_len;
-            datagram.protocol = rest.first().copied().unwrap_or(0);
+            datagram.protocol = rest.first().copied().unwrap_or(0).into();
             datagram.header_len += len;
         }
         Ok(datagram)
     }
 
     pub(crate) const fn is_esp(&self) -> bool {
-        self.protocol == PROTOCOL_ESP
+        self.protocol() == PROTOCOL_ESP
     }
 
     pub(crate) const fn payload_len(&self) -> usize {
@@ -200,8 +249,8 @@ impl Datagram {
     #[inline]
     pub(crate) fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
         let total_len = self.header_len + payload_len;
-        match self.source {
-            IpAddr::V4(_) => {
+        match self.version {
+            4 => {
                 // Whole words are read, changed and written: what was written in parts a moment ago would have to be
                 // waited for, and so would what is read back.
                 let (words, _) = headers.as_chunks_mut::<4>();
@@ -215,7 +264,7 @@ impl Datagram {
                 *first = new_first.to_be_bytes();
                 *third = (new_third | u32::from(checksum)).to_be_bytes();
             }
-            IpAddr::V6(_) => {
+            _ => {
                 *headers.get_mut(self.protocol_at)? = protocol;
                 let [high, low] = u16::try_from(total_len - IPV6_HEADER).ok()?.to_be_bytes();
                 let [_, _, _, _, len_high, len_low, ..] = headers.first_chunk_mut::<IPV6_HEADER>()?;
@@ -227,10 +276,7 @@ impl Datagram {
 
     /// The largest payload that [`Datagram::mend`] can write.
     pub(crate) const fn largest_payload(&self) -> usize {
-        let most = match self.source {
-            IpAddr::V4(_) => u16::MAX as usize,
-            IpAddr::V6(_) => IPV6_HEADER + u16::MAX as usize,
-        };
+        let most = if self.version == 4 { u16::MAX as usize } else { IPV6_HEADER + u16::MAX as usize };
         most - self.header_len
     }
 
@@ -238,7 +284,7 @@ impl Datagram {
     /// extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
     #[inline]
     pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<(u16, u16)> {
-        if matches!(self.source, IpAddr::V6(_)) {
+        if self.version == 6 {
             while is_extension(protocol) {
                 let len = extension_len(protocol, payload).ok()?;
                 protocol = *payload.first()?;

@@ -73,9 +73,17 @@ impl SealKeys {
         &self.mac
     }
 
-    /// Whether one packet is enciphered and hashed side by side.
-    pub(super) fn has_stitched(&self) -> bool {
-        self.cipher.overlaps_with_hash() && self.mac.integrity() == Integrity::HmacSha1_96
+    /// Fewer packets of such keys than this are enciphered sooner one after the other than side by side.
+    pub(super) fn fewest_together(&self) -> usize {
+        match &self.cipher {
+            Encryptor::Null => 0,
+            Encryptor::DesEde3(key) => key.fewest_together(),
+            // Alone, cipher and hash run side by side.
+            Encryptor::Aes(_) | Encryptor::AesRounds(_) => match self.mac.integrity() {
+                Integrity::HmacMd5_96 => 2,
+                Integrity::HmacSha1_96 => 3,
+            },
+        }
     }
 
     /// Writes what stands around a payload in the clear: SPI, sequence number and IV in front of it, the trailer

@@ -7,7 +7,7 @@ use super::inbound::{Inbound, OpenError, Opened, read};
 use super::outbound::{Outbound, SealError, Sealed};
 use super::sad::InboundId;
 use crate::esp::Backend;
-use crate::esp::batch::{Sealing, TILE, Verifying, protect_all, verify_all};
+use crate::esp::batch::{SMALL_TILE, Sealing, TILE, Verifying, protect_all, verify_all};
 use crate::esp::ip::Datagram;
 
 /// A datagram that shall be sealed in a batch, and what became of it.
@@ -109,8 +109,9 @@ impl Outbound {
     /// Seals many datagrams, all of them traffic of this SA; see [`Outbound::seal`]. For the SAs of a table, see
     /// [`Sad::seal_batch`](crate::Sad::seal_batch).
     pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
+        let count = jobs.len();
         let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        while seal_tile(&mut Own(core::slice::from_mut(self)), &mut jobs) {}
+        seal_all(&mut Own(core::slice::from_mut(self)), count, &mut jobs);
     }
 }
 
@@ -118,25 +119,26 @@ impl Inbound {
     /// Opens many packets, all of them of this SA; see [`Inbound::open`]. For the SAs of a table, see
     /// [`Sad::open_batch`](crate::Sad::open_batch).
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
+        let count = jobs.len();
         let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        while open_tile(&mut Own(core::slice::from_mut(self)), &mut jobs) {}
+        open_all(&mut Own(core::slice::from_mut(self)), count, &mut jobs);
     }
 }
 
 /// Seals datagrams with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is
 /// not there is passed over. See [`Sad::seal_batch`](crate::Sad::seal_batch).
 pub fn seal_batch(sas: &mut [Outbound], jobs: &mut [(usize, SealJob<'_>)]) {
-    let count = sas.len();
+    let (count, jobs_len) = (sas.len(), jobs.len());
     let mut jobs = jobs.iter_mut().map(|(sa, job)| (*sa, job)).filter(|(sa, _)| *sa < count);
-    while seal_tile(&mut Own(sas), &mut jobs) {}
+    seal_all(&mut Own(sas), jobs_len, &mut jobs);
 }
 
 /// Opens packets with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is not
 /// there is passed over. See [`Sad::open_batch`](crate::Sad::open_batch).
 pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
-    let count = sas.len();
+    let (count, jobs_len) = (sas.len(), jobs.len());
     let mut jobs = jobs.iter_mut().map(|(sa, job)| (*sa, job)).filter(|(sa, _)| *sa < count);
-    while open_tile(&mut Own(sas), &mut jobs) {}
+    open_all(&mut Own(sas), jobs_len, &mut jobs);
 }
 
 /// Where the SAs of a batch are.
@@ -159,6 +161,7 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.first().map_or(Backend::PORTABLE, Outbound::backend)
     }
 
+    #[inline(always)]
     fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         // Every job has been looked at for this.
         let sa = self.0.get_mut(hint).ok_or(SealError::TooLong(packet.len()))?;
@@ -180,6 +183,7 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         self.0.first().map_or(Backend::PORTABLE, Inbound::backend)
     }
 
+    #[inline(always)]
     fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         Ok((read(packet)?, hint as u32))
     }
@@ -193,12 +197,25 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
     }
 }
 
+/// Seals all jobs, of which there are `count` at most.
+pub(super) fn seal_all<'j, 'b: 'j>(
+    table: &mut impl Table<Outbound, SealError>,
+    count: usize,
+    jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
+) {
+    if count <= SMALL_TILE {
+        seal_tile::<SMALL_TILE>(table, jobs);
+    } else {
+        while seal_tile::<TILE>(table, jobs) {}
+    }
+}
+
 /// Seals the next jobs, as many as are looked at together. False if there are no more.
-pub(super) fn seal_tile<'j, 'b: 'j>(
+fn seal_tile<'j, 'b: 'j, const N: usize>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
 ) -> bool {
-    let mut begun = [const { None }; TILE];
+    let mut begun = [const { None }; N];
     let mut count = 0;
     for begun in &mut begun {
         let Some((hint, job)) = jobs.find(|(_, job)| job.result.is_none()) else { break };
@@ -212,7 +229,7 @@ pub(super) fn seal_tile<'j, 'b: 'j>(
             Err(error) => *result = Some(Err(error)),
         }
     }
-    let mut packets = [const { None }; TILE];
+    let mut packets = [const { None }; N];
     for (packet, begun) in packets.iter_mut().zip(&mut begun).take(count) {
         let Some((slot, esp)) = begun.take() else { continue };
         match table.get(slot) {
@@ -221,12 +238,12 @@ pub(super) fn seal_tile<'j, 'b: 'j>(
             None => esp.fill(0),
         }
     }
-    protect_all(table.backend(), packets.get_mut(..count).unwrap_or_default());
+    protect_all(table.backend(), &mut packets);
     count > 0
 }
 
 /// Does all but encipher and authenticate; returns the slot of the SA, and the packet that is left to be protected.
-#[inline]
+#[inline(always)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
     hint: usize,
@@ -242,12 +259,25 @@ fn begin<'p>(
     Ok((slot, sealed, esp))
 }
 
+/// Opens all jobs, of which there are `count` at most.
+pub(super) fn open_all<'j, 'b: 'j>(
+    table: &mut impl Table<Inbound, OpenError>,
+    count: usize,
+    jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
+) {
+    if count <= SMALL_TILE {
+        open_tile::<SMALL_TILE>(table, jobs);
+    } else {
+        while open_tile::<TILE>(table, jobs) {}
+    }
+}
+
 /// Opens the next jobs, as many as are looked at together. False if there are no more.
-pub(super) fn open_tile<'j, 'b: 'j>(
+fn open_tile<'j, 'b: 'j, const N: usize>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
 ) -> bool {
-    let mut admitted = [const { None }; TILE];
+    let mut admitted = [const { None }; N];
     let mut count = 0;
     for admitted in &mut admitted {
         let Some((hint, job)) = jobs.find(|(_, job)| job.result.is_none()) else { break };
@@ -258,14 +288,14 @@ pub(super) fn open_tile<'j, 'b: 'j>(
         }
     }
     let admitted = admitted.get_mut(..count).unwrap_or_default();
-    let mut packets = [None; TILE];
+    let mut packets = [None; N];
     for (packet, admitted) in packets.iter_mut().zip(&*admitted) {
         let Some((slot, datagram, _, job)) = admitted else { continue };
         if let Some(sa) = table.get(*slot) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.place.packet()) });
         }
     }
-    let verified = verify_all(table.backend(), packets.get(..count).unwrap_or_default());
+    let verified = verify_all(table.backend(), &packets);
     for (admitted, authentic) in admitted.iter_mut().zip(verified) {
         let Some((slot, datagram, numbers, job)) = admitted else { continue };
         let Some((sa, id)) = table.get_mut(*slot) else { continue };
@@ -281,7 +311,7 @@ pub(super) fn open_tile<'j, 'b: 'j>(
 }
 
 /// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit_new`] found.
-#[inline]
+#[inline(always)]
 fn admit(
     table: &mut impl Table<Inbound, OpenError>,
     hint: usize,

@@ -284,7 +284,7 @@ impl Inbound {
         if spi != self.spi.value() {
             return Err(OpenError::NoSa(spi));
         }
-        if self.selector.source != datagram.source || self.selector.destination != datagram.destination {
+        if !datagram.goes(self.selector.source, self.selector.destination) {
             count(&mut counters.addresses);
             return Err(OpenError::Addresses(self.spi));
         }
@@ -328,7 +328,7 @@ const fn count(counter: &mut u32) {
 #[inline(always)]
 pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     let datagram = Datagram::parse_received(packet)?;
-    if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol)) }
+    if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol())) }
 }
 
 /// A packet whose ICV is right, before it is deciphered.

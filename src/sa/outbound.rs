@@ -239,8 +239,11 @@ impl Outbound {
     #[inline(always)]
     pub(super) fn read(&self, packet: &[u8]) -> Result<Datagram, SealError> {
         let datagram = Datagram::parse_plain(packet)?;
-        let found = Selector::of(&datagram, packet);
-        if self.selector.covers(&found) { Ok(datagram) } else { Err(SealError::Selector(found)) }
+        if self.selector.covers(&datagram, packet) {
+            Ok(datagram)
+        } else {
+            Err(SealError::Selector(Selector::of(&datagram, packet)))
+        }
     }
 
     /// Seals a datagram that is known to be traffic of this SA.
@@ -376,7 +379,7 @@ impl Outbound {
     }
 
     /// The lengths have been checked.
-    #[inline]
+    #[inline(always)]
     fn frame(
         &self,
         datagram: &Datagram,
@@ -386,7 +389,7 @@ impl Outbound {
     ) -> Result<(), SealError> {
         let payload_len = datagram.payload_len();
         self.keys
-            .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol)
+            .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol())
             .and_then(|()| datagram.mend(headers, esp.len(), PROTOCOL_ESP))
             .ok_or(SealError::TooLong(payload_len))
     }

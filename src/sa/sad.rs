@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::batch::{OpenJob, SealJob, Table, open_tile, seal_tile};
+use super::batch::{OpenJob, SealJob, Table, open_all, seal_all};
 use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
 use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
@@ -402,15 +402,15 @@ impl Sad {
     /// }
     /// ```
     pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
-        let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        while seal_tile(self, &mut jobs) {}
+        let count = jobs.len();
+        seal_all(self, count, &mut jobs.iter_mut().map(|job| (0, job)));
     }
 
     /// Opens many packets. What comes of each is what [`Sad::open`] or [`Sad::open_in_place`] would make of it, one job
     /// after the other: of two copies of a packet the first is delivered. See [`Sad::seal_batch`].
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
-        let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        while open_tile(self, &mut jobs) {}
+        let count = jobs.len();
+        open_all(self, count, &mut jobs.iter_mut().map(|job| (0, job)));
     }
 
     /// Whether a datagram in clear must not pass: it comes from or goes to a protected port, of this end or of a peer (TS
@@ -453,7 +453,7 @@ impl Sad {
         let found = read(packet).and_then(|datagram| {
             let esp = datagram.payload(packet);
             let (spi, _) = ids(esp)?;
-            let slot = self.inbound_slot(spi, datagram.destination).ok_or(OpenError::NoSa(spi))?;
+            let slot = self.inbound_slot(spi, datagram.destination()).ok_or(OpenError::NoSa(spi))?;
             Ok((datagram, slot))
         });
         if let Err(error) = &found {
@@ -514,6 +514,7 @@ impl Table<Outbound, SealError> for Sad {
         self.backend
     }
 
+    #[inline(always)]
     fn find(&mut self, _: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         self.depart(packet)
     }
@@ -532,6 +533,7 @@ impl Table<Inbound, OpenError> for Sad {
         self.backend
     }
 
+    #[inline(always)]
     fn find(&mut self, _: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         self.arrive(packet)
     }

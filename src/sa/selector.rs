@@ -38,9 +38,9 @@ impl Selector {
     pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
         let payload = datagram.payload(packet);
         Self {
-            source: datagram.source,
-            destination: datagram.destination,
-            ports: match datagram.ports(datagram.protocol, payload) {
+            source: datagram.source(),
+            destination: datagram.destination(),
+            ports: match datagram.ports(datagram.protocol(), payload) {
                 Some((source, destination)) => Ports::Exact { source, destination },
                 None => Ports::Any,
             },
@@ -85,10 +85,15 @@ impl Selector {
 
     /// Whether traffic of the other selector is traffic of this one.
     #[inline]
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.source == other.source
-            && self.destination == other.destination
-            && (self.ports == Ports::Any || self.ports == other.ports)
+    pub(crate) fn covers(&self, datagram: &Datagram, packet: &[u8]) -> bool {
+        datagram.goes(self.source, self.destination)
+            && match self.ports {
+                Ports::Any => true,
+                Ports::Exact { source, destination } => {
+                    datagram.ports(datagram.protocol(), datagram.payload(packet))
+                        == Some((source, destination))
+                }
+            }
     }
 }
 

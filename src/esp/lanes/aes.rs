@@ -363,13 +363,16 @@ pub(super) mod vaes {
         data: &mut [&mut [u8]; WIDEST],
         count: usize,
     ) {
-        let key = |round: usize, group: usize| match keys[round].as_chunks::<VECTOR>().0.get(group) {
-            Some(keys) => _mm512_loadu_si512(keys),
-            None => _mm512_setzero_si512(),
-        };
         let (chains, _) = chains.as_chunks_mut::<VECTOR>();
         let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&chains[group]));
         let step = |state: &mut [__m512i; GROUPS], blocks: [__m512i; GROUPS]| {
+            // A barrier: else the compiler puts all blocks of one group before those of the next, to keep the keys of the group
+            // in registers. Each then waits for the one before it, and the processor does not see far enough to the others.
+            let keys = core::hint::black_box(keys);
+            let key = |round: usize, group: usize| match keys[round].as_chunks::<VECTOR>().0.get(group) {
+                Some(keys) => _mm512_loadu_si512(keys),
+                None => _mm512_setzero_si512(),
+            };
             for group in 0..GROUPS {
                 state[group] = _mm512_ternarylogic_epi32::<0x96>(state[group], blocks[group], key(0, group));
             }
@@ -452,9 +455,7 @@ pub(super) mod vaes {
             sixteen(&keys, from, to);
             at += 4 * VECTOR;
         }
-        if !rest.is_empty() {
-            some(&keys, from.get(at..).unwrap_or_default(), rest);
-        }
+        some(&keys, from.get(at..).unwrap_or_default(), rest);
     }
 
     /// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
@@ -508,20 +509,46 @@ pub(super) mod vaes {
         }
     }
 
-    /// Fewer than sixteen blocks, through a copy that has room for all of them.
+    /// Fewer than sixteen blocks.
     #[target_feature(enable = "vaes,avx512f,avx512bw")]
     #[inline]
     fn some(keys: &[__m512i; ROUND_KEYS], from: &[u8], to: &mut [u8]) {
-        let mut whole = [0; 4 * VECTOR + BLOCK];
-        let mut plain = [0; 4 * VECTOR];
-        for (octet, from) in whole.iter_mut().zip(from) {
-            *octet = *from;
+        let (fours, rest) = to.as_chunks_mut::<VECTOR>();
+        let mut at = 0;
+        // One after the other: they do not wait for each other.
+        for to in fours {
+            let Some(from) = from.get(at..).and_then(|rest| rest.first_chunk()) else { return };
+            *to = four(keys, from);
+            at += VECTOR;
         }
-        sixteen(keys, &whole, &mut plain);
-        for (octet, from) in to.iter_mut().zip(plain) {
-            *octet = from;
+        if !rest.is_empty() {
+            let mut whole = [0; VECTOR + BLOCK];
+            let blocks = from.get(at..).unwrap_or_default().as_chunks::<BLOCK>().0;
+            for (to, from) in whole.as_chunks_mut::<BLOCK>().0.iter_mut().zip(blocks) {
+                *to = *from;
+            }
+            let mut plain = four(keys, &whole);
+            for (to, from) in rest.as_chunks_mut::<BLOCK>().0.iter_mut().zip(plain.as_chunks::<BLOCK>().0) {
+                *to = *from;
+            }
+            plain.fill(0);
+            zeroize::optimization_barrier(&plain);
         }
-        plain.fill(0);
-        zeroize::optimization_barrier(&plain);
+    }
+
+    #[target_feature(enable = "vaes,avx512f,avx512bw")]
+    #[inline]
+    fn four(keys: &[__m512i; ROUND_KEYS], from: &[u8; VECTOR + BLOCK]) -> [u8; VECTOR] {
+        let (Some(before), Some(blocks)) = (from.first_chunk::<VECTOR>(), from.last_chunk::<VECTOR>()) else {
+            return [0; VECTOR];
+        };
+        let mut state = _mm512_xor_si512(_mm512_loadu_si512(blocks), keys[0]);
+        for key in &keys[1..ROUND_KEYS - 1] {
+            state = _mm512_aesdec_epi128(state, *key);
+        }
+        let last = _mm512_aesdeclast_epi128(state, keys[ROUND_KEYS - 1]);
+        let mut plain = [0; VECTOR];
+        _mm512_storeu_si512(&mut plain, _mm512_xor_si512(last, _mm512_loadu_si512(before)));
+        plain
     }
 }

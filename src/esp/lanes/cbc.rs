@@ -95,14 +95,8 @@ pub(in crate::esp) fn encipher_des<'k>(backend: Backend, tasks: impl Iterator<It
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => encipher(&mut DesVbmi(des::vbmi::Lanes::new()), tasks),
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => in_turn(tasks),
-        Kind::Portable => in_turn(tasks),
-    }
-}
-
-fn in_turn<'k>(tasks: impl Iterator<Item = Task<'k, des::Key>>) {
-    for task in tasks {
-        task.key.encrypt(&mut [0; 8], task.data);
+        Kind::Avx2 => encipher(&mut des::Lanes::new(), tasks),
+        Kind::Portable => encipher(&mut des::Lanes::new(), tasks),
     }
 }
 
@@ -136,8 +130,10 @@ impl<'k> Lanes<'k, Aes128Enc, IN_TURN> for InTurn<'k> {
     }
 }
 
-/// Round keys and last blocks of lanes, side by side. They wipe themselves.
+/// Round keys and last blocks of lanes, side by side. They wipe themselves. Aligned, or every load of a vector of keys
+/// would be two.
 #[cfg(target_arch = "x86_64")]
+#[repr(C, align(64))]
 struct AesLanes {
     keys: Schedules,
     chains: Chains,
@@ -210,6 +206,22 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen {
                 _ => vaes::lanes::<4>(keys, chains, data, count),
             }
         }
+    }
+}
+
+impl Lanes<'_, des::Key, { des::WIDEST }> for des::Lanes {
+    const BLOCK: usize = des::BLOCK;
+
+    fn begin(&mut self, lane: usize, key: &des::Key) {
+        des::Lanes::begin(self, lane, key);
+    }
+
+    fn ready(&mut self) {
+        self.expand();
+    }
+
+    fn encrypt(&mut self, data: &mut [&mut [u8]; des::WIDEST], count: usize) {
+        des::Lanes::encrypt(self, data, count);
     }
 }
 

@@ -140,9 +140,6 @@ struct Lane<'a> {
     left: usize,
 }
 
-/// What lanes hash that is not part of a message.
-type Ends = [[[u8; BLOCK]; 2]; WIDTH];
-
 /// The HMACs of messages, of which the longest come first, or the lanes run empty one by one.
 pub(in crate::esp) fn hmacs<'a>(
     backend: Backend,
@@ -152,21 +149,23 @@ pub(in crate::esp) fn hmacs<'a>(
 ) {
     let kernels = kernels(backend, integrity);
     match integrity {
-        Integrity::HmacMd5_96 => lanes::<Md5, 4>(kernels, tasks, icvs),
-        Integrity::HmacSha1_96 => lanes::<Sha1, 5>(kernels, tasks, icvs),
+        Integrity::HmacMd5_96 => lanes::<Md5, 4, WIDTH>(kernels, tasks, icvs),
+        Integrity::HmacSha1_96 => lanes::<Sha1, 5, { WIDTH / 2 }>(kernels, tasks, icvs),
     }
 }
 
-fn lanes<'a, H: Hash<N>, const N: usize>(
+/// `W` is the most lanes that a kernel for the hash has.
+fn lanes<'a, H: Hash<N>, const N: usize, const W: usize>(
     kernels: &[Kernel],
     mut tasks: impl Iterator<Item = Task<'a>>,
     icvs: &mut [[u8; ICV]],
 ) {
     const NO_TASK: Task<'static> = Task { inner: &[0; 5], outer: &[0; 5], message: &[], index: 0 };
-    let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
+    let widest = kernels.last().map_or(1, |kernel| kernel.lanes).min(W);
     let mut states: States = [[0; WIDTH]; 5];
-    let mut ends: Ends = [[[0; BLOCK]; 2]; WIDTH];
-    let mut lanes = [Lane { task: NO_TASK, phase: Phase::Body, done: 0, left: 0 }; WIDTH];
+    // What lanes hash that is not part of a message.
+    let mut ends = [[[0; BLOCK]; 2]; W];
+    let mut lanes = [Lane { task: NO_TASK, phase: Phase::Body, done: 0, left: 0 }; W];
     let mut active = 0;
     loop {
         while active < widest

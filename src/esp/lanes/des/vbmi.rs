@@ -24,8 +24,12 @@ const fn place(output: usize) -> (usize, usize) {
     (plane, shift + 3 - output % 4)
 }
 
+/// What is loaded as whole vectors.
+#[repr(align(64))]
+struct Aligned<T>(T);
+
 /// Each S-box, its output where it belongs in its plane.
-static SUBSTITUTIONS: [[u8; VECTOR]; BOXES] = {
+static SUBSTITUTIONS: Aligned<[[u8; VECTOR]; BOXES]> = Aligned({
     let mut tables = [[0; VECTOR]; BOXES];
     let mut s_box = 0;
     while s_box < BOXES {
@@ -37,7 +41,7 @@ static SUBSTITUTIONS: [[u8; VECTOR]; BOXES] = {
         s_box += 1;
     }
     tables
-};
+});
 
 /// Adds to a matrix of the instruction that output bit `to` has input bit `from` in it.
 const fn with(matrix: u64, to: usize, from: usize) -> u64 {
@@ -86,7 +90,7 @@ static LEAVE: [[[u64; BLOCK]; 4]; 2] = {
 };
 
 /// From the octets of a key to the keys of a round, by octet, round and S-box.
-static SCHEDULE: [[[u64; BOXES]; ROUNDS]; BLOCK] = {
+static SCHEDULE: Aligned<[[[u64; BOXES]; ROUNDS]; BLOCK]> = Aligned({
     let mut matrices = [[[0; BOXES]; ROUNDS]; BLOCK];
     let mut round = 0;
     while round < ROUNDS {
@@ -100,7 +104,7 @@ static SCHEDULE: [[[u64; BOXES]; ROUNDS]; BLOCK] = {
         round += 1;
     }
     matrices
-};
+});
 
 /// Halves of sixty-four blocks, in planes.
 type Halves = [[V; 4]; 2];
@@ -117,7 +121,7 @@ fn rounds([mut left, mut right]: Halves, key: impl Fn(usize, usize) -> V) -> Hal
                 substitute!(@plane input, $from, $s_box, 1);
                 substitute!(@plane input, $from, $s_box, 2);
                 substitute!(@plane input, $from, $s_box, 3);
-                let output = _mm512_permutexvar_epi8(input, _mm512_loadu_si512(&SUBSTITUTIONS[$s_box]));
+                let output = _mm512_permutexvar_epi8(input, _mm512_loadu_si512(&SUBSTITUTIONS.0[$s_box]));
                 $to[PLACES[$s_box].0] = _mm512_xor_si512($to[PLACES[$s_box].0], output);
             )*
         };
@@ -223,7 +227,9 @@ fn load(blocks: &[u8; WIDEST * BLOCK]) -> [V; BLOCK] {
     core::array::from_fn(|n| _mm512_loadu_si512(&vectors[n]))
 }
 
-/// The rounds of sixty-four lanes with a key each, for enciphering. They wipe themselves.
+/// The rounds of sixty-four lanes with a key each, for enciphering. They wipe themselves. Aligned, or every load of a vector
+/// would be two.
+#[repr(C, align(64))]
 pub(in super::super) struct Lanes {
     rounds: [[[u8; VECTOR]; BOXES]; STEPS],
     keys: [[u8; WIDEST * BLOCK]; 3],
@@ -266,7 +272,7 @@ impl Lanes {
                 let (_, number) = step_of(Direction::Encrypt, stage * ROUNDS + step);
                 for (s_box, to) in round.iter_mut().enumerate() {
                     let mut sum = _mm512_setzero_si512();
-                    for (octets, matrices) in planes.iter().zip(&SCHEDULE) {
+                    for (octets, matrices) in planes.iter().zip(&SCHEDULE.0) {
                         sum = _mm512_xor_si512(sum, multiply(*octets, matrices[number][s_box]));
                     }
                     _mm512_storeu_si512(to, sum);
@@ -328,7 +334,7 @@ impl Shared {
         for (step, to) in shared.0.iter_mut().enumerate() {
             let (key, round) = step_of(direction, step);
             let mut sum = _mm512_setzero_si512();
-            for (octet, matrices) in keys[key].iter().zip(&SCHEDULE) {
+            for (octet, matrices) in keys[key].iter().zip(&SCHEDULE.0) {
                 let product = _mm512_gf2p8affine_epi64_epi8::<0>(
                     _mm512_set1_epi8(*octet as i8),
                     _mm512_loadu_si512(&matrices[round]),
