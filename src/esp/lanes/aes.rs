@@ -397,12 +397,18 @@ pub(super) mod vaes {
                 });
                 across(a, b, c, d)
             });
-            for index in 0..4 {
-                step(&mut state, core::array::from_fn(|group| blocks[group][index]));
-                for group in 0..GROUPS {
-                    blocks[group][index] = state[group];
-                }
+            // Spelt out: where the compiler makes a loop of it, the blocks leave the registers.
+            macro_rules! steps {
+                ($($index:literal)*) => {
+                    $(
+                        step(&mut state, core::array::from_fn(|group| blocks[group][$index]));
+                        for group in 0..GROUPS {
+                            blocks[group][$index] = state[group];
+                        }
+                    )*
+                };
             }
+            steps!(0 1 2 3);
             for (group, [a, b, c, d]) in blocks.into_iter().enumerate() {
                 for (lane, octets) in across(a, b, c, d).into_iter().enumerate() {
                     if let Some(to) =

@@ -123,6 +123,7 @@ struct Deciphering {
     blocks: [u64; WIDEST],
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one for the time of a packet")]
 enum PortableKeys {
     Scalar(scalar::Rounds),
     Bits(bits::Keys),
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn every_way_gives_the_blocks_of_another_implementation() {
         use cbc::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-        let octets = |n: usize, with: usize| ((n + 7 * with + 1) * 2_654_435_761 >> 5) as u8;
+        let octets = |n: usize, with: usize| (((n + 7 * with + 1) * 2_654_435_761) >> 5) as u8;
         for with in 0..50 {
             let key: [u8; 24] = core::array::from_fn(|n| octets(n, with));
             let crates = ::des::TdesEde3::new((&key).into());
