@@ -114,7 +114,7 @@ fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
 fn check(wishes: &[Wish], backend: Backend) {
     let ((mut one, ids), (mut many, _)) = (sad(Side::Ue, Backend::PORTABLE), sad(Side::Ue, backend));
     // Far ahead, for both.
-    let mut jump = vec![0_u32; 12];
+    let mut jump = [0_u32; 12];
     // Sealing.
     let mut buffers: Vec<_> = wishes.iter().map(datagram).collect();
     let mut others = buffers.clone();
@@ -239,7 +239,7 @@ fn check(wishes: &[Wish], backend: Backend) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_batch_is_one_after_the_other(wishes in proptest::collection::vec(wish(), 1..=70)) {

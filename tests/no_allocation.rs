@@ -7,7 +7,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ipsec_3gpp::{Sad, SelectorCheck, Side, Suite, WindowSize};
+use ipsec_3gpp::{Backend, OpenJob, Sad, SealJob, SelectorCheck, Side, Suite, WindowSize};
 use support::{addresses, set, udp};
 
 struct Counting;
@@ -79,5 +79,33 @@ fn sealing_and_opening_allocate_nothing_whether_they_succeed_or_not() {
             });
             assert_eq!((count, passed), (0, 200), "{suite}");
         }
+    }
+}
+
+#[test]
+fn batches_allocate_nothing() {
+    for (suite, backend) in
+        Suite::ALL.into_iter().flat_map(|suite| Backend::available().map(move |backend| (suite, backend)))
+    {
+        let set = set(suite, false);
+        let (mut ue, mut pcscf) = (Sad::new().with_backend(backend), Sad::new().with_backend(backend));
+        ue.install(&set, Side::Ue).unwrap();
+        pcscf.install(&set, Side::Pcscf).unwrap();
+        let (from, to) = addresses(false);
+        let datagrams: Vec<_> = (0..100)
+            .map(|n| udp((from, if n % 9 == 8 { 40009 } else { 40001 }), (to, 50002), &vec![7; 13 * n]))
+            .collect();
+        let mut packets = vec![vec![0; 1500]; datagrams.len()];
+        let mut jobs: Vec<_> =
+            datagrams.iter().zip(&mut packets).map(|(datagram, out)| SealJob::new(datagram, out)).collect();
+        let sealing = allocations(|| ue.seal_batch(&mut jobs));
+        let mut packets: Vec<_> = jobs.iter().filter_map(|job| job.packet().map(<[u8]>::to_vec)).collect();
+        assert_eq!(packets.len(), 89);
+        packets.push(packets[0].clone());
+        packets[7][60] ^= 1;
+        let mut jobs: Vec<_> = packets.iter_mut().map(|packet| OpenJob::in_place(packet)).collect();
+        let opening = allocations(|| pcscf.open_batch(&mut jobs));
+        assert_eq!((sealing, opening), (0, 0), "{suite} on {backend}");
+        assert_eq!(jobs.iter().filter(|job| job.datagram().is_some()).count(), 88);
     }
 }

@@ -20,6 +20,13 @@ pub(crate) fn keys(suite: Suite) -> SaKeys {
     SaKeys::expand(suite, &ck, &ik).unwrap()
 }
 
+/// Keys of which there are many.
+pub(crate) fn keys_of(suite: Suite, number: u8) -> SaKeys {
+    let ck = Ck::new(std::array::from_fn(|n| (n as u8).wrapping_mul(37) ^ number.wrapping_mul(5)));
+    let ik = Ik::new(std::array::from_fn(|n| (n as u8).wrapping_mul(91) ^ number));
+    SaKeys::expand(suite, &ck, &ik).unwrap()
+}
+
 pub(crate) fn spi() -> Spi {
     Spi::new(0x1234_5678).unwrap()
 }

@@ -290,8 +290,8 @@ fn open_tile<'j, 'b: 'j, const N: usize>(
     let admitted = admitted.get_mut(..count).unwrap_or_default();
     let mut packets = [None; N];
     for (packet, admitted) in packets.iter_mut().zip(&*admitted) {
-        let Some((slot, datagram, _, job)) = admitted else { continue };
-        if let Some(sa) = table.get(*slot) {
+        let Some((slot, datagram, numbers, job)) = admitted else { continue };
+        if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.place.packet()) });
         }
     }
@@ -310,7 +310,7 @@ fn open_tile<'j, 'b: 'j, const N: usize>(
     count > 0
 }
 
-/// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit_new`] found.
+/// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit`] found.
 #[inline(always)]
 fn admit(
     table: &mut impl Table<Inbound, OpenError>,
@@ -319,6 +319,6 @@ fn admit(
 ) -> Result<(u32, Datagram, (u32, usize)), OpenError> {
     let (datagram, slot) = table.find(hint, packet)?;
     let (sa, _) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
-    let numbers = sa.admit_new(&datagram, datagram.payload(packet))?;
+    let numbers = sa.admit(&datagram, datagram.payload(packet))?;
     Ok((slot, datagram, numbers))
 }

@@ -232,18 +232,15 @@ impl Inbound {
         accepted.open_in_place(datagram, buffer, body_len)
     }
 
-    /// What is looked at before the ICV: length, SPI, addresses, and, for the first time, the sequence number.
+    /// Whether a packet that [`Inbound::admit`] let pass is worth verifying. It is not if its sequence number is refused now:
+    /// later on it is refused too, if perhaps for another reason.
     #[inline]
-    pub(super) fn admit_new(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
-        let (sequence, body_len) = self.admit(datagram, esp)?;
-        match self.window.would_accept(sequence) {
-            Ok(()) => Ok((sequence, body_len)),
-            Err(reason) => Err(replayed(&mut self.counters, sequence, reason)),
-        }
+    pub(super) fn may_accept(&self, sequence: u32) -> bool {
+        self.window.would_accept(sequence).is_ok()
     }
 
-    /// Opens a packet that [`Inbound::admit_new`] let pass and whose ICV has been compared. The window is asked again: the
-    /// same packet may have come twice.
+    /// Opens a packet that [`Inbound::admit`] let pass and whose ICV has been compared. The window is asked again: the same
+    /// packet may have come twice.
     #[inline]
     pub(super) fn open_verified(
         &mut self,
@@ -277,7 +274,7 @@ impl Inbound {
     /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
     /// Nothing but a counter has changed.
     #[inline]
-    fn admit(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
+    pub(super) fn admit(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
         let counters = &mut self.counters;
         let body_len = self.keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
         let (spi, sequence) = ids(esp)?;
