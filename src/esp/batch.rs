@@ -29,6 +29,10 @@ pub(crate) struct Verifying<'a> {
 
 /// Enciphers and authenticates packets.
 pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Option<Sealing<'_>>; N]) {
+    if let [Some(packet)] = packets.as_mut_slice() {
+        packet.keys.protect(packet.esp, false);
+        return;
+    }
     let mut order = Order::<N>::new();
     for (index, packet) in packets.iter().enumerate() {
         if let Some(packet) = packet {
@@ -99,6 +103,12 @@ pub(crate) fn verify_all<const N: usize>(
     backend: Backend,
     packets: &[Option<Verifying<'_>>; N],
 ) -> [Option<Authentic>; N] {
+    if N == 1 {
+        return array::from_fn(|index| {
+            let packet = packets.get(index)?.as_ref()?;
+            packet.keys.verify(packet.esp)
+        });
+    }
     let icvs = icvs::<N>(backend, |index| {
         let packet = packets.get(index)?.as_ref()?;
         Some((packet.keys.mac(), packet.esp.split_last_chunk::<ICV>()?.0))

@@ -141,6 +141,9 @@ pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
     open_all(&mut Own(sas), jobs_len, &mut jobs);
 }
 
+/// Fewer jobs than this are done one after the other: side by side, short ones would take longer.
+const FEW: usize = 3;
+
 /// Where the SAs of a batch are.
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
@@ -203,7 +206,9 @@ pub(super) fn seal_all<'j, 'b: 'j>(
     count: usize,
     jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
 ) {
-    if count <= SMALL_TILE {
+    if count < FEW {
+        while seal_tile::<1>(table, jobs) {}
+    } else if count <= SMALL_TILE {
         seal_tile::<SMALL_TILE>(table, jobs);
     } else {
         while seal_tile::<TILE>(table, jobs) {}
@@ -265,7 +270,9 @@ pub(super) fn open_all<'j, 'b: 'j>(
     count: usize,
     jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
 ) {
-    if count <= SMALL_TILE {
+    if count < FEW {
+        while open_tile::<1>(table, jobs) {}
+    } else if count <= SMALL_TILE {
         open_tile::<SMALL_TILE>(table, jobs);
     } else {
         while open_tile::<TILE>(table, jobs) {}

@@ -273,7 +273,7 @@ impl Inbound {
 
     /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
     /// Nothing but a counter has changed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
         let counters = &mut self.counters;
         let body_len = self.keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
@@ -290,7 +290,7 @@ impl Inbound {
 
     /// Sequence number and ICV, in this order. Nothing but a counter has changed when this returns, and dropping what it
     /// returns changes nothing either.
-    #[inline]
+    #[inline(always)]
     fn accept(
         &mut self,
         sequence: u32,
@@ -342,7 +342,7 @@ struct Accepted<'a> {
 
 impl Accepted<'_> {
     /// Deciphers into another buffer. If that fails later on, the plaintext is wiped.
-    #[inline]
+    #[inline(always)]
     fn open(
         self,
         datagram: &Datagram,
@@ -367,7 +367,7 @@ impl Accepted<'_> {
     }
 
     /// Deciphers in place. If that fails later on, the plaintext is wiped.
-    #[inline]
+    #[inline(always)]
     fn open_in_place(
         self,
         datagram: &Datagram,
@@ -395,7 +395,7 @@ impl Accepted<'_> {
 
     /// Looks at the trailer, commits the sequence number, drops dummies, compares the ports, and mends the headers: in this
     /// order.
-    #[inline]
+    #[inline(always)]
     fn deliver(
         self,
         datagram: &Datagram,

@@ -195,7 +195,10 @@ impl Outbound {
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        let result = self.read(packet).and_then(|datagram| self.seal_admitted(&datagram, packet, out));
+        let result = match self.read(packet) {
+            Ok(datagram) => self.seal_admitted(&datagram, packet, out),
+            Err(error) => Err(error),
+        };
         self.count(result)
     }
 
@@ -247,7 +250,7 @@ impl Outbound {
     }
 
     /// Seals a datagram that is known to be traffic of this SA.
-    #[inline]
+    #[inline(always)]
     pub(super) fn seal_admitted(
         &mut self,
         datagram: &Datagram,
@@ -326,7 +329,7 @@ impl Outbound {
 
     /// Writes headers and payload where they belong in another buffer, and all around them but the ICV. Returns where the
     /// packet stands, and its ESP.
-    #[inline]
+    #[inline(always)]
     fn lay_out<'o>(
         &self,
         datagram: &Datagram,

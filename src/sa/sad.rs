@@ -448,7 +448,7 @@ impl Sad {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn arrive(&mut self, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         let found = read(packet).and_then(|datagram| {
             let esp = datagram.payload(packet);
@@ -478,7 +478,7 @@ impl Sad {
     }
 
     /// The SA that a datagram is to be sealed with.
-    #[inline]
+    #[inline(always)]
     fn depart(&mut self, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
             let selector = Selector::of(&datagram, packet);

@@ -84,7 +84,7 @@ impl Selector {
     }
 
     /// Whether traffic of the other selector is traffic of this one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn covers(&self, datagram: &Datagram, packet: &[u8]) -> bool {
         datagram.goes(self.source, self.destination)
             && match self.ports {

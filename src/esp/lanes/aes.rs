@@ -348,7 +348,9 @@ pub(super) mod ni {
 pub(super) mod vaes {
     use core::arch::x86_64::*;
 
-    use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm512_loadu_si512, _mm512_storeu_si512};
+    use safe_unaligned_simd::x86_64::{
+        _mm_loadu_si128, _mm_storeu_si128, _mm512_loadu_si512, _mm512_storeu_si512,
+    };
 
     use super::super::words::avx512::across;
     use super::{BLOCK, Chains, ROUND_KEYS, RoundKeys, Schedules, WIDEST};
@@ -527,19 +529,28 @@ pub(super) mod vaes {
             *to = four(keys, from);
             at += VECTOR;
         }
-        if !rest.is_empty() {
-            let mut whole = [0; VECTOR + BLOCK];
-            let blocks = from.get(at..).unwrap_or_default().as_chunks::<BLOCK>().0;
-            for (to, from) in whole.as_chunks_mut::<BLOCK>().0.iter_mut().zip(blocks) {
-                *to = *from;
-            }
-            let mut plain = four(keys, &whole);
-            for (to, from) in rest.as_chunks_mut::<BLOCK>().0.iter_mut().zip(plain.as_chunks::<BLOCK>().0) {
-                *to = *from;
-            }
-            plain.fill(0);
-            zeroize::optimization_barrier(&plain);
+        for to in rest.as_chunks_mut::<BLOCK>().0 {
+            let Some(from) = from.get(at..).and_then(|rest| rest.first_chunk()) else { return };
+            *to = one(keys, from);
+            at += BLOCK;
         }
+    }
+
+    #[target_feature(enable = "vaes,avx512f,avx512bw")]
+    #[inline]
+    fn one(keys: &[__m512i; ROUND_KEYS], from: &[u8; 2 * BLOCK]) -> [u8; BLOCK] {
+        let (Some(before), Some(block)) = (from.first_chunk::<BLOCK>(), from.last_chunk::<BLOCK>()) else {
+            return [0; BLOCK];
+        };
+        let key = |round: usize| _mm512_castsi512_si128(keys[round]);
+        let mut state = _mm_xor_si128(_mm_loadu_si128(block), key(0));
+        for round in 1..ROUND_KEYS - 1 {
+            state = _mm_aesdec_si128(state, key(round));
+        }
+        let last = _mm_aesdeclast_si128(state, key(ROUND_KEYS - 1));
+        let mut plain = [0; BLOCK];
+        _mm_storeu_si128(&mut plain, _mm_xor_si128(last, _mm_loadu_si128(before)));
+        plain
     }
 
     #[target_feature(enable = "vaes,avx512f,avx512bw")]

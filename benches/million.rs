@@ -1,0 +1,136 @@
+//! Batches over a million SAs in random order, beside the same batches over sixty-four: what the table costs when nothing
+//! of it is in the processor's caches.
+//!
+//! `cargo bench --bench million` prints medians of interleaved rounds, each a batch of 64 packets of 300 octets; a number
+//! after `--` is how many SAs there are. Takes 1 GB.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
+mod support;
+
+use std::time::Instant;
+
+use ipsec_3gpp::{OpenJob, Outbound, Ports, SaKeys, SaSpec, Sad, SealJob, Selector, Spi, Suite};
+use support::{datagram, keys_of};
+
+const SUITE: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
+const PAYLOAD: usize = 300;
+const BATCH: usize = 64;
+const ROUNDS: usize = 2001;
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let sas = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    // Few different keys: the SAs expand them all the same.
+    let keys: Vec<_> = (0..16).map(|n| keys_of(SUITE, n)).collect();
+    for open in [false, true] {
+        let mut sad = Sad::new();
+        sad.reserve(sas / 2);
+        for n in 0..sas {
+            let spec = spec(&keys, n);
+            if open {
+                sad.add_inbound(&spec).unwrap();
+            } else {
+                sad.add_outbound(&spec).unwrap();
+            }
+        }
+        let plain = datagram(PAYLOAD);
+        let mut from = vec![vec![0; plain.len() + SUITE.growth(PAYLOAD)]; BATCH];
+        let mut outs = from.clone();
+        let (mut hot, mut cold, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        // A generator whose period is longer than there are SAs: none is met twice soon.
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize % sas
+        };
+        let mut sequence = 0;
+        for round in 0..=ROUNDS {
+            sequence += 1;
+            let few: [usize; BATCH] = std::array::from_fn(|n| n * (sas / BATCH));
+            let many: [usize; BATCH] = std::array::from_fn(|_| random());
+            let mut times = [0.0; 2];
+            for (time, chosen) in times.iter_mut().zip([few, many]) {
+                for (packet, n) in from.iter_mut().zip(chosen) {
+                    let mut datagram = plain.clone();
+                    datagram[12..16].copy_from_slice(&address(n));
+                    if open {
+                        let mut sender = Outbound::new(&spec(&keys, n));
+                        assert!(sender.advance_to(sequence));
+                        packet.resize(400, 0);
+                        let range = sender.seal(&datagram, packet).unwrap().range;
+                        packet.truncate(range.end);
+                    } else {
+                        *packet = datagram;
+                    }
+                }
+                *time = if open {
+                    open_all(&mut sad, &from, &mut outs)
+                } else {
+                    seal_all(&mut sad, &from, &mut outs)
+                };
+            }
+            if round > 0 {
+                hot.push(times[0]);
+                cold.push(times[1]);
+                ratios.push(times[1] / times[0]);
+            }
+        }
+        let nanoseconds = |times| median(times) * 1e9 / BATCH as f64;
+        println!(
+            "{} {SUITE}, {PAYLOAD} octets, {BATCH} at a time: {BATCH} SAs {:.0} ns a packet, {sas} SAs {:.0} ns, ratio {:.2}",
+            if open { "open" } else { "seal" },
+            nanoseconds(hot),
+            nanoseconds(cold),
+            median(ratios)
+        );
+    }
+}
+
+fn seal_all(sad: &mut Sad, from: &[Vec<u8>], outs: &mut [Vec<u8>]) -> f64 {
+    let mut jobs: Vec<_> = from.iter().zip(outs).map(|(from, out)| SealJob::new(from, out)).collect();
+    let start = Instant::now();
+    sad.seal_batch(&mut jobs);
+    let elapsed = start.elapsed().as_secs_f64();
+    assert!(jobs.iter().all(|job| matches!(job.result(), Some(Ok(_)))));
+    elapsed
+}
+
+fn open_all(sad: &mut Sad, from: &[Vec<u8>], outs: &mut [Vec<u8>]) -> f64 {
+    let mut jobs: Vec<_> = from.iter().zip(outs).map(|(from, out)| OpenJob::new(from, out)).collect();
+    let start = Instant::now();
+    sad.open_batch(&mut jobs);
+    let elapsed = start.elapsed().as_secs_f64();
+    // A random SA may be among the few as well, and has opened this number then.
+    assert!(jobs.iter().filter(|job| matches!(job.result(), Some(Ok(_)))).count() >= jobs.len() - 2);
+    elapsed
+}
+
+/// The address of a UE.
+fn address(n: usize) -> [u8; 4] {
+    [10, 1 + (n >> 16) as u8, (n >> 8) as u8, n as u8]
+}
+
+fn spec(keys: &[SaKeys], n: usize) -> SaSpec<'_> {
+    let ports = Ports::Exact { source: 6100, destination: 7060 };
+    let selector = Selector { source: address(n).into(), destination: [10, 0, 0, 1].into(), ports };
+    SaSpec { spi: Spi::new(4096 + n as u32).unwrap(), selector, keys: &keys[n % keys.len()] }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
