@@ -108,6 +108,14 @@ impl<T> Slab<T> {
         self.slot(slot)?.value.as_ref()
     }
 
+    /// Has a slot fetched that will be needed soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Some(slot) = self.slot(slot) {
+            crate::prefetch::prefetch(slot);
+        }
+    }
+
     #[inline]
     pub(crate) fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
         let place = self.slot_mut(slot)?;

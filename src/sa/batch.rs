@@ -1,6 +1,7 @@
 //! Many packets at once: the same checks in the same order and the same results as one at a time, and the ciphers and
 //! hashes of all of them side by side.
 
+use core::array;
 use core::ops::Range;
 
 use super::inbound::{Inbound, OpenError, Opened, read};
@@ -148,6 +149,19 @@ const FEW: usize = 3;
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
 
+    /// Whether it is worth while to fetch SAs ahead.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// What the SA of a packet is looked up by; has the place fetched where that begins.
+    fn hash(&self, _packet: &[u8]) -> u64 {
+        0
+    }
+
+    /// Has the SA fetched that is looked up by this.
+    fn prefetch(&self, _hash: u64) {}
+
     /// The datagram in a job, and the slot of its SA; `hint` came with the job.
     fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
 
@@ -220,11 +234,12 @@ fn seal_tile<'j, 'b: 'j, const N: usize>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
 ) -> bool {
+    let mut taken: [_; N] = array::from_fn(|_| jobs.find(|(_, job)| job.result.is_none()));
+    let more = taken.iter().any(Option::is_some);
+    fetch_ahead(table, taken.each_ref().map(|job| job.as_ref().map(|(_, job)| &job.place)));
     let mut begun = [const { None }; N];
-    let mut count = 0;
-    for begun in &mut begun {
-        let Some((hint, job)) = jobs.find(|(_, job)| job.result.is_none()) else { break };
-        count += 1;
+    for (begun, job) in begun.iter_mut().zip(&mut taken) {
+        let Some((hint, job)) = job.take() else { continue };
         let SealJob { place, result } = job;
         match begin(table, hint, place) {
             Ok((slot, sealed, esp)) => {
@@ -235,7 +250,7 @@ fn seal_tile<'j, 'b: 'j, const N: usize>(
         }
     }
     let mut packets = [const { None }; N];
-    for (packet, begun) in packets.iter_mut().zip(&mut begun).take(count) {
+    for (packet, begun) in packets.iter_mut().zip(&mut begun) {
         let Some((slot, esp)) = begun.take() else { continue };
         match table.get(slot) {
             Some(sa) => *packet = Some(Sealing { keys: sa.keys(), esp }),
@@ -244,7 +259,16 @@ fn seal_tile<'j, 'b: 'j, const N: usize>(
         }
     }
     protect_all(table.backend(), &mut packets);
-    count > 0
+    more
+}
+
+/// First the places where all SAs are looked up, then the SAs: so many wait for memory together.
+#[inline]
+fn fetch_ahead<Sa, E, const N: usize>(table: &impl Table<Sa, E>, places: [Option<&Place<'_>>; N]) {
+    if table.is_far() {
+        let hashes = places.map(|place| place.map(|place| table.hash(place.packet())));
+        hashes.into_iter().flatten().for_each(|hash| table.prefetch(hash));
+    }
 }
 
 /// Does all but encipher and authenticate; returns the slot of the SA, and the packet that is left to be protected.
@@ -284,19 +308,19 @@ fn open_tile<'j, 'b: 'j, const N: usize>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
 ) -> bool {
+    let mut taken: [_; N] = array::from_fn(|_| jobs.find(|(_, job)| job.result.is_none()));
+    let more = taken.iter().any(Option::is_some);
+    fetch_ahead(table, taken.each_ref().map(|job| job.as_ref().map(|(_, job)| &job.place)));
     let mut admitted = [const { None }; N];
-    let mut count = 0;
-    for admitted in &mut admitted {
-        let Some((hint, job)) = jobs.find(|(_, job)| job.result.is_none()) else { break };
-        count += 1;
+    for (admitted, job) in admitted.iter_mut().zip(&mut taken) {
+        let Some((hint, job)) = job.take() else { continue };
         match admit(table, hint, job.place.packet()) {
             Ok((slot, datagram, numbers)) => *admitted = Some((slot, datagram, numbers, job)),
             Err(error) => job.result = Some(Err(error)),
         }
     }
-    let admitted = admitted.get_mut(..count).unwrap_or_default();
     let mut packets = [None; N];
-    for (packet, admitted) in packets.iter_mut().zip(&*admitted) {
+    for (packet, admitted) in packets.iter_mut().zip(&admitted) {
         let Some((slot, datagram, numbers, job)) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.place.packet()) });
@@ -314,7 +338,7 @@ fn open_tile<'j, 'b: 'j, const N: usize>(
         *over = id.filter(|_| opened.is_ok());
         *result = Some(opened);
     }
-    count > 0
+    more
 }
 
 /// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit`] found.

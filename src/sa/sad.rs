@@ -14,6 +14,7 @@ use super::selector::Selector;
 use super::set::{Ends, SaName, SaSet, SaSpec, Side};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, IpError, ids};
+use crate::index::Index;
 use crate::slab::{Place, Slab};
 use crate::spi::Spi;
 
@@ -28,9 +29,9 @@ pub struct Sad {
     inbound: Slab<Inbound>,
     outbound: Slab<Outbound>,
     /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is looked at next anyway.
-    by_spi: HashTable<u32>,
+    by_spi: Index,
     /// Slots of outbound SAs by selector.
-    by_selector: HashTable<u32>,
+    by_selector: Index,
     /// Slots of outbound SAs by the address and port that they send to.
     by_remote: HashTable<u32>,
     /// How many SAs have a protected port here, by address and port: few, even with a million SAs.
@@ -138,11 +139,8 @@ impl Sad {
     /// registration. Where there is not so much memory, nothing happens.
     pub fn reserve(&mut self, sets: usize) {
         let sas = sets.saturating_mul(2);
-        let Self { inbound, outbound, by_spi, by_selector, hasher, .. } = self;
-        let _ =
-            by_spi.try_reserve(sas, |slot| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa)));
-        let _ = by_selector
-            .try_reserve(sas, |slot| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector())));
+        self.by_spi.reserve(sas);
+        self.by_selector.reserve(sas);
     }
 
     /// The number of SAs, both directions together.
@@ -192,9 +190,8 @@ impl Sad {
         self.admits_inbound(spec)?;
         let sa = Inbound::with_backend(spec, self.window, self.backend).checking(self.check);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
-        let Self { inbound, by_spi, hasher, .. } = self;
-        let hash = |slot: &u32| inbound.peek(*slot).map_or(0, |sa| hash_of_inbound(hasher, sa));
-        by_spi.insert_unique(hash(&id.slot), id.slot, hash);
+        let hash = hash_of(&self.hasher, spec.spi.value(), spec.selector.destination);
+        self.by_spi.insert(hash, id.slot);
         self.count_local(spec.selector.destination_end(), true);
         Ok(InboundId(id))
     }
@@ -208,8 +205,7 @@ impl Sad {
         let id =
             self.outbound.insert(Outbound::with_backend(spec, self.backend)).ok_or(InstallError::Full)?;
         let Self { outbound, by_selector, by_remote, hasher, .. } = self;
-        let hash = |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hasher.hash_one(sa.selector()));
-        by_selector.insert_unique(hash(&id.slot), id.slot, hash);
+        by_selector.insert(hasher.hash_one(spec.selector), id.slot);
         if let Some(remote) = spec.selector.destination_end() {
             let hash =
                 |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, sa.selector()));
@@ -279,9 +275,7 @@ impl Sad {
         let sa = self.inbound.get(id.0)?;
         let (counters, hash) = (*sa.counters(), hash_of_inbound(&self.hasher, sa));
         let local = sa.selector().destination_end();
-        if let Ok(entry) = self.by_spi.find_entry(hash, |slot| *slot == id.0.slot) {
-            entry.remove();
-        }
+        self.by_spi.remove(hash, id.0.slot);
         self.count_local(local, false);
         self.inbound.remove(id.0).then_some(counters)
     }
@@ -296,9 +290,7 @@ impl Sad {
         {
             entry.remove();
         }
-        if let Ok(entry) = self.by_selector.find_entry(hash, |slot| *slot == id.0.slot) {
-            entry.remove();
-        }
+        self.by_selector.remove(hash, id.0.slot);
         self.count_local(selector.source_end(), false);
         self.outbound.remove(id.0).then_some(counters)
     }
@@ -490,17 +482,16 @@ impl Sad {
 
     #[inline]
     fn inbound_slot(&self, spi: u32, destination: IpAddr) -> Option<u32> {
-        let is = |slot: &u32| {
-            let sa = self.inbound.peek(*slot);
+        self.by_spi.find(hash_of(&self.hasher, spi, destination), |slot| {
+            let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.selector().destination == destination)
-        };
-        self.by_spi.find(hash_of(&self.hasher, spi, destination), is).copied()
+        })
     }
 
     #[inline]
     fn exact_slot(&self, selector: &Selector) -> Option<u32> {
-        let is = |slot: &u32| self.outbound.peek(*slot).is_some_and(|sa| sa.selector() == selector);
-        self.by_selector.find(self.hasher.hash_one(selector), is).copied()
+        let is = |slot: u32| self.outbound.peek(slot).is_some_and(|sa| sa.selector() == selector);
+        self.by_selector.find(self.hasher.hash_one(selector), is)
     }
 
     #[inline]
@@ -509,7 +500,27 @@ impl Sad {
     }
 }
 
+/// With more SAs than this, those of a batch are fetched ahead: they are hardly all in the processor's caches.
+const MANY: usize = 1024;
+
 impl Table<Outbound, SealError> for Sad {
+    fn is_far(&self) -> bool {
+        self.by_selector.len() > MANY
+    }
+
+    fn hash(&self, packet: &[u8]) -> u64 {
+        let Ok(datagram) = Datagram::parse_plain(packet) else { return 0 };
+        let hash = self.hasher.hash_one(Selector::of(&datagram, packet));
+        self.by_selector.prefetch(hash);
+        hash
+    }
+
+    fn prefetch(&self, hash: u64) {
+        if let Some(slot) = self.by_selector.find(hash, |_| true) {
+            self.outbound.prefetch(slot);
+        }
+    }
+
     fn backend(&self) -> Backend {
         self.backend
     }
@@ -529,6 +540,24 @@ impl Table<Outbound, SealError> for Sad {
 }
 
 impl Table<Inbound, OpenError> for Sad {
+    fn is_far(&self) -> bool {
+        self.by_spi.len() > MANY
+    }
+
+    fn hash(&self, packet: &[u8]) -> u64 {
+        let Ok(datagram) = read(packet) else { return 0 };
+        let Ok((spi, _)) = ids(datagram.payload(packet)) else { return 0 };
+        let hash = hash_of(&self.hasher, spi, datagram.destination());
+        self.by_spi.prefetch(hash);
+        hash
+    }
+
+    fn prefetch(&self, hash: u64) {
+        if let Some(slot) = self.by_spi.find(hash, |_| true) {
+            self.inbound.prefetch(slot);
+        }
+    }
+
     fn backend(&self) -> Backend {
         self.backend
     }

@@ -1,0 +1,19 @@
+//! Memory that will be needed soon.
+
+/// Has a value fetched into the processor's caches, if the processor knows how. Nothing waits for it.
+#[inline]
+#[cfg_attr(target_arch = "x86_64", allow(unsafe_code, reason = "the intrinsic takes a pointer"))]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        let start = core::ptr::from_ref(value).cast::<i8>();
+        for line in (0..size_of::<T>()).step_by(LINE) {
+            // SAFETY: a hint; the address lies within a value that a reference points to, and nothing is read or written.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
