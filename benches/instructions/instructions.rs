@@ -8,12 +8,14 @@
 use std::hint::black_box;
 
 use gungraun::{
-    Callgrind, CallgrindMetrics, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+    Callgrind, CallgrindMetrics, EventKind, LibraryBenchmarkConfig, library_benchmark,
+    library_benchmark_group, main,
 };
 use ipsec_3gpp::negotiation::{SecAgree, pcscf};
 use ipsec_3gpp::sec_agree::{PortPair, Setup};
 use ipsec_3gpp::{
-    Backend, Ck, Confidentiality, Endpoint, Ik, OpenJob, Policy, SaKeys, SaSet, Sad, SealJob, Side, Spi, SpiPair, Suite,
+    Backend, Ck, Confidentiality, Endpoint, Ik, OpenJob, Policy, SaKeys, SaSet, Sad, SealJob, Side, Spi,
+    SpiPair, Suite,
 };
 
 const AES: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
@@ -40,7 +42,8 @@ fn setup(spi: u32, port: u16) -> Setup {
 fn set(suite: Suite) -> SaSet {
     let ue = Endpoint { address: [10, 0, 0, 2].into(), setup: setup(1000, 40001) };
     let pcscf = Endpoint { address: [10, 0, 0, 1].into(), setup: setup(2000, 50001) };
-    SaSet::new(ue, pcscf, SaKeys::expand(suite, &Ck::new(*b"0123456789abcdef"), &Ik::new([7; 16])).unwrap()).unwrap()
+    SaSet::new(ue, pcscf, SaKeys::expand(suite, &Ck::new(*b"0123456789abcdef"), &Ik::new([7; 16])).unwrap())
+        .unwrap()
 }
 
 fn sad(suite: Suite, side: Side) -> Sad {
@@ -69,7 +72,8 @@ struct Work {
 }
 
 fn sealing(suite: Suite) -> Work {
-    let mut work = Work { sad: sad(suite, Side::Ue), from: vec![datagram(); BATCH], outs: vec![vec![0; 400]; BATCH] };
+    let mut work =
+        Work { sad: sad(suite, Side::Ue), from: vec![datagram(); BATCH], outs: vec![vec![0; 400]; BATCH] };
     // What is done once is not counted.
     let _ = work.sad.seal(&work.from[0], &mut work.outs[0]).unwrap();
     work
@@ -127,7 +131,8 @@ fn refuse(mut work: Work) -> Work {
 #[bench::aes(args = (AES), setup = sealing, config = limit(AES_SEAL_BATCH))]
 #[bench::des(args = (DES), setup = sealing, config = limit(DES_SEAL_BATCH))]
 fn seal_batch(mut work: Work) -> Work {
-    let mut jobs: Vec<_> = work.from.iter().zip(&mut work.outs).map(|(from, out)| SealJob::new(from, out)).collect();
+    let mut jobs: Vec<_> =
+        work.from.iter().zip(&mut work.outs).map(|(from, out)| SealJob::new(from, out)).collect();
     work.sad.seal_batch(&mut jobs);
     assert!(jobs.iter().all(|job| job.packet().is_some()));
     drop(jobs);
@@ -137,7 +142,8 @@ fn seal_batch(mut work: Work) -> Work {
 #[library_benchmark]
 #[bench::aes(args = (AES), setup = opening, config = limit(AES_OPEN_BATCH))]
 fn open_batch(mut work: Work) -> Work {
-    let mut jobs: Vec<_> = work.from.iter().zip(&mut work.outs).map(|(from, out)| OpenJob::new(from, out)).collect();
+    let mut jobs: Vec<_> =
+        work.from.iter().zip(&mut work.outs).map(|(from, out)| OpenJob::new(from, out)).collect();
     work.sad.open_batch(&mut jobs);
     assert!(jobs.iter().all(|job| job.datagram().is_some()));
     drop(jobs);

@@ -7,7 +7,7 @@
 //! intel-ipsec-mb, jobs and bursts, the faster counts.
 //!
 //! Options: `--backend NAME` (avx512, avx2, portable), `--suite TEXT` (only suites whose name has the text in it),
-//! `--rounds N` (101).
+//! `--rounds N` (101), `--backends` (only says which this machine has).
 
 mod peers;
 
@@ -51,6 +51,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             lexopt::Arg::Long("suite") => {
                 options.suite = arguments.value()?.into_string().map_err(|_| "a suite's name is text")?;
+            }
+            lexopt::Arg::Long("backends") => {
+                Backend::available().for_each(|backend| println!("{backend}"));
+                return Ok(());
             }
             lexopt::Arg::Long("rounds") => options.rounds = arguments.value()?.to_string_lossy().parse()?,
             other => return Err(other.unexpected().into()),

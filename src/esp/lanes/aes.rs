@@ -9,6 +9,7 @@
 use super::backend::{Backend, Kind};
 
 pub(super) const BLOCK: usize = 16;
+#[cfg(target_arch = "x86_64")]
 const ROUND_KEYS: usize = 11;
 /// The most lanes that there are.
 #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,9 @@ use zeroize::optimization_barrier;
 
 use super::super::icv::{Hash, ICV, Md5, Sha1};
 use super::backend::{Backend, Kind};
-use super::{BLOCK, States, WIDTH, md5, sha1};
+#[cfg(target_arch = "x86_64")]
+use super::sha1;
+use super::{BLOCK, States, WIDTH, md5};
 use crate::algorithm::Integrity;
 
 /// A message whose HMAC shall be made, from the states of both hashes after their keys; and the first octets of it.
@@ -33,6 +35,7 @@ macro_rules! portable {
 }
 
 /// A kernel that needs what its backend names.
+#[cfg(target_arch = "x86_64")]
 macro_rules! kernel {
     ($lanes:literal, $cost:literal, $compress:expr) => {
         Kernel {
@@ -258,6 +261,7 @@ fn best(kernels: &[Kernel], active: usize) -> &Kernel {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sha1;
     use super::*;
 
     /// Octets that look like none in particular.

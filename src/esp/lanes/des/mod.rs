@@ -8,7 +8,9 @@ mod standard;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod vbmi;
 
-use super::backend::{Backend, Kind};
+use super::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use super::backend::Kind;
 
 /// Octets of a block.
 pub(super) const BLOCK: usize = 8;
@@ -50,7 +52,7 @@ impl Key {
         #[cfg(target_arch = "x86_64")]
         let wide = backend.kind() == Kind::Avx512;
         #[cfg(not(target_arch = "x86_64"))]
-        let wide = false;
+        let wide = backend != Backend::PORTABLE;
         Self { octets: *octets, wide }
     }
 
@@ -59,6 +61,7 @@ impl Key {
         if self.wide { 2 } else { FEW }
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(super) fn octets(&self) -> &[u8; 3 * BLOCK] {
         &self.octets
