@@ -23,6 +23,9 @@ trait Lanes<'k, K, const N: usize> {
     /// Octets of a block.
     const BLOCK: usize;
 
+    /// Fewer lanes than this are not worth the kernel: they go on one after the other.
+    const FEWEST: usize = 1;
+
     /// A lane has another packet: its key, and nothing before its first block.
     fn begin(&mut self, lane: usize, key: &'k K);
 
@@ -31,6 +34,9 @@ trait Lanes<'k, K, const N: usize> {
 
     /// Enciphers `count` blocks of each lane that has so many.
     fn encrypt(&mut self, data: &mut [&mut [u8]; N], count: usize);
+
+    /// Enciphers what is left of one packet.
+    fn alone(_key: &K, _before: &[u8], _data: &mut [u8]) {}
 }
 
 /// Enciphers every packet. The longest come first, or the lanes run empty one by one.
@@ -39,17 +45,21 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
     mut tasks: impl Iterator<Item = Task<'k, K>>,
 ) {
     let mut data: [&mut [u8]; N] = core::array::from_fn(|_| <&mut [u8]>::default());
+    // Only where lanes may have to go on alone: their keys, and the blocks before what is left.
+    let mut alone: [(Option<&K>, [u8; 16]); N] = [(None, [0; 16]); N];
     loop {
-        let (mut begun, mut shortest) = (false, usize::MAX);
+        let (mut begun, mut active, mut shortest) = (false, 0, usize::MAX);
         for (lane, data) in data.iter_mut().enumerate() {
             if data.is_empty()
                 && let Some(task) = tasks.find(|task| !task.data.is_empty())
             {
                 lanes.begin(lane, task.key);
+                alone[lane] = (Some(task.key), [0; 16]);
                 begun = true;
                 *data = task.data;
             }
             if !data.is_empty() {
+                active += 1;
                 shortest = shortest.min(data.len());
             }
         }
@@ -57,13 +67,30 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
         if shortest == usize::MAX || count == 0 {
             return;
         }
+        // There is nothing to come, or the lanes would be full.
+        if active < L::FEWEST {
+            for (data, (key, before)) in data.iter_mut().zip(&alone) {
+                if let Some(key) = key.filter(|_| !data.is_empty()) {
+                    L::alone(key, before.get(..L::BLOCK).unwrap_or_default(), data);
+                }
+            }
+            return;
+        }
         if begun {
             lanes.ready();
         }
         lanes.encrypt(&mut data, count);
-        for data in &mut data {
+        for (data, (_, before)) in data.iter_mut().zip(&mut alone) {
             let whole = core::mem::take(data);
-            *data = whole.get_mut(count * L::BLOCK..).unwrap_or_default();
+            if let Some((done, rest)) = whole.split_at_mut_checked(count * L::BLOCK) {
+                if L::FEWEST > 1
+                    && let Some(last) = done.len().checked_sub(L::BLOCK).and_then(|last| done.get(last..))
+                    && let Some(before) = before.get_mut(..L::BLOCK)
+                {
+                    before.copy_from_slice(last);
+                }
+                *data = rest;
+            }
         }
     }
 }
@@ -211,6 +238,13 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen {
 
 impl Lanes<'_, des::Key, { des::WIDEST }> for des::Lanes {
     const BLOCK: usize = des::BLOCK;
+    const FEWEST: usize = des::FEW;
+
+    fn alone(key: &des::Key, before: &[u8], data: &mut [u8]) {
+        if let Ok(mut before) = before.try_into() {
+            key.encrypt(&mut before, data);
+        }
+    }
 
     fn begin(&mut self, lane: usize, key: &des::Key) {
         des::Lanes::begin(self, lane, key);

@@ -133,7 +133,7 @@ enum PortableKeys {
 }
 
 /// Fewer blocks than this are done one after the other sooner than all lanes at once.
-const FEW: usize = 6;
+pub(super) const FEW: usize = 6;
 
 impl Deciphering {
     fn new(key: &Key, blocks: usize) -> Self {
