@@ -143,7 +143,9 @@ pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
 }
 
 /// Fewer jobs than this are done one after the other: side by side, short ones would take longer.
-const FEW: usize = 3;
+fn few(backend: Backend) -> usize {
+    if backend == Backend::PORTABLE { 5 } else { 3 }
+}
 
 /// Where the SAs of a batch are.
 pub(super) trait Table<Sa, E> {
@@ -220,7 +222,7 @@ pub(super) fn seal_all<'j, 'b: 'j>(
     count: usize,
     jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
 ) {
-    if count < FEW {
+    if count < few(table.backend()) {
         while seal_tile::<1>(table, jobs) {}
     } else if count <= SMALL_TILE {
         seal_tile::<SMALL_TILE>(table, jobs);
@@ -294,7 +296,7 @@ pub(super) fn open_all<'j, 'b: 'j>(
     count: usize,
     jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
 ) {
-    if count < FEW {
+    if count < few(table.backend()) {
         while open_tile::<1>(table, jobs) {}
     } else if count <= SMALL_TILE {
         open_tile::<SMALL_TILE>(table, jobs);
