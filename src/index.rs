@@ -135,7 +135,7 @@ const fn slot_of(entry: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use alloc::collections::BTreeMap;
 
     use proptest::prelude::*;
 
@@ -150,14 +150,14 @@ mod tests {
         ) {
             let mut index = Index::default();
             index.reserve(reserve);
-            let mut model = HashMap::new();
+            let mut model = BTreeMap::new();
             for (number, (near, far, insert)) in steps.into_iter().enumerate() {
                 let hash = near << 58 | far << 40 | 7;
                 let slot = number as u32;
                 if insert {
                     index.insert(hash, slot);
                     model.insert(slot, hash);
-                } else if let Some(slot) = model.keys().min().copied() {
+                } else if let Some(slot) = model.keys().next().copied() {
                     let hash = model.remove(&slot).unwrap();
                     prop_assert!(index.remove(hash, slot));
                     prop_assert!(!index.remove(hash, slot));

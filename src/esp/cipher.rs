@@ -1,5 +1,6 @@
 //! Encryption of a packet's payload: one direction's keys, CBC in place, and the IVs.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use aes::{Aes128Dec, Aes128Enc};
@@ -16,7 +17,8 @@ use crate::key::SaKeys;
 pub(super) enum Encryptor {
     Null,
     DesEde3(DesKey),
-    Aes(Aes128Enc),
+    /// Boxed: it wants to lie at whole sixteens of octets, and so would every SA.
+    Aes(Box<Aes128Enc>),
     /// For kernels of this crate.
     AesRounds(RoundKeys),
 }
@@ -25,7 +27,7 @@ pub(super) enum Encryptor {
 pub(super) enum Decryptor {
     Null,
     DesEde3(DesKey),
-    Aes(Aes128Dec),
+    Aes(Box<Aes128Dec>),
     /// For kernels of this crate.
     AesRounds(RoundKeys),
 }
@@ -37,7 +39,7 @@ impl Encryptor {
             Encryption::DesEde3Cbc => Encryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
             Encryption::AesCbc => match RoundKeys::encrypting(backend, keys.expose_aes()) {
                 Some(rounds) => Encryptor::AesRounds(rounds),
-                None => Encryptor::Aes(Aes128Enc::new(keys.expose_aes().into())),
+                None => Encryptor::Aes(Box::new(Aes128Enc::new(keys.expose_aes().into()))),
             },
         }
     }
@@ -55,7 +57,7 @@ impl Encryptor {
             Encryptor::Null => Encrypting::Null,
             Encryptor::DesEde3(key) => Encrypting::DesEde3(key, before.try_into().ok()?),
             Encryptor::Aes(key) => {
-                Encrypting::Aes(cbc::Encryptor::inner_iv_init(key, before.try_into().ok()?))
+                Encrypting::Aes(cbc::Encryptor::inner_iv_init(key.as_ref(), before.try_into().ok()?))
             }
             Encryptor::AesRounds(key) => Encrypting::AesRounds(key, before.try_into().ok()?),
         })
@@ -95,7 +97,7 @@ impl Decryptor {
             Encryption::DesEde3Cbc => Decryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
             Encryption::AesCbc => match RoundKeys::decrypting(backend, keys.expose_aes()) {
                 Some(rounds) => Decryptor::AesRounds(rounds),
-                None => Decryptor::Aes(Aes128Dec::new(keys.expose_aes().into())),
+                None => Decryptor::Aes(Box::new(Aes128Dec::new(keys.expose_aes().into()))),
             },
         }
     }
@@ -108,7 +110,7 @@ impl Decryptor {
             Decryptor::DesEde3(key) => key.decrypt(whole),
             Decryptor::Aes(key) => {
                 if let Some((iv, body)) = whole.split_first_chunk_mut::<16>() {
-                    cbc::Decryptor::inner_iv_init(key, (&*iv).into()).decrypt_blocks(blocks(body));
+                    cbc::Decryptor::inner_iv_init(key.as_ref(), (&*iv).into()).decrypt_blocks(blocks(body));
                 }
             }
             Decryptor::AesRounds(key) => key.decrypt(whole),
@@ -125,7 +127,7 @@ impl Decryptor {
                 }
             }
             Decryptor::DesEde3(key) => key.decrypt_into(whole, body),
-            Decryptor::Aes(key) => decrypt_cbc_into(key, whole, body),
+            Decryptor::Aes(key) => decrypt_cbc_into(key.as_ref(), whole, body),
             Decryptor::AesRounds(key) => key.decrypt_into(whole, body),
         }
     }

@@ -264,3 +264,13 @@ fn read_trailer(body: &[u8]) -> Result<Deciphered, TrailerError> {
     }
     Ok(Deciphered { payload_len, next_header })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expanded_keys_of_an_sa_take_four_cache_lines() {
+        assert!(size_of::<SealKeys>() <= 256 && size_of::<OpenKeys>() <= 256);
+    }
+}

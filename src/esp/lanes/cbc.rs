@@ -3,6 +3,8 @@
 //! A packet is given from its counter block on, which stands where the IV will: enciphered with nothing before it, that is
 //! the IV.
 
+use alloc::boxed::Box;
+
 use aes::Aes128Enc;
 use aes::cipher::BlockCipherEncrypt;
 
@@ -112,7 +114,7 @@ pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<It
 }
 
 /// Enciphers with the crate's AES-128.
-pub(in crate::esp) fn encipher_aes_in_turn<'k>(tasks: impl Iterator<Item = Task<'k, Aes128Enc>>) {
+pub(in crate::esp) fn encipher_aes_in_turn<'k>(tasks: impl Iterator<Item = Task<'k, Box<Aes128Enc>>>) {
     encipher(&mut InTurn { keys: [None; IN_TURN], chains: [[0; 16]; IN_TURN] }, tasks);
 }
 
@@ -135,11 +137,11 @@ struct InTurn<'k> {
     chains: [[u8; 16]; IN_TURN],
 }
 
-impl<'k> Lanes<'k, Aes128Enc, IN_TURN> for InTurn<'k> {
+impl<'k> Lanes<'k, Box<Aes128Enc>, IN_TURN> for InTurn<'k> {
     const BLOCK: usize = 16;
 
-    fn begin(&mut self, lane: usize, key: &'k Aes128Enc) {
-        (self.keys[lane], self.chains[lane]) = (Some(key), [0; 16]);
+    fn begin(&mut self, lane: usize, key: &'k Box<Aes128Enc>) {
+        (self.keys[lane], self.chains[lane]) = (Some(key.as_ref()), [0; 16]);
     }
 
     fn encrypt(&mut self, data: &mut [&mut [u8]; IN_TURN], count: usize) {
