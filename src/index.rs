@@ -142,6 +142,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn an_index_is_a_map(
             // Few different hashes, and near each other: entries get into each other's way.
