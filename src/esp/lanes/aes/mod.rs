@@ -1,7 +1,6 @@
 //! AES-128 in CBC (RFC 3602): many packets enciphered side by side, since one waits for itself; and the blocks of one
 //! packet deciphered side by side. A packet begins with the counter block that its IV is made of: enciphered with nothing
 //! before it, that is the IV, and CBC goes on from there.
-
 //!
 //! The portable twin of all this is the crate `aes`.
 
