@@ -19,7 +19,7 @@ mod support;
 use std::time::Instant;
 
 use ipsec_3gpp::{OpenJob, Outbound, Ports, SaKeys, SaSpec, Sad, SealJob, Selector, Spi, Suite};
-use support::{datagram, keys_of};
+use support::{datagram, keys_of, median};
 
 const SUITE: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 const PAYLOAD: usize = 300;
@@ -128,9 +128,4 @@ fn spec(keys: &[SaKeys], n: usize) -> SaSpec<'_> {
     let ports = Ports::Exact { source: 6100, destination: 7060 };
     let selector = Selector { source: address(n).into(), destination: [10, 0, 0, 1].into(), ports };
     SaSpec { spi: Spi::new(4096 + n as u32).unwrap(), selector, keys: &keys[n % keys.len()] }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

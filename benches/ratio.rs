@@ -26,7 +26,7 @@ use ipsec_3gpp::{
     Backend, Encryption, Inbound, OpenJob, Outbound, SealJob, Suite, WindowSize, open_batch, seal_batch,
 };
 use support::plain::Plain;
-use support::{SIZES, datagram, keys_of, spec, spi};
+use support::{SIZES, datagram, keys_of, median, spec, spi};
 
 /// Packets of a round: one for each SA, or sixteen of one where they go one at a time.
 const PACKETS: usize = 64;
@@ -210,9 +210,4 @@ impl Work {
         }
         (median(plain), median(alone))
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -64,3 +64,8 @@ pub(crate) fn packets(suite: Suite, payload: usize, count: usize) -> Vec<Vec<u8>
     };
     (0..count).map(seal).collect()
 }
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

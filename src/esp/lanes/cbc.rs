@@ -25,8 +25,9 @@ trait Lanes<'k, K, const N: usize> {
     /// Octets of a block.
     const BLOCK: usize;
 
-    /// Fewer lanes than this are not worth the kernel: they go on one after the other.
-    const FEWEST: usize = 1;
+    /// How many lanes are worth the kernel; and what enciphers the rest of a packet, behind the block before it, where fewer
+    /// are left.
+    const ALONE: Option<(usize, Alone<K>)> = None;
 
     /// A lane has another packet: its key, and nothing before its first block.
     fn begin(&mut self, lane: usize, key: &'k K);
@@ -36,10 +37,10 @@ trait Lanes<'k, K, const N: usize> {
 
     /// Enciphers `count` blocks of each lane that has so many.
     fn encrypt(&mut self, data: &mut [&mut [u8]; N], count: usize);
-
-    /// Enciphers what is left of one packet.
-    fn alone(_key: &K, _before: &[u8], _data: &mut [u8]) {}
 }
+
+/// Enciphers what is left of one packet.
+type Alone<K> = fn(&K, &[u8], &mut [u8]);
 
 /// Enciphers every packet. The longest come first, or the lanes run empty one by one.
 fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
@@ -70,10 +71,12 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
             return;
         }
         // There is nothing to come, or the lanes would be full.
-        if active < L::FEWEST {
+        if let Some((fewest, encipher_alone)) = L::ALONE
+            && active < fewest
+        {
             for (data, (key, before)) in data.iter_mut().zip(&alone) {
                 if let Some(key) = key.filter(|_| !data.is_empty()) {
-                    L::alone(key, before.get(..L::BLOCK).unwrap_or_default(), data);
+                    encipher_alone(key, before.get(..L::BLOCK).unwrap_or_default(), data);
                 }
             }
             return;
@@ -85,7 +88,7 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
         for (data, (_, before)) in data.iter_mut().zip(&mut alone) {
             let whole = core::mem::take(data);
             if let Some((done, rest)) = whole.split_at_mut_checked(count * L::BLOCK) {
-                if L::FEWEST > 1
+                if L::ALONE.is_some()
                     && let Some(last) = done.len().checked_sub(L::BLOCK).and_then(|last| done.get(last..))
                     && let Some(before) = before.get_mut(..L::BLOCK)
                 {
@@ -240,13 +243,11 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen {
 
 impl Lanes<'_, des::Key, { des::WIDEST }> for des::Lanes {
     const BLOCK: usize = des::BLOCK;
-    const FEWEST: usize = des::FEW;
-
-    fn alone(key: &des::Key, before: &[u8], data: &mut [u8]) {
+    const ALONE: Option<(usize, Alone<des::Key>)> = Some((des::FEW, |key, before, data| {
         if let Ok(mut before) = before.try_into() {
             key.encrypt(&mut before, data);
         }
-    }
+    }));
 
     fn begin(&mut self, lane: usize, key: &des::Key) {
         des::Lanes::begin(self, lane, key);

@@ -1,21 +1,11 @@
 //! Many blocks at a time without any special instruction: a word holds the same bit of as many blocks as it has bits, and
 //! the S-boxes are [`super::circuits`] over such words. All permutations are a matter of which word is taken.
 
-use core::ops::{BitAnd, BitOr, BitXor, Not};
-
 use zeroize::optimization_barrier;
 
 use super::circuits::{s1, s2, s3, s4, s5, s6, s7, s8};
 use super::standard::{block_bit, input_bit, key_bit};
 use super::{BLOCK, Direction, ROUNDS, STEPS, WIDEST, step_of};
-
-/// Bits of as many blocks.
-pub(super) trait Word:
-    Copy + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Not<Output = Self>
-{
-}
-
-impl Word for u64 {}
 
 /// Both halves, bit by bit, in the order of the S-boxes' outputs.
 pub(super) type Halves = [[u64; 32]; 2];
@@ -65,14 +55,14 @@ impl Keys {
         own
     }
 
-    /// Enciphers or deciphers a block in each lane.
+    /// Enciphers or deciphers a block in each lane. A chain is what goes before, and what goes before the next.
     #[inline]
-    pub(super) fn apply(&self, direction: Direction, blocks: &mut [u64; WIDEST], chain: &mut Option<Halves>) {
+    pub(super) fn apply(&self, direction: Direction, blocks: &mut [u64; WIDEST], chain: Option<&mut Halves>) {
         transpose(blocks);
         let mut halves: Halves =
             core::array::from_fn(|half| core::array::from_fn(|output| blocks[BLOCK_BITS[half][output]]));
-        if let Some(before) = chain {
-            for (half, before) in halves.iter_mut().zip(&*before) {
+        if let Some(before) = chain.as_deref() {
+            for (half, before) in halves.iter_mut().zip(before) {
                 for (word, before) in half.iter_mut().zip(before) {
                     *word ^= before;
                 }

@@ -3,11 +3,9 @@
 //!
 //! An S-box takes six bits, the highest first, and gives four.
 
-use super::bits::Word;
-
 /// S1: 57 gates.
 #[inline(always)]
-pub(super) fn s1<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s1([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a1 & !a3;
     let t1 = a6 ^ a5;
     let t2 = a4 & a3;
@@ -70,7 +68,7 @@ pub(super) fn s1<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S2: 49 gates.
 #[inline(always)]
-pub(super) fn s2<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s2([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a2 & !a6;
     let t1 = t0 | a1;
     let t2 = a6 & a5;
@@ -125,7 +123,7 @@ pub(super) fn s2<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S3: 46 gates.
 #[inline(always)]
-pub(super) fn s3<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s3([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a5 ^ a1;
     let t1 = a3 ^ a2;
     let t2 = t1 ^ a6;
@@ -177,7 +175,7 @@ pub(super) fn s3<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S4: 37 gates.
 #[inline(always)]
-pub(super) fn s4<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s4([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a3 ^ a1;
     let t1 = t0 | a1;
     let t2 = t1 ^ a4;
@@ -220,7 +218,7 @@ pub(super) fn s4<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S5: 53 gates.
 #[inline(always)]
-pub(super) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s5([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a6 ^ a4;
     let t1 = a3 ^ a1;
     let t2 = a6 ^ a1;
@@ -279,7 +277,7 @@ pub(super) fn s5<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S6: 46 gates.
 #[inline(always)]
-pub(super) fn s6<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s6([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a4 ^ a1;
     let t1 = t0 ^ a3;
     let t2 = t1 ^ a5;
@@ -331,7 +329,7 @@ pub(super) fn s6<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S7: 45 gates.
 #[inline(always)]
-pub(super) fn s7<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s7([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a4 ^ a3;
     let t1 = a4 & !a5;
     let t2 = a6 ^ a3;
@@ -382,7 +380,7 @@ pub(super) fn s7<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
 
 /// S8: 39 gates.
 #[inline(always)]
-pub(super) fn s8<W: Word>([a1, a2, a3, a4, a5, a6]: [W; 6]) -> [W; 4] {
+pub(super) fn s8([a1, a2, a3, a4, a5, a6]: [u64; 6]) -> [u64; 4] {
     let t0 = a5 ^ a3;
     let t1 = t0 & !a5;
     let t2 = a5 | a4;

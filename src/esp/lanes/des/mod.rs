@@ -157,7 +157,7 @@ impl Deciphering {
                     *block = rounds.apply(*block);
                 }
             }
-            PortableKeys::Bits(keys) => keys.apply(Direction::Decrypt, &mut self.blocks, &mut None),
+            PortableKeys::Bits(keys) => keys.apply(Direction::Decrypt, &mut self.blocks, None),
         }
         for (block, before) in self.blocks.iter_mut().zip(from).take(count) {
             *block ^= u64::from_be_bytes(*before);
@@ -176,12 +176,12 @@ impl Drop for Deciphering {
 pub(super) struct Lanes {
     keys: [[u64; WIDEST]; 3],
     expanded: Option<bits::Keys>,
-    chain: Option<bits::Halves>,
+    chain: bits::Halves,
 }
 
 impl Lanes {
     pub(super) fn new() -> Self {
-        Self { keys: [[0; WIDEST]; 3], expanded: None, chain: Some([[0; 32]; 2]) }
+        Self { keys: [[0; WIDEST]; 3], expanded: None, chain: [[0; 32]; 2] }
     }
 
     /// A lane has another key, and nothing before its first block.
@@ -189,7 +189,7 @@ impl Lanes {
         for (keys, key) in self.keys.iter_mut().zip(key.octets.as_chunks::<BLOCK>().0) {
             keys[lane] = u64::from_be_bytes(*key);
         }
-        for word in self.chain.as_mut().into_iter().flat_map(|halves| halves.as_flattened_mut()) {
+        for word in self.chain.as_flattened_mut() {
             *word &= !(1 << (WIDEST - 1 - lane));
         }
     }
@@ -210,7 +210,7 @@ impl Lanes {
                     *block = u64::from_be_bytes(*octets);
                 }
             }
-            keys.apply(Direction::Encrypt, &mut blocks, &mut self.chain);
+            keys.apply(Direction::Encrypt, &mut blocks, Some(&mut self.chain));
             for (block, data) in blocks.into_iter().zip(&mut *data) {
                 if let Some(octets) = data.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
                     *octets = block.to_be_bytes();
@@ -260,7 +260,7 @@ mod tests {
                 let expected = u64::from_be_bytes(expected);
                 assert_eq!(scalar::Rounds::new(direction, &key).apply(number), expected);
                 let mut blocks = [number; WIDEST];
-                bits::Keys::shared(&key).apply(direction, &mut blocks, &mut None);
+                bits::Keys::shared(&key).apply(direction, &mut blocks, None);
                 assert_eq!(blocks, [expected; WIDEST]);
             }
         }
