@@ -3,8 +3,8 @@
 use core::array;
 
 use super::cipher::Encryptor;
-use super::icv::{Authentic, ICV, Mac};
-use super::lanes::{Backend, CbcTask, encipher_aes, encipher_aes_in_turn, encipher_des, hmacs};
+use super::icv::{Authentic, ICV};
+use super::lanes::{Backend, CbcTask, HashTask, encipher_aes, encipher_aes_in_turn, encipher_des, hmacs};
 use super::packet::{IDS, OpenKeys, SealKeys};
 use crate::algorithm::Integrity;
 
@@ -33,41 +33,24 @@ pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Optio
         packet.keys.protect(packet.esp, false);
         return;
     }
-    let mut order = Order::<N>::new();
-    for (index, packet) in packets.iter().enumerate() {
-        if let Some(packet) = packet {
-            order.push(class(packet), packet.esp.len(), index);
-        }
-    }
-    if !order.sort() {
-        let mut sorted = [const { None }; N];
-        for (to, index) in sorted.iter_mut().zip(order.indexes()) {
-            *to = packets.get_mut(index).and_then(Option::take);
-        }
-        *packets = sorted;
-    }
-    for group in packets.chunk_by_mut(|a, b| a.as_ref().map(class) == b.as_ref().map(class)) {
+    sort(packets, |packet| (packet.keys.class(), packet.esp.len()));
+    for group in packets.chunk_by_mut(|a, b| class(a) == class(b)) {
         encipher(backend, group);
-    }
-    let icvs = icvs::<N>(backend, |index| {
-        let packet = packets.get(index)?.as_ref()?;
-        Some((packet.keys.mac(), packet.esp.split_last_chunk::<ICV>()?.0))
-    });
-    for (packet, icv) in packets.iter_mut().zip(icvs) {
-        if let Some(place) = packet.as_mut().and_then(|packet| packet.esp.last_chunk_mut()) {
-            *place = icv;
-        }
+        let Some(integrity) = group.iter().flatten().next().map(|packet| packet.keys.mac().integrity())
+        else {
+            continue;
+        };
+        let tasks = group.iter_mut().flatten().filter_map(|Sealing { keys, esp }| {
+            let (message, icv) = esp.split_last_chunk_mut()?;
+            Some(HashTask { mac: keys.mac(), message, icv })
+        });
+        hmacs(backend, integrity, tasks);
     }
 }
 
 /// Packets with the same go side by side.
-fn class(packet: &Sealing<'_>) -> u32 {
-    match packet.keys.cipher() {
-        Encryptor::Null => 0,
-        Encryptor::DesEde3(_) => 1,
-        Encryptor::Aes(_) => 2,
-        Encryptor::AesRounds(_) => 3,
-    }
+fn class(packet: &Option<Sealing<'_>>) -> Option<u32> {
+    packet.as_ref().map(|packet| packet.keys.class())
 }
 
 /// Enciphers packets of one class. Those that are finished are taken out.
@@ -109,76 +92,50 @@ pub(crate) fn verify_all<const N: usize>(
             packet.keys.verify(packet.esp)
         });
     }
-    let icvs = icvs::<N>(backend, |index| {
-        let packet = packets.get(index)?.as_ref()?;
-        Some((packet.keys.mac(), packet.esp.split_last_chunk::<ICV>()?.0))
-    });
+    let mut made = [[0; ICV]; N];
+    let mut tasks = [const { None }; N];
+    for (task, (packet, icv)) in tasks.iter_mut().zip(packets.iter().zip(&mut made)) {
+        if let Some(Verifying { keys, esp }) = packet
+            && let Some((message, _)) = esp.split_last_chunk::<ICV>()
+        {
+            *task = Some(HashTask { mac: keys.mac(), message, icv });
+        }
+    }
+    sort(&mut tasks, |task| (task.mac.integrity() as u32, task.message.len()));
+    for group in tasks.chunk_by_mut(|a, b| integrity(a) == integrity(b)) {
+        if let Some(integrity) = group.first().and_then(integrity) {
+            hmacs(backend, integrity, group.iter_mut().filter_map(Option::take));
+        }
+    }
     array::from_fn(|index| {
         let packet = packets.get(index)?.as_ref()?;
-        Authentic::compare(packet.esp.last_chunk()?, icvs.get(index)?)
+        Authentic::compare(packet.esp.last_chunk()?, made.get(index)?)
     })
 }
 
-/// The ICVs of messages. `message` gives them by number.
-fn icvs<'a, const N: usize>(
-    backend: Backend,
-    message: impl Fn(usize) -> Option<(&'a Mac, &'a [u8])>,
-) -> [[u8; ICV]; N] {
-    let mut icvs = [[0; ICV]; N];
-    let (mut md5, mut sha1) = (Order::<N>::new(), Order::<N>::new());
-    for index in 0..N {
-        if let Some((mac, message)) = message(index) {
-            match mac.integrity() {
-                Integrity::HmacMd5_96 => md5.push(0, message.len(), index),
-                Integrity::HmacSha1_96 => sha1.push(0, message.len(), index),
-            }
-        }
-    }
-    for (integrity, order) in [(Integrity::HmacMd5_96, &mut md5), (Integrity::HmacSha1_96, &mut sha1)] {
-        if order.len > 0 {
-            order.sort();
-            let tasks = order.indexes().filter_map(|index| {
-                let (mac, message) = message(index)?;
-                Some(mac.task(message, index))
-            });
-            hmacs(backend, integrity, tasks, &mut icvs);
-        }
-    }
-    icvs
+/// The hash of a task.
+fn integrity(task: &Option<HashTask<'_>>) -> Option<Integrity> {
+    task.as_ref().map(|task| task.mac.integrity())
 }
 
-/// Numbers of packets in the order of their class, and the longest first.
-struct Order<const N: usize> {
-    keys: [u32; N],
-    len: usize,
-}
-
-impl<const N: usize> Order<N> {
-    fn new() -> Self {
-        Self { keys: [0; N], len: 0 }
-    }
-
-    fn push(&mut self, class: u32, octets: usize, index: usize) {
-        const INDEX_BITS: u32 = TILE.ilog2();
-        const LENGTH_BITS: u32 = 20;
-        if let Some(key) = self.keys.get_mut(self.len) {
-            let shortness = (1 << LENGTH_BITS) - 1 - (octets as u32).min((1 << LENGTH_BITS) - 1);
-            *key = class << (LENGTH_BITS + INDEX_BITS) | shortness << INDEX_BITS | index as u32;
-            self.len += 1;
+/// Sorts by class, and the longest first; what is `None` comes last. `key` gives class and octets.
+fn sort<T, const N: usize>(items: &mut [Option<T>; N], key: impl Fn(&T) -> (u32, usize)) {
+    const INDEX_BITS: u32 = TILE.ilog2();
+    const LENGTH_BITS: u32 = 20;
+    const LONGEST: u32 = (1 << LENGTH_BITS) - 1;
+    let mut keys = [u32::MAX; N];
+    for (index, (to, item)) in keys.iter_mut().zip(items.iter()).enumerate() {
+        if let Some((class, octets)) = item.as_ref().map(&key) {
+            let shortness = LONGEST - (octets as u32).min(LONGEST);
+            *to = class << (LENGTH_BITS + INDEX_BITS) | shortness << INDEX_BITS | index as u32;
         }
     }
-
-    /// False if they were not in order before.
-    fn sort(&mut self) -> bool {
-        let keys = self.keys.get_mut(..self.len).unwrap_or_default();
-        let sorted = keys.is_sorted();
-        if !sorted {
-            keys.sort_unstable();
+    if !keys.is_sorted() {
+        keys.sort_unstable();
+        let mut sorted = [const { None }; N];
+        for (to, key) in sorted.iter_mut().zip(keys) {
+            *to = items.get_mut(key as usize % TILE).and_then(Option::take);
         }
-        sorted
-    }
-
-    fn indexes(&self) -> impl Iterator<Item = usize> {
-        self.keys.iter().take(self.len).map(|key| *key as usize % TILE)
+        *items = sorted;
     }
 }

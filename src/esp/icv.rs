@@ -5,7 +5,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::lanes::{HashTask, RoundKeys};
+use super::lanes::RoundKeys;
 use crate::algorithm::Integrity;
 use crate::key::SaKeys;
 
@@ -71,10 +71,16 @@ impl Mac {
         mac
     }
 
-    /// What makes the MAC of a message together with others.
+    /// The state of the inner hash after its key. MD5 has the first four words.
     #[inline]
-    pub(super) const fn task<'a>(&'a self, message: &'a [u8], index: usize) -> HashTask<'a> {
-        HashTask { inner: &self.inner, outer: &self.outer, message, index }
+    pub(super) const fn inner(&self) -> &[u32; 5] {
+        &self.inner
+    }
+
+    /// The state of the outer hash after its key.
+    #[inline]
+    pub(super) const fn outer(&self) -> &[u32; 5] {
+        &self.outer
     }
 
     pub(super) const fn integrity(&self) -> Integrity {
@@ -150,46 +156,20 @@ pub(super) trait Hash<const N: usize> {
 
     fn compress(state: &mut [u32; N], blocks: &[[u8; BLOCK]]);
 
-    /// A word of the digest, or half of the message's length, in the hash's order of octets.
+    /// A word of the digest in the hash's order of octets.
     fn octets(word: u32) -> [u8; 4];
 
-    /// The two words of the message's length in bits.
-    fn length(bits: u64) -> [u32; 2];
+    /// The message's length in bits, in the hash's order of octets.
+    fn length(bits: u64) -> [u8; 8];
 
     fn after(mut state: [u32; N], blocks: &[[u8; BLOCK]]) -> [u32; N] {
         Self::compress(&mut state, blocks);
         state
     }
 
-    /// Writes what a message of `len` octets ends in: less than a block of it, and the padding. Returns how many blocks that is.
-    #[inline]
-    fn write_end(end: &mut [[u8; BLOCK]; 2], rest: &[u8], len: usize) -> usize {
-        const LENGTH: usize = 8;
-        const END_MARK: u8 = 0x80;
-        let used = if rest.len() + 1 + LENGTH <= BLOCK { 1 } else { 2 };
-        // All of it first, as a whole: how many zeros there are is then no matter.
-        for block in end.iter_mut().take(used) {
-            *block = [0; BLOCK];
-        }
-        let octets = end.get_mut(..used).unwrap_or_default().as_flattened_mut();
-        if let Some(length) = octets.last_chunk_mut::<LENGTH>() {
-            let bits = 8 * (BLOCK as u64 + len as u64);
-            for (to, word) in length.as_chunks_mut::<4>().0.iter_mut().zip(Self::length(bits)) {
-                *to = Self::octets(word);
-            }
-        }
-        if let Some((data, padding)) = octets.split_at_mut_checked(rest.len()) {
-            data.copy_from_slice(rest);
-            if let Some(mark) = padding.first_mut() {
-                *mark = END_MARK;
-            }
-        }
-        used
-    }
-
     /// The octets of a digest, as many as it has.
     #[inline]
-    fn digest(words: [u32; 5]) -> [u8; 20] {
+    fn digest(words: [u32; N]) -> [u8; 20] {
         let mut octets = [0; 20];
         for (to, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *to = Self::octets(word);
@@ -201,6 +181,51 @@ pub(super) trait Hash<const N: usize> {
         let mut words = [0; 5];
         words.iter_mut().zip(state).for_each(|(to, from)| *to = from);
         words
+    }
+}
+
+/// What a message ends in, less than a block of it and the padding: one block or two. The first block here is neither: the
+/// last octets are copied as a whole block, and what is not needed of it falls there.
+#[repr(align(64))]
+pub(super) struct End([[u8; BLOCK]; 3]);
+
+impl End {
+    pub(super) const EMPTY: Self = Self([[0; BLOCK]; 3]);
+
+    /// Writes the end of a message of `len` octets, the last of which are given: a block of them, if there is one. Returns
+    /// how many blocks it is.
+    #[inline]
+    pub(super) fn write<H: Hash<N>, const N: usize>(&mut self, last: &[u8], len: usize) -> usize {
+        const LENGTH: usize = 8;
+        const END_MARK: u8 = 0x80;
+        let rest_len = last.len() % BLOCK;
+        let blocks = if rest_len + 1 + LENGTH <= BLOCK { 1 } else { 2 };
+        let [_, first, second] = &mut self.0;
+        // All of it first, as a whole: how many zeros there are is then no matter.
+        (*first, *second) = ([0; BLOCK], [0; BLOCK]);
+        let octets = self.0.as_flattened_mut();
+        if let (Some(block), Some(to)) = (
+            last.last_chunk::<BLOCK>(),
+            octets.get_mut(rest_len..).and_then(|octets| octets.first_chunk_mut()),
+        ) {
+            *to = *block;
+        } else if let Some(to) = octets.get_mut(BLOCK..BLOCK + rest_len) {
+            to.copy_from_slice(last);
+        }
+        if let Some(mark) = octets.get_mut(BLOCK + rest_len) {
+            *mark = END_MARK;
+        }
+        let length_at = BLOCK * (1 + blocks) - LENGTH;
+        if let Some(length) = octets.get_mut(length_at..).and_then(|octets| octets.first_chunk_mut()) {
+            *length = H::length(8 * (BLOCK as u64 + len as u64));
+        }
+        blocks
+    }
+
+    /// Its blocks from one to another.
+    #[inline]
+    pub(super) fn blocks(&self, from: usize, to: usize) -> &[[u8; BLOCK]] {
+        self.0.get(1 + from..1 + to).unwrap_or_default()
     }
 }
 
@@ -218,8 +243,8 @@ impl Hash<4> for Md5 {
         word.to_le_bytes()
     }
 
-    fn length(bits: u64) -> [u32; 2] {
-        [bits as u32, (bits >> 32) as u32]
+    fn length(bits: u64) -> [u8; 8] {
+        bits.to_le_bytes()
     }
 }
 
@@ -234,8 +259,8 @@ impl Hash<5> for Sha1 {
         word.to_be_bytes()
     }
 
-    fn length(bits: u64) -> [u32; 2] {
-        [(bits >> 32) as u32, bits as u32]
+    fn length(bits: u64) -> [u8; 8] {
+        bits.to_be_bytes()
     }
 }
 
@@ -247,10 +272,10 @@ fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer_state: [u32; N], mess
 /// The outer hash of HMAC over the digest of the inner one.
 #[inline]
 fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; ICV] {
-    let octets = H::digest(H::words(digest));
+    let octets = H::digest(digest);
     let hmac = finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N);
     let mut icv = [0; ICV];
-    if let Some(octets) = H::digest(H::words(hmac)).first_chunk() {
+    if let Some(octets) = H::digest(hmac).first_chunk() {
         icv = *octets;
     }
     icv
@@ -260,20 +285,20 @@ fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; 
 /// message, of `len` octets, that is not in the rest.
 #[inline]
 fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usize) -> [u32; N] {
-    let (blocks, rest) = rest.as_chunks::<BLOCK>();
-    let mut end = [[0; BLOCK]; 2];
-    let used = H::write_end(&mut end, rest, len);
+    let mut end = End::EMPTY;
+    let used = end.write::<H, N>(rest, len);
+    let (blocks, _) = rest.as_chunks::<BLOCK>();
     // The end was written first, so that it has reached memory when the hash comes to read it.
     if !blocks.is_empty() {
         H::compress(&mut state, blocks);
     }
-    H::compress(&mut state, end.get(..used).unwrap_or_default());
+    H::compress(&mut state, end.blocks(0, used));
     state
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::{Backend, hmacs};
+    use super::super::lanes::{Backend, HashTask, hmacs};
     use super::*;
     use crate::vectors::vectors;
 
@@ -313,9 +338,10 @@ mod tests {
                 assert_eq!(macs.len(), 7);
                 for count in 1..=70 {
                     let messages = (0..count).map(|n| &macs[n * 5 % 7]);
-                    let tasks = messages.clone().enumerate().map(|(n, (mac, data, _))| mac.task(data, n));
                     let mut icvs = vec![[0; ICV]; count];
-                    hmacs(backend, integrity, tasks, &mut icvs);
+                    let tasks = messages.clone().zip(&mut icvs);
+                    let tasks = tasks.map(|((mac, message, _), icv)| HashTask { mac, message, icv });
+                    hmacs(backend, integrity, tasks);
                     for (icv, (.., digest)) in icvs.iter().zip(messages) {
                         assert_eq!(icv[..], digest[..ICV], "{count} on {backend}");
                     }

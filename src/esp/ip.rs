@@ -14,6 +14,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 
+const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
 /// An address family.
@@ -37,7 +38,7 @@ impl Family {
     /// Octets of the IP header without options or extension headers.
     pub const fn header_len(self) -> usize {
         match self {
-            Family::Ipv4 => 20,
+            Family::Ipv4 => IPV4_HEADER,
             Family::Ipv6 => IPV6_HEADER,
         }
     }
@@ -244,29 +245,84 @@ impl Datagram {
         packet.get(self.header_len..self.total_len).unwrap_or_default()
     }
 
-    /// Mends a copy of the headers for a payload of another length and protocol: total or payload length, the
-    /// octet that names the protocol, and the checksum of IPv4. `None` if the length does not fit the header.
-    #[inline]
-    pub(crate) fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
-        let total_len = self.header_len + payload_len;
+    /// Writes the headers for a payload of another length and protocol: with total or payload length, the octet that names
+    /// the protocol, and the checksum of IPv4. `packet` begins with the headers as they are. `None` if the length does not fit
+    /// the header.
+    #[inline(always)]
+    pub(crate) fn write_headers(
+        &self,
+        packet: &[u8],
+        to: &mut [u8],
+        payload_len: usize,
+        protocol: u8,
+    ) -> Option<()> {
+        // Nearly all headers are one of two. They are read, changed and written as whole words: what was written in parts a
+        // moment ago would have to be waited for, and so would what is read back.
+        match (self.version, self.header_len) {
+            (4, IPV4_HEADER) => {
+                *to.first_chunk_mut()? = mended_ipv4(packet.first_chunk()?, payload_len, protocol)?;
+            }
+            (6, IPV6_HEADER) => {
+                *to.first_chunk_mut()? = mended_ipv6(packet.first_chunk()?, payload_len, protocol)?;
+            }
+            _ => {
+                let to = to.get_mut(..self.header_len)?;
+                to.copy_from_slice(packet.get(..self.header_len)?);
+                self.mend(to, payload_len, protocol)?;
+            }
+        }
+        Some(())
+    }
+
+    /// [`Datagram::write_headers`] within a buffer: the headers begin at `from`, and are written at `to`.
+    #[inline(always)]
+    pub(crate) fn move_headers(
+        &self,
+        buffer: &mut [u8],
+        (from, to): (usize, usize),
+        payload_len: usize,
+        protocol: u8,
+    ) -> Option<()> {
+        match (self.version, self.header_len) {
+            (4, IPV4_HEADER) => {
+                let header = mended_ipv4(buffer.get(from..)?.first_chunk()?, payload_len, protocol)?;
+                *buffer.get_mut(to..)?.first_chunk_mut()? = header;
+            }
+            (6, IPV6_HEADER) => {
+                let header = mended_ipv6(buffer.get(from..)?.first_chunk()?, payload_len, protocol)?;
+                *buffer.get_mut(to..)?.first_chunk_mut()? = header;
+            }
+            (_, len) => {
+                let (from_end, to_end) = (from.checked_add(len)?, to.checked_add(len)?);
+                if from_end.max(to_end) > buffer.len() {
+                    return None;
+                }
+                buffer.copy_within(from..from_end, to);
+                self.mend(buffer.get_mut(to..to_end)?, payload_len, protocol)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Mends headers that have options or extension headers.
+    #[inline(never)]
+    fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
         match self.version {
             4 => {
-                // Whole words are read, changed and written: what was written in parts a moment ago would have to be
-                // waited for, and so would what is read back.
-                let (words, _) = headers.as_chunks_mut::<4>();
-                let [first, second, third, rest @ ..] = words else { return None };
-                let len = u16::try_from(total_len).ok()?;
-                let new_first = u32::from_be_bytes(*first) & 0xffff_0000 | u32::from(len);
-                let new_third = u32::from_be_bytes(*third) & 0xff00_0000 | u32::from(protocol) << 16;
-                let others = [u32::from_be_bytes(*second), new_first, new_third];
-                let others = others.into_iter().chain(rest.iter().map(|word| u32::from_be_bytes(*word)));
-                let checksum = fold(others.map(u64::from).sum());
-                *first = new_first.to_be_bytes();
-                *third = (new_third | u32::from(checksum)).to_be_bytes();
+                let (words, options) = headers.split_first_chunk_mut::<IPV4_HEADER>()?;
+                let sum =
+                    options.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+                *words = mended_ipv4_with(
+                    words,
+                    u16::try_from(self.header_len + payload_len).ok()?,
+                    protocol,
+                    sum,
+                );
             }
             _ => {
                 *headers.get_mut(self.protocol_at)? = protocol;
-                let [high, low] = u16::try_from(total_len - IPV6_HEADER).ok()?.to_be_bytes();
+                let len = self.header_len + payload_len - IPV6_HEADER;
+                let [high, low] = u16::try_from(len).ok()?.to_be_bytes();
                 let [_, _, _, _, len_high, len_low, ..] = headers.first_chunk_mut::<IPV6_HEADER>()?;
                 (*len_high, *len_low) = (high, low);
             }
@@ -274,7 +330,7 @@ impl Datagram {
         Some(())
     }
 
-    /// The largest payload that [`Datagram::mend`] can write.
+    /// The largest payload that the headers can tell of.
     pub(crate) const fn largest_payload(&self) -> usize {
         let most = if self.version == 4 { u16::MAX as usize } else { IPV6_HEADER + u16::MAX as usize };
         most - self.header_len
@@ -318,6 +374,52 @@ fn extension_len(protocol: u8, rest: &[u8]) -> Result<usize, IpError> {
         (usize::from(units) + 1) * 8
     };
     if rest.len() < len { Err(IpError::Truncated { needed: len, found: rest.len() }) } else { Ok(len) }
+}
+
+/// An IPv4 header without options, with another length and protocol, and the checksum for that.
+#[inline(always)]
+fn mended_ipv4(header: &[u8; IPV4_HEADER], payload_len: usize, protocol: u8) -> Option<[u8; IPV4_HEADER]> {
+    Some(mended_ipv4_with(header, u16::try_from(IPV4_HEADER + payload_len).ok()?, protocol, 0))
+}
+
+/// [`mended_ipv4`] in front of options whose words have this sum.
+#[inline(always)]
+fn mended_ipv4_with(
+    header: &[u8; IPV4_HEADER],
+    total_len: u16,
+    protocol: u8,
+    options: u64,
+) -> [u8; IPV4_HEADER] {
+    let mut words = [0; IPV4_HEADER / 4];
+    for (word, octets) in words.iter_mut().zip(header.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*octets);
+    }
+    let [first, _, third, ..] = &mut words;
+    *first = *first & 0xffff_0000 | u32::from(total_len);
+    *third = *third & 0xff00_0000 | u32::from(protocol) << 16;
+    let sum = words.iter().copied().map(u64::from).sum::<u64>();
+    let [_, _, third, ..] = &mut words;
+    *third |= u32::from(fold(sum + options));
+    let mut mended = [0; IPV4_HEADER];
+    for (octets, word) in mended.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *octets = word.to_be_bytes();
+    }
+    mended
+}
+
+/// An IPv6 header that has no extension headers behind it, with another length and protocol.
+#[inline(always)]
+fn mended_ipv6(header: &[u8; IPV6_HEADER], payload_len: usize, protocol: u8) -> Option<[u8; IPV6_HEADER]> {
+    let payload_len = u16::try_from(payload_len).ok()?;
+    let (first, addresses) = header.split_first_chunk::<8>()?;
+    // Version, class and label stay, and so does the hop limit.
+    let first = u64::from_be_bytes(*first) & 0xffff_ffff_0000_00ff;
+    let first = first | u64::from(payload_len) << 16 | u64::from(protocol) << 8;
+    let mut mended = [0; IPV6_HEADER];
+    let (to_first, to_addresses) = mended.split_first_chunk_mut::<8>()?;
+    *to_first = first.to_be_bytes();
+    to_addresses.copy_from_slice(addresses);
+    Some(mended)
 }
 
 fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {

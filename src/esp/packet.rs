@@ -73,6 +73,18 @@ impl SealKeys {
         &self.mac
     }
 
+    /// Keys of one class are of the same kinds, for the same kernels.
+    #[inline]
+    pub(super) const fn class(&self) -> u32 {
+        let cipher = match self.cipher {
+            Encryptor::Null => 0,
+            Encryptor::DesEde3(_) => 1,
+            Encryptor::Aes(_) => 2,
+            Encryptor::AesRounds(_) => 3,
+        };
+        cipher << 1 | self.mac.integrity() as u32
+    }
+
     /// Fewer packets of such keys than this are enciphered sooner one after the other than side by side.
     pub(super) fn fewest_together(&self) -> usize {
         match &self.cipher {
@@ -179,9 +191,54 @@ const PADDING: [u8; 255] = {
 #[inline]
 fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
-    padding.copy_from_slice(PADDING.get(..padding.len())?);
-    *end = [u8::try_from(padding.len()).ok()?, next_header];
+    let len = u8::try_from(padding.len()).ok()?;
+    // What the suites need is written as whole words that overlap: a copy of any length takes longer to begin.
+    match padding {
+        [] => {}
+        [a] => *a = 1,
+        [a, b] => (*a, *b) = (1, 2),
+        [a, b, c] => (*a, *b, *c) = (1, 2, 3),
+        _ if len < 8 => {
+            *padding.first_chunk_mut()? = counting_to::<4>(4);
+            *padding.last_chunk_mut()? = counting_to::<4>(len);
+        }
+        _ if len <= 16 => {
+            *padding.first_chunk_mut()? = counting_to::<8>(8);
+            *padding.last_chunk_mut()? = counting_to::<8>(len);
+        }
+        _ => padding.copy_from_slice(PADDING.get(..padding.len())?),
+    }
+    *end = [len, next_header];
     Some(())
+}
+
+/// Whether padding is 1, 2, 3, ...
+#[inline]
+fn is_padding(padding: &[u8]) -> bool {
+    match padding {
+        [] | [1] | [1, 2] | [1, 2, 3] => true,
+        [_] | [_, _] | [_, _, _] => false,
+        _ if padding.len() < 8 => {
+            padding.first_chunk() == Some(&counting_to::<4>(4))
+                && padding.last_chunk() == Some(&counting_to::<4>(padding.len() as u8))
+        }
+        _ if padding.len() <= 16 => {
+            padding.first_chunk() == Some(&counting_to::<8>(8))
+                && padding.last_chunk() == Some(&counting_to::<8>(padding.len() as u8))
+        }
+        _ => PADDING.starts_with(padding),
+    }
+}
+
+/// The octets of the padding that end in this one, which is at least as large as they are many.
+const fn counting_to<const N: usize>(last: u8) -> [u8; N] {
+    let mut octets = [last; N];
+    let mut rest: &mut [u8] = &mut octets;
+    while let Some((octet, others)) = rest.split_first_mut() {
+        *octet = last - others.len() as u8;
+        rest = others;
+    }
+    octets
 }
 
 /// What a deciphered packet holds.
@@ -259,7 +316,7 @@ fn read_trailer(body: &[u8]) -> Result<Deciphered, TrailerError> {
     };
     let payload_len = rest.len().checked_sub(pad_len.into()).ok_or(TrailerError::PadLength(pad_len))?;
     let padding = rest.get(payload_len..).unwrap_or_default();
-    if !PADDING.starts_with(padding) {
+    if !is_padding(padding) {
         return Err(TrailerError::Padding);
     }
     Ok(Deciphered { payload_len, next_header })

@@ -1,7 +1,6 @@
 //! Many packets at once: the same checks in the same order and the same results as one at a time, and the ciphers and
 //! hashes of all of them side by side.
 
-use core::array;
 use core::ops::Range;
 
 use super::inbound::{Inbound, OpenError, Opened, read};
@@ -110,9 +109,7 @@ impl Outbound {
     /// Seals many datagrams, all of them traffic of this SA; see [`Outbound::seal`]. For the SAs of a table, see
     /// [`Sad::seal_batch`](crate::Sad::seal_batch).
     pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
-        let count = jobs.len();
-        let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        seal_all(&mut Own(core::slice::from_mut(self)), count, &mut jobs);
+        seal_all(&mut Own(core::slice::from_mut(self)), jobs);
     }
 }
 
@@ -120,26 +117,20 @@ impl Inbound {
     /// Opens many packets, all of them of this SA; see [`Inbound::open`]. For the SAs of a table, see
     /// [`Sad::open_batch`](crate::Sad::open_batch).
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
-        let count = jobs.len();
-        let mut jobs = jobs.iter_mut().map(|job| (0, job));
-        open_all(&mut Own(core::slice::from_mut(self)), count, &mut jobs);
+        open_all(&mut Own(core::slice::from_mut(self)), jobs);
     }
 }
 
 /// Seals datagrams with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is
 /// not there is passed over. See [`Sad::seal_batch`](crate::Sad::seal_batch).
 pub fn seal_batch(sas: &mut [Outbound], jobs: &mut [(usize, SealJob<'_>)]) {
-    let (count, jobs_len) = (sas.len(), jobs.len());
-    let mut jobs = jobs.iter_mut().map(|(sa, job)| (*sa, job)).filter(|(sa, _)| *sa < count);
-    seal_all(&mut Own(sas), jobs_len, &mut jobs);
+    seal_all(&mut Own(sas), jobs);
 }
 
 /// Opens packets with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is not
 /// there is passed over. See [`Sad::open_batch`](crate::Sad::open_batch).
 pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
-    let (count, jobs_len) = (sas.len(), jobs.len());
-    let mut jobs = jobs.iter_mut().map(|(sa, job)| (*sa, job)).filter(|(sa, _)| *sa < count);
-    open_all(&mut Own(sas), jobs_len, &mut jobs);
+    open_all(&mut Own(sas), jobs);
 }
 
 /// Fewer jobs than this are done one after the other: side by side, short ones would take longer.
@@ -147,9 +138,46 @@ fn few(backend: Backend) -> usize {
     if backend == Backend::PORTABLE { 5 } else { 3 }
 }
 
+/// A job, perhaps with the place of its SA.
+pub(super) trait Job<T> {
+    /// The place of its SA in a slice, and the job.
+    fn parts(&mut self) -> (usize, &mut T);
+
+    fn job(&self) -> &T;
+}
+
+impl<T> Job<T> for T {
+    #[inline(always)]
+    fn parts(&mut self) -> (usize, &mut T) {
+        (0, self)
+    }
+
+    #[inline(always)]
+    fn job(&self) -> &T {
+        self
+    }
+}
+
+impl<T> Job<T> for (usize, T) {
+    #[inline(always)]
+    fn parts(&mut self) -> (usize, &mut T) {
+        (self.0, &mut self.1)
+    }
+
+    #[inline(always)]
+    fn job(&self) -> &T {
+        &self.1
+    }
+}
+
 /// Where the SAs of a batch are.
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
+
+    /// Whether there is an SA at a place that came with a job.
+    fn has(&self, _hint: usize) -> bool {
+        true
+    }
 
     /// Whether it is worth while to fetch SAs ahead.
     fn is_far(&self) -> bool {
@@ -180,6 +208,10 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.first().map_or(Backend::PORTABLE, Outbound::backend)
     }
 
+    fn has(&self, hint: usize) -> bool {
+        hint < self.0.len()
+    }
+
     #[inline(always)]
     fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         // Every job has been looked at for this.
@@ -202,6 +234,10 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         self.0.first().map_or(Backend::PORTABLE, Inbound::backend)
     }
 
+    fn has(&self, hint: usize) -> bool {
+        hint < self.0.len()
+    }
+
     #[inline(always)]
     fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         Ok((read(packet)?, hint as u32))
@@ -216,38 +252,31 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
     }
 }
 
-/// Seals all jobs, of which there are `count` at most.
-pub(super) fn seal_all<'j, 'b: 'j>(
-    table: &mut impl Table<Outbound, SealError>,
-    count: usize,
-    jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
-) {
-    if count < few(table.backend()) {
-        while seal_tile::<1>(table, jobs) {}
-    } else if count <= SMALL_TILE {
-        seal_tile::<SMALL_TILE>(table, jobs);
+/// Seals all jobs.
+pub(super) fn seal_all<'b, J: Job<SealJob<'b>>>(table: &mut impl Table<Outbound, SealError>, jobs: &mut [J]) {
+    if jobs.len() < few(table.backend()) {
+        jobs.chunks_mut(1).for_each(|jobs| seal_tile::<1, _>(table, jobs));
+    } else if jobs.len() <= SMALL_TILE {
+        seal_tile::<SMALL_TILE, _>(table, jobs);
     } else {
-        while seal_tile::<TILE>(table, jobs) {}
+        jobs.chunks_mut(TILE).for_each(|jobs| seal_tile::<TILE, _>(table, jobs));
     }
 }
 
-/// Seals the next jobs, as many as are looked at together. False if there are no more.
-fn seal_tile<'j, 'b: 'j, const N: usize>(
+/// Seals as many jobs as are looked at together.
+fn seal_tile<'b, const N: usize, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
-    jobs: &mut impl Iterator<Item = (usize, &'j mut SealJob<'b>)>,
-) -> bool {
-    let mut taken: [_; N] = array::from_fn(|_| jobs.find(|(_, job)| job.result.is_none()));
-    let more = taken.iter().any(Option::is_some);
-    fetch_ahead(table, taken.each_ref().map(|job| job.as_ref().map(|(_, job)| &job.place)));
+    jobs: &mut [J],
+) {
+    fetch_ahead::<_, _, N>(table, jobs.iter().map(|job| job.job().place.packet()));
     let mut begun = [const { None }; N];
-    for (begun, job) in begun.iter_mut().zip(&mut taken) {
-        let Some((hint, job)) = job.take() else { continue };
-        let SealJob { place, result } = job;
-        match begin(table, hint, place) {
-            Ok((slot, sealed, esp)) => {
-                *result = Some(Ok(sealed));
-                *begun = Some((slot, esp));
-            }
+    for (begun, job) in begun.iter_mut().zip(jobs) {
+        let (hint, SealJob { place, result }) = job.parts();
+        if result.is_some() || !table.has(hint) {
+            continue;
+        }
+        match begin(table, hint, place, result) {
+            Ok(packet) => *begun = Some(packet),
             Err(error) => *result = Some(Err(error)),
         }
     }
@@ -261,15 +290,22 @@ fn seal_tile<'j, 'b: 'j, const N: usize>(
         }
     }
     protect_all(table.backend(), &mut packets);
-    more
 }
 
 /// First the places where all SAs are looked up, then the SAs: so many wait for memory together.
-#[inline]
-fn fetch_ahead<Sa, E, const N: usize>(table: &impl Table<Sa, E>, places: [Option<&Place<'_>>; N]) {
+#[inline(always)]
+fn fetch_ahead<'p, Sa, E, const N: usize>(
+    table: &impl Table<Sa, E>,
+    packets: impl Iterator<Item = &'p [u8]>,
+) {
     if table.is_far() {
-        let hashes = places.map(|place| place.map(|place| table.hash(place.packet())));
-        hashes.into_iter().flatten().for_each(|hash| table.prefetch(hash));
+        let mut hashes = [0; N];
+        let mut count = 0;
+        for (hash, packet) in hashes.iter_mut().zip(packets) {
+            *hash = table.hash(packet);
+            count += 1;
+        }
+        hashes.iter().take(count).for_each(|hash| table.prefetch(*hash));
     }
 }
 
@@ -279,68 +315,78 @@ fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
     hint: usize,
     place: &'p mut Place<'_>,
-) -> Result<(u32, Sealed, &'p mut [u8]), SealError> {
+    result: &mut Option<Result<Sealed, SealError>>,
+) -> Result<(u32, &'p mut [u8]), SealError> {
     let (datagram, slot) = table.find(hint, place.packet())?;
     let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
-    let begun = match place {
-        Place::Apart { packet, out } => sa.begin(&datagram, packet, out),
-        Place::InPlace { buffer, range } => sa.begin_in_place(&datagram, buffer, range.start),
+    let numbered = sa.sequence();
+    let sequence = sa.count(numbered)?;
+    let laid_out = match place {
+        Place::Apart { packet, out } => sa.lay_out(&datagram, packet, out, (sequence, None)),
+        Place::InPlace { buffer, range } => sa.lay_out_in_place(&datagram, buffer, range.start, sequence),
     };
-    let (sealed, esp) = sa.count(begun)?;
-    Ok((slot, sealed, esp))
+    let (range, esp) = sa.count(laid_out)?;
+    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    *result = Some(Ok(sa.sent(range, sequence, &datagram)));
+    Ok((slot, esp))
 }
 
-/// Opens all jobs, of which there are `count` at most.
-pub(super) fn open_all<'j, 'b: 'j>(
-    table: &mut impl Table<Inbound, OpenError>,
-    count: usize,
-    jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
-) {
-    if count < few(table.backend()) {
-        while open_tile::<1>(table, jobs) {}
-    } else if count <= SMALL_TILE {
-        open_tile::<SMALL_TILE>(table, jobs);
+/// Opens all jobs.
+pub(super) fn open_all<'b, J: Job<OpenJob<'b>>>(table: &mut impl Table<Inbound, OpenError>, jobs: &mut [J]) {
+    if jobs.len() < few(table.backend()) {
+        jobs.chunks_mut(1).for_each(|jobs| open_tile::<1, _>(table, jobs));
+    } else if jobs.len() <= SMALL_TILE {
+        open_tile::<SMALL_TILE, _>(table, jobs);
     } else {
-        while open_tile::<TILE>(table, jobs) {}
+        jobs.chunks_mut(TILE).for_each(|jobs| open_tile::<TILE, _>(table, jobs));
     }
 }
 
-/// Opens the next jobs, as many as are looked at together. False if there are no more.
-fn open_tile<'j, 'b: 'j, const N: usize>(
+/// Opens as many jobs as are looked at together.
+fn open_tile<'b, const N: usize, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
-    jobs: &mut impl Iterator<Item = (usize, &'j mut OpenJob<'b>)>,
-) -> bool {
-    let mut taken: [_; N] = array::from_fn(|_| jobs.find(|(_, job)| job.result.is_none()));
-    let more = taken.iter().any(Option::is_some);
-    fetch_ahead(table, taken.each_ref().map(|job| job.as_ref().map(|(_, job)| &job.place)));
+    jobs: &mut [J],
+) {
+    fetch_ahead::<_, _, N>(table, jobs.iter().map(|job| job.job().place.packet()));
     let mut admitted = [const { None }; N];
-    for (admitted, job) in admitted.iter_mut().zip(&mut taken) {
-        let Some((hint, job)) = job.take() else { continue };
+    for (admitted, job) in admitted.iter_mut().zip(jobs.iter_mut()) {
+        let (hint, job) = job.parts();
+        if job.result.is_some() || !table.has(hint) {
+            continue;
+        }
         match admit(table, hint, job.place.packet()) {
-            Ok((slot, datagram, numbers)) => *admitted = Some((slot, datagram, numbers, job)),
+            Ok(found) => *admitted = Some(found),
             Err(error) => job.result = Some(Err(error)),
         }
     }
     let mut packets = [None; N];
-    for (packet, admitted) in packets.iter_mut().zip(&admitted) {
-        let Some((slot, datagram, numbers, job)) = admitted else { continue };
+    for ((packet, admitted), job) in packets.iter_mut().zip(&admitted).zip(jobs.iter()) {
+        let Some((slot, datagram, numbers)) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
-            *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.place.packet()) });
+            *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().place.packet()) });
         }
     }
     let verified = verify_all(table.backend(), &packets);
-    for (admitted, authentic) in admitted.iter_mut().zip(verified) {
-        let Some((slot, datagram, numbers, job)) = admitted else { continue };
+    for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs) {
+        let Some((slot, datagram, numbers)) = admitted else { continue };
         let Some((sa, id)) = table.get_mut(*slot) else { continue };
-        let OpenJob { place, result, sa: over } = &mut **job;
-        let opened = match place {
-            Place::Apart { packet, out } => sa.open_verified(datagram, packet, out, *numbers, authentic),
-            Place::InPlace { buffer, .. } => sa.open_verified_in_place(datagram, buffer, *numbers, authentic),
+        let (_, OpenJob { place, result, sa: over }) = job.parts();
+        let (opened, in_place) = match place {
+            Place::Apart { packet, out } => {
+                (sa.open_verified(datagram, packet, out, *numbers, authentic), false)
+            }
+            Place::InPlace { buffer, .. } => {
+                (sa.open_verified_in_place(datagram, buffer, *numbers, authentic), true)
+            }
         };
         *over = id.filter(|_| opened.is_ok());
-        *result = Some(opened);
+        // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+        *result = Some(match opened {
+            Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
+            Ok(len) => Ok(sa.opened(len, numbers.0)),
+            Err(error) => Err(error),
+        });
     }
-    more
 }
 
 /// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit`] found.

@@ -217,7 +217,8 @@ impl Inbound {
         let esp = datagram.payload(packet);
         let (sequence, body_len) = self.admit(datagram, esp)?;
         let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
-        accepted.open(datagram, packet, out, body_len)
+        let len = accepted.open(datagram, packet, out, body_len)?;
+        Ok(self.opened(len, sequence))
     }
 
     #[inline]
@@ -229,7 +230,8 @@ impl Inbound {
         let esp = datagram.payload(buffer);
         let (sequence, body_len) = self.admit(datagram, esp)?;
         let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
-        accepted.open_in_place(datagram, buffer, body_len)
+        let len = accepted.open_in_place(datagram, buffer, body_len)?;
+        Ok(self.opened_in_place(len, sequence))
     }
 
     /// Whether a packet that [`Inbound::admit`] let pass is worth verifying. It is not if its sequence number is refused now:
@@ -240,8 +242,8 @@ impl Inbound {
     }
 
     /// Opens a packet that [`Inbound::admit`] let pass and whose ICV has been compared. The window is asked again: the same
-    /// packet may have come twice.
-    #[inline]
+    /// packet may have come twice. Returns how long the datagram is.
+    #[inline(always)]
     pub(super) fn open_verified(
         &mut self,
         datagram: &Datagram,
@@ -249,20 +251,33 @@ impl Inbound {
         out: &mut [u8],
         (sequence, body_len): (u32, usize),
         authentic: Option<Authentic>,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<usize, OpenError> {
         self.accept(sequence, |_| authentic)?.open(datagram, packet, out, body_len)
     }
 
     /// [`Inbound::open_verified`] in place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open_verified_in_place(
         &mut self,
         datagram: &Datagram,
         buffer: &mut [u8],
         (sequence, body_len): (u32, usize),
         authentic: Option<Authentic>,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<usize, OpenError> {
         self.accept(sequence, |_| authentic)?.open_in_place(datagram, buffer, body_len)
+    }
+
+    /// What the caller is told of a packet that was opened into another buffer.
+    #[inline(always)]
+    pub(super) fn opened(&self, len: usize, sequence: u32) -> Opened {
+        Opened { range: 0..len, spi: self.spi, sequence }
+    }
+
+    /// What the caller is told of a packet that was opened in place.
+    #[inline(always)]
+    pub(super) fn opened_in_place(&self, len: usize, sequence: u32) -> Opened {
+        let start = self.suite().headroom();
+        Opened { range: start..start + len, spi: self.spi, sequence }
     }
 
     /// What packets are verified with.
@@ -302,7 +317,7 @@ impl Inbound {
             count(&mut counters.icv);
             return Err(OpenError::Icv { sequence });
         };
-        Ok(Accepted { spi: *spi, sequence, selector, check: *check, counters, keys, pending, authentic })
+        Ok(Accepted { spi: *spi, selector, check: *check, counters, keys, pending, authentic })
     }
 }
 
@@ -331,7 +346,6 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
 /// A packet whose ICV is right, before it is deciphered.
 struct Accepted<'a> {
     spi: Spi,
-    sequence: u32,
     selector: &'a Selector,
     check: SelectorCheck,
     counters: &'a mut InboundCounters,
@@ -341,7 +355,8 @@ struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped.
+    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped. Returns how long the datagram is that
+    /// stands at the start of the buffer.
     #[inline(always)]
     fn open(
         self,
@@ -349,16 +364,18 @@ impl Accepted<'_> {
         packet: &[u8],
         out: &mut [u8],
         body_len: usize,
-    ) -> Result<Opened, OpenError> {
-        let (spi, sequence, header_len) = (self.spi, self.sequence, datagram.header_len);
+    ) -> Result<usize, OpenError> {
+        let header_len = datagram.header_len;
         let needed = header_len + body_len;
         let room = OpenError::Room { needed, found: out.len() };
         let (headers, body) =
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
-        headers.copy_from_slice(packet.get(..header_len).unwrap_or_default());
         let deciphered = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
-        match self.deliver(datagram, deciphered, headers, body) {
-            Ok(payload_len) => Ok(Opened { range: 0..header_len + payload_len, spi, sequence }),
+        match self.deliver(datagram, deciphered, body) {
+            Ok(Deciphered { payload_len, next_header }) => {
+                datagram.write_headers(packet, headers, payload_len, next_header);
+                Ok(header_len + payload_len)
+            }
             Err(error) => {
                 body.zeroize();
                 Err(error)
@@ -366,25 +383,24 @@ impl Accepted<'_> {
         }
     }
 
-    /// Deciphers in place. If that fails later on, the plaintext is wiped.
+    /// Deciphers in place. If that fails later on, the plaintext is wiped. Returns how long the datagram is; it stands where
+    /// the headroom of the suite ends.
     #[inline(always)]
     fn open_in_place(
         self,
         datagram: &Datagram,
         buffer: &mut [u8],
         body_len: usize,
-    ) -> Result<Opened, OpenError> {
-        let (spi, sequence, header_len) = (self.spi, self.sequence, datagram.header_len);
+    ) -> Result<usize, OpenError> {
+        let header_len = datagram.header_len;
         let headroom = self.keys.suite().headroom();
-        let whole = buffer.get_mut(..datagram.total_len).unwrap_or_default();
-        let (headers, esp) = whole.split_at_mut_checked(header_len).unwrap_or_default();
+        let esp = buffer.get_mut(header_len..datagram.total_len).unwrap_or_default();
         let deciphered = self.keys.decrypt(&self.authentic, esp);
         let body = esp.get_mut(headroom..headroom + body_len).unwrap_or_default();
-        match self.deliver(datagram, deciphered, headers, body) {
-            Ok(payload_len) => {
-                buffer.copy_within(..header_len, headroom);
-                let range = headroom..headroom + header_len + payload_len;
-                Ok(Opened { range, spi, sequence })
+        match self.deliver(datagram, deciphered, body) {
+            Ok(Deciphered { payload_len, next_header }) => {
+                datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
+                Ok(header_len + payload_len)
             }
             Err(error) => {
                 body.zeroize();
@@ -393,16 +409,15 @@ impl Accepted<'_> {
         }
     }
 
-    /// Looks at the trailer, commits the sequence number, drops dummies, compares the ports, and mends the headers: in this
-    /// order.
+    /// Looks at the trailer, commits the sequence number, drops dummies, and compares the ports: in this order. The datagram is
+    /// shorter than the one that was parsed, so its length fits its header.
     #[inline(always)]
     fn deliver(
         self,
         datagram: &Datagram,
         deciphered: Result<Deciphered, TrailerError>,
-        headers: &mut [u8],
         body: &[u8],
-    ) -> Result<usize, OpenError> {
+    ) -> Result<Deciphered, OpenError> {
         let counters = self.counters;
         let trailer = deciphered.inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);
@@ -423,10 +438,8 @@ impl Accepted<'_> {
                 }
             }
         }
-        // The datagram is shorter than the one that was parsed, so it fits its header.
-        datagram.mend(headers, trailer.payload_len, trailer.next_header);
         counters.packets += 1;
         counters.octets += trailer.payload_len as u64;
-        Ok(trailer.payload_len)
+        Ok(trailer)
     }
 }

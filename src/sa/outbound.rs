@@ -277,33 +277,7 @@ impl Outbound {
         Ok(self.sent(range, sequence, datagram))
     }
 
-    /// Does all but encipher and authenticate, and returns the packet that is left to be protected.
-    #[inline]
-    pub(super) fn begin<'o>(
-        &mut self,
-        datagram: &Datagram,
-        packet: &[u8],
-        out: &'o mut [u8],
-    ) -> Result<(Sealed, &'o mut [u8]), SealError> {
-        let sequence = self.sequence()?;
-        let (range, esp) = self.lay_out(datagram, packet, out, (sequence, None))?;
-        Ok((self.sent(range, sequence, datagram), esp))
-    }
-
-    /// [`Outbound::begin`] in place.
-    #[inline]
-    pub(super) fn begin_in_place<'o>(
-        &mut self,
-        datagram: &Datagram,
-        buffer: &'o mut [u8],
-        start: usize,
-    ) -> Result<(Sealed, &'o mut [u8]), SealError> {
-        let sequence = self.sequence()?;
-        let (range, esp) = self.lay_out_in_place(datagram, buffer, start, sequence)?;
-        Ok((self.sent(range, sequence, datagram), esp))
-    }
-
-    /// What [`Outbound::begin`] leaves to be done is done with these.
+    /// What [`Outbound::lay_out`] leaves to be done is done with these.
     #[inline]
     pub(super) const fn keys(&self) -> &SealKeys {
         &self.keys
@@ -316,7 +290,7 @@ impl Outbound {
     }
 
     #[inline]
-    fn sequence(&self) -> Result<u32, SealError> {
+    pub(super) fn sequence(&self) -> Result<u32, SealError> {
         self.next_sequence().ok_or(SealError::Exhausted(self.spi))
     }
 
@@ -328,9 +302,9 @@ impl Outbound {
     }
 
     /// Writes headers and payload where they belong in another buffer, and all around them but the ICV. Returns where the
-    /// packet stands, and its ESP.
+    /// packet stands, and its ESP, which is left to be protected.
     #[inline(always)]
-    fn lay_out<'o>(
+    pub(super) fn lay_out<'o>(
         &self,
         datagram: &Datagram,
         packet: &[u8],
@@ -345,17 +319,16 @@ impl Outbound {
             .get_mut(..needed)
             .and_then(|whole| whole.split_at_mut_checked(datagram.header_len))
             .ok_or(room)?;
-        let (from_headers, rest) = packet.split_at_checked(headers.len()).ok_or(room)?;
-        let payload = rest.get(..datagram.payload_len()).ok_or(room)?;
-        headers.copy_from_slice(from_headers);
+        let payload = datagram.payload(packet);
         esp.get_mut(headroom..headroom + payload.len()).ok_or(room)?.copy_from_slice(payload);
-        self.frame(datagram, headers, esp, number)?;
+        datagram.write_headers(packet, headers, esp_len, PROTOCOL_ESP).ok_or(room)?;
+        self.frame(datagram, esp, number)?;
         Ok((0..needed, esp))
     }
 
     /// [`Outbound::lay_out`] in place: the payload stays where it is.
-    #[inline]
-    fn lay_out_in_place<'o>(
+    #[inline(always)]
+    pub(super) fn lay_out_in_place<'o>(
         &self,
         datagram: &Datagram,
         buffer: &'o mut [u8],
@@ -371,13 +344,12 @@ impl Outbound {
         if buffer.len() < new_end {
             return Err(room(tailroom, buffer.len() - end));
         }
-        self.fits(datagram)?;
-        buffer.copy_within(start..start + datagram.header_len, new_start);
-        let (headers, esp) = buffer
-            .get_mut(new_start..new_end)
-            .and_then(|whole| whole.split_at_mut_checked(datagram.header_len))
-            .ok_or(room(tailroom, 0))?;
-        self.frame(datagram, headers, esp, (sequence, None))?;
+        let esp_len = self.fits(datagram)?;
+        datagram
+            .move_headers(buffer, (start, new_start), esp_len, PROTOCOL_ESP)
+            .ok_or(room(headroom, start))?;
+        let esp = buffer.get_mut(new_end - esp_len..new_end).ok_or(room(tailroom, 0))?;
+        self.frame(datagram, esp, (sequence, None))?;
         Ok((new_start..new_end, esp))
     }
 
@@ -386,14 +358,12 @@ impl Outbound {
     fn frame(
         &self,
         datagram: &Datagram,
-        headers: &mut [u8],
         esp: &mut [u8],
         (sequence, iv): (u32, Option<&[u8]>),
     ) -> Result<(), SealError> {
         let payload_len = datagram.payload_len();
         self.keys
             .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol())
-            .and_then(|()| datagram.mend(headers, esp.len(), PROTOCOL_ESP))
             .ok_or(SealError::TooLong(payload_len))
     }
 
@@ -403,8 +373,9 @@ impl Outbound {
         self.keys.protect(esp, iv_is_given).ok_or(SealError::TooLong(len))
     }
 
-    #[inline]
-    fn sent(&mut self, range: Range<usize>, sequence: u32, datagram: &Datagram) -> Sealed {
+    /// Counts a packet that has been laid out.
+    #[inline(always)]
+    pub(super) fn sent(&mut self, range: Range<usize>, sequence: u32, datagram: &Datagram) -> Sealed {
         self.next_sequence = sequence.wrapping_add(1);
         self.counters.packets += 1;
         self.counters.octets += datagram.payload_len() as u64;

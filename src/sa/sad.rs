@@ -394,15 +394,13 @@ impl Sad {
     /// }
     /// ```
     pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
-        let count = jobs.len();
-        seal_all(self, count, &mut jobs.iter_mut().map(|job| (0, job)));
+        seal_all(self, jobs);
     }
 
     /// Opens many packets. What comes of each is what [`Sad::open`] or [`Sad::open_in_place`] would make of it, one job
     /// after the other: of two copies of a packet the first is delivered. See [`Sad::seal_batch`].
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
-        let count = jobs.len();
-        open_all(self, count, &mut jobs.iter_mut().map(|job| (0, job)));
+        open_all(self, jobs);
     }
 
     /// Whether a datagram in clear must not pass: it comes from or goes to a protected port, of this end or of a peer (TS

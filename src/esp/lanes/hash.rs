@@ -1,146 +1,179 @@
 //! Hashes over many messages: which go side by side, and with which kernel.
 
-use zeroize::optimization_barrier;
-
-use super::super::icv::{Hash, ICV, Md5, Sha1};
+use super::super::icv::{End, Hash, ICV, Mac, Md5, Sha1};
 use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
-use super::{BLOCK, States, WIDTH, md5};
+use super::words::{Blocks, States};
+use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
 
-/// A message whose HMAC shall be made, from the states of both hashes after their keys; and the first octets of it.
-#[derive(Clone, Copy)]
+/// A message whose HMAC shall be made, and where the first octets of that belong.
 pub(in crate::esp) struct Task<'a> {
-    pub(in crate::esp) inner: &'a [u32; 5],
-    pub(in crate::esp) outer: &'a [u32; 5],
+    pub(in crate::esp) mac: &'a Mac,
     pub(in crate::esp) message: &'a [u8],
-    /// The number of its result.
-    pub(in crate::esp) index: usize,
+    pub(in crate::esp) icv: &'a mut [u8; ICV],
 }
 
-/// A compression function over some lanes.
-struct Kernel {
+/// A compression function over some lanes of a hash with `N` words of state, of which no kernel has more than `W`.
+struct Kernel<const N: usize, const W: usize> {
     lanes: usize,
     /// What a step of all lanes costs, as a ratio to the others: some cycles, as measured.
     cost: usize,
-    compress: fn(&mut States, &[&[[u8; BLOCK]]; WIDTH], usize),
+    /// Takes so many blocks of each lane into its state; then, where there are states of outer hashes, the digest of each
+    /// lane into its one.
+    compress: fn(&mut States<N, W>, &[Blocks<'_>; W], usize, Option<&States<N, W>>),
 }
 
-/// A kernel that needs nothing but what every processor has.
-macro_rules! portable {
-    ($lanes:literal, $cost:literal, $compress:expr) => {
-        Kernel { lanes: $lanes, cost: $cost, compress: $compress }
-    };
-}
-
-/// A kernel that needs what its backend names.
+/// A kernel of vectors, which needs what its backend names.
 #[cfg(target_arch = "x86_64")]
-macro_rules! kernel {
+macro_rules! vectors {
     ($lanes:literal, $cost:literal, $compress:expr) => {
         Kernel {
             lanes: $lanes,
             cost: $cost,
             #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-            compress: |states, data, count| {
-                // SAFETY: only `kernels` gives this out, for a backend that says that the machine has the instructions.
-                unsafe { $compress(states, data, count) }
+            compress: |states, data, count, outers| {
+                // SAFETY: only `Kernels` gives this out, for a backend that says that the machine has the instructions.
+                unsafe { $compress(states, data, count, outers) }
             },
         }
     };
 }
 
+/// A kernel that takes in blocks alone, and needs what its backend names.
+macro_rules! streams {
+    ($hash:ty, $lanes:literal, $cost:literal, $compress:expr) => {
+        Kernel {
+            lanes: $lanes,
+            cost: $cost,
+            compress: |states, data, count, outers| {
+                #[allow(
+                    unsafe_code,
+                    unused_unsafe,
+                    reason = "a function that may need instructions which not every processor has"
+                )]
+                let compress = |states: &mut _, data: &_, count| {
+                    // SAFETY: only `Kernels` gives this out, for a backend that says that the machine has the instructions.
+                    unsafe { $compress(states, data, count) }
+                };
+                compress(states, data, count);
+                if let Some(outers) = outers {
+                    let mut ends = [const { End::EMPTY }; $lanes];
+                    let data = digests::<$hash, _, _, _>(states, outers, &mut ends);
+                    compress(states, &data, 1);
+                }
+            },
+        }
+    };
+}
+
+/// Writes the digests of lanes as the messages of their outer hashes, and sets their states to those.
+fn digests<'e, H: Hash<N>, const N: usize, const W: usize, const L: usize>(
+    states: &mut States<N, W>,
+    outers: &States<N, W>,
+    ends: &'e mut [End; L],
+) -> [Blocks<'e>; W] {
+    let mut lens = [0; L];
+    for (lane, (end, len)) in ends.iter_mut().zip(&mut lens).enumerate() {
+        let digest = H::digest(states.of(lane));
+        *len = end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N);
+    }
+    states.words = outers.words;
+    let mut data = [Blocks::NONE; W];
+    for ((data, end), len) in data.iter_mut().zip(ends).zip(lens) {
+        data.end = end.blocks(0, len);
+    }
+    data
+}
+
 /// The crate's compression function, lane after lane and block after block: while one waits for itself, the processor
 /// goes on with the next.
-fn sha1_in_turn<const N: usize>(states: &mut States, data: &[&[[u8; BLOCK]]; WIDTH], count: usize) {
-    let mut own: [[u32; 5]; N] = core::array::from_fn(|lane| core::array::from_fn(|word| states[word][lane]));
+fn sha1_in_turn<const L: usize>(
+    states: &mut States<SHA1_WORDS, SHA1_LANES>,
+    data: &[Blocks<'_>; SHA1_LANES],
+    count: usize,
+) {
+    let mut own: [_; L] = core::array::from_fn(|lane| states.of(lane));
     for index in 0..count {
         for (lane, state) in own.iter_mut().enumerate() {
-            if let Some(block) = data[lane].get(index) {
-                ::sha1::block_api::compress(state, core::slice::from_ref(block));
-            }
+            ::sha1::block_api::compress(state, core::slice::from_ref(data[lane].get(index)));
         }
     }
-    for (lane, state) in own.into_iter().enumerate() {
-        for (words, word) in states.iter_mut().zip(state) {
-            words[lane] = word;
+    for (lane, state) in own.iter().enumerate() {
+        states.set(lane, state);
+    }
+}
+
+fn md5_one(states: &mut States<MD5_WORDS, MD5_LANES>, data: &[Blocks<'_>; MD5_LANES], count: usize) {
+    let (mut state, Blocks { body, end }) = (states.of(0), data[0]);
+    let body = body.get(..count).unwrap_or(body);
+    ::md5::block_api::compress(&mut state, body);
+    ::md5::block_api::compress(&mut state, end.get(..count - body.len()).unwrap_or_default());
+    states.set(0, &state);
+}
+
+static SHA1_PORTABLE: [Kernel<SHA1_WORDS, SHA1_LANES>; 3] = [
+    streams!(Sha1, 1, 126, sha1_in_turn::<1>),
+    streams!(Sha1, 2, 150, sha1_in_turn::<2>),
+    streams!(Sha1, 4, 270, sha1_in_turn::<4>),
+];
+static MD5_PORTABLE: [Kernel<MD5_WORDS, MD5_LANES>; 2] =
+    [streams!(Md5, 1, 380, md5_one), Kernel { lanes: 3, cost: 500, compress: md5::three }];
+#[cfg(target_arch = "x86_64")]
+static SHA1_AVX2: [Kernel<SHA1_WORDS, SHA1_LANES>; 4] = [
+    streams!(Sha1, 1, 126, sha1::ni::streams::<1>),
+    streams!(Sha1, 2, 130, sha1::ni::streams::<2>),
+    streams!(Sha1, 4, 205, sha1::ni::streams::<4>),
+    vectors!(8, 405, sha1::avx2_eight),
+];
+#[cfg(target_arch = "x86_64")]
+static MD5_AVX2: [Kernel<MD5_WORDS, MD5_LANES>; 3] =
+    [streams!(Md5, 1, 380, md5_one), vectors!(8, 390, md5::avx2_eight), vectors!(16, 480, md5::avx2_sixteen)];
+#[cfg(target_arch = "x86_64")]
+static SHA1_AVX512: [Kernel<SHA1_WORDS, SHA1_LANES>; 5] = [
+    streams!(Sha1, 1, 126, sha1::ni::streams::<1>),
+    streams!(Sha1, 2, 130, sha1::ni::streams::<2>),
+    streams!(Sha1, 4, 205, sha1::ni::streams::<4>),
+    vectors!(8, 310, sha1::avx512_eight),
+    vectors!(16, 560, sha1::avx512_sixteen),
+];
+#[cfg(target_arch = "x86_64")]
+static MD5_AVX512: [Kernel<MD5_WORDS, MD5_LANES>; 4] = [
+    streams!(Md5, 1, 380, md5_one),
+    vectors!(8, 290, md5::avx512_eight),
+    vectors!(16, 330, md5::avx512_sixteen),
+    vectors!(32, 645, md5::avx512_thirty_two),
+];
+
+/// The kernels of a hash.
+trait Kernels<const N: usize, const W: usize>: Hash<N> {
+    /// What a backend has, from few lanes to many.
+    fn of(backend: Backend) -> &'static [Kernel<N, W>];
+}
+
+impl Kernels<MD5_WORDS, MD5_LANES> for Md5 {
+    fn of(backend: Backend) -> &'static [Kernel<MD5_WORDS, MD5_LANES>] {
+        match backend.kind() {
+            Kind::Portable => &MD5_PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => &MD5_AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => &MD5_AVX512,
         }
     }
 }
 
-fn md5_one(states: &mut States, data: &[&[[u8; BLOCK]]; WIDTH], count: usize) {
-    let [a, b, c, d, _] = states;
-    let mut state = [a[0], b[0], c[0], d[0]];
-    ::md5::block_api::compress(&mut state, data[0].get(..count).unwrap_or_default());
-    [a[0], b[0], c[0], d[0]] = state;
-}
-
-static SHA1_PORTABLE: [Kernel; 3] = [
-    portable!(1, 126, sha1_in_turn::<1>),
-    portable!(2, 150, sha1_in_turn::<2>),
-    portable!(4, 270, sha1_in_turn::<4>),
-];
-static MD5_PORTABLE: [Kernel; 2] = [portable!(1, 380, md5_one), portable!(3, 500, md5::three)];
-#[cfg(target_arch = "x86_64")]
-static SHA1_AVX2: [Kernel; 4] = [
-    kernel!(1, 126, sha1::ni::streams::<1>),
-    kernel!(2, 130, sha1::ni::streams::<2>),
-    kernel!(4, 205, sha1::ni::streams::<4>),
-    kernel!(8, 405, sha1::avx2_eight),
-];
-#[cfg(target_arch = "x86_64")]
-static MD5_AVX2: [Kernel; 3] =
-    [portable!(1, 380, md5_one), kernel!(8, 390, md5::avx2_eight), kernel!(16, 480, md5::avx2_sixteen)];
-#[cfg(target_arch = "x86_64")]
-static SHA1_AVX512: [Kernel; 5] = [
-    kernel!(1, 126, sha1::ni::streams::<1>),
-    kernel!(2, 130, sha1::ni::streams::<2>),
-    kernel!(4, 205, sha1::ni::streams::<4>),
-    kernel!(8, 310, sha1::avx512_eight),
-    kernel!(16, 560, sha1::avx512_sixteen),
-];
-#[cfg(target_arch = "x86_64")]
-static MD5_AVX512: [Kernel; 4] = [
-    portable!(1, 380, md5_one),
-    kernel!(8, 290, md5::avx512_eight),
-    kernel!(16, 330, md5::avx512_sixteen),
-    kernel!(32, 645, md5::avx512_thirty_two),
-];
-
-/// What a backend has for a hash, from few lanes to many.
-fn kernels(backend: Backend, integrity: Integrity) -> &'static [Kernel] {
-    match (backend.kind(), integrity) {
-        (Kind::Portable, Integrity::HmacMd5_96) => &MD5_PORTABLE,
-        (Kind::Portable, Integrity::HmacSha1_96) => &SHA1_PORTABLE,
-        #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Integrity::HmacMd5_96) => &MD5_AVX2,
-        #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Integrity::HmacSha1_96) => &SHA1_AVX2,
-        #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, Integrity::HmacMd5_96) => &MD5_AVX512,
-        #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, Integrity::HmacSha1_96) => &SHA1_AVX512,
+impl Kernels<SHA1_WORDS, SHA1_LANES> for Sha1 {
+    fn of(backend: Backend) -> &'static [Kernel<SHA1_WORDS, SHA1_LANES>] {
+        match backend.kind() {
+            Kind::Portable => &SHA1_PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => &SHA1_AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => &SHA1_AVX512,
+        }
     }
-}
-
-/// What a lane is at.
-#[derive(Clone, Copy, PartialEq)]
-enum Phase {
-    /// The whole blocks of the message.
-    Body,
-    /// What is left of it, with its padding.
-    End,
-    /// The outer hash.
-    Outer,
-}
-
-#[derive(Clone, Copy)]
-struct Lane<'a> {
-    task: Task<'a>,
-    phase: Phase,
-    /// Blocks of the phase that are done, and that are left.
-    done: usize,
-    left: usize,
 }
 
 /// The HMACs of messages, of which the longest come first, or the lanes run empty one by one.
@@ -148,39 +181,62 @@ pub(in crate::esp) fn hmacs<'a>(
     backend: Backend,
     integrity: Integrity,
     tasks: impl Iterator<Item = Task<'a>>,
-    icvs: &mut [[u8; ICV]],
 ) {
-    let kernels = kernels(backend, integrity);
     match integrity {
-        Integrity::HmacMd5_96 => lanes::<Md5, 4, WIDTH>(kernels, tasks, icvs),
-        Integrity::HmacSha1_96 => lanes::<Sha1, 5, { WIDTH / 2 }>(kernels, tasks, icvs),
+        Integrity::HmacMd5_96 => lanes::<Md5, MD5_WORDS, MD5_LANES>(backend, tasks),
+        Integrity::HmacSha1_96 => lanes::<Sha1, SHA1_WORDS, SHA1_LANES>(backend, tasks),
+    }
+}
+
+/// What is left of a message in a lane.
+struct Lane<'a> {
+    /// Whole blocks.
+    body: &'a [[u8; BLOCK]],
+    /// Where its end is, and from which block to which that is left.
+    end: usize,
+    end_from: usize,
+    end_to: usize,
+    task: Option<Task<'a>>,
+}
+
+impl Lane<'_> {
+    /// So many blocks have been hashed. False if none is left.
+    #[inline]
+    fn go_on(&mut self, count: usize) -> bool {
+        match self.body.split_at_checked(count) {
+            Some((_, rest)) => self.body = rest,
+            None => {
+                self.end_from += count - self.body.len();
+                self.body = &[];
+            }
+        }
+        !self.body.is_empty() || self.end_from < self.end_to
     }
 }
 
 /// `W` is the most lanes that a kernel for the hash has.
-fn lanes<'a, H: Hash<N>, const N: usize, const W: usize>(
-    kernels: &[Kernel],
+fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
+    backend: Backend,
     mut tasks: impl Iterator<Item = Task<'a>>,
-    icvs: &mut [[u8; ICV]],
 ) {
-    const NO_TASK: Task<'static> = Task { inner: &[0; 5], outer: &[0; 5], message: &[], index: 0 };
+    let kernels = H::of(backend);
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes).min(W);
-    let mut states: States = [[0; WIDTH]; 5];
-    // What lanes hash that is not part of a message.
-    let mut ends = [[[0; BLOCK]; 2]; W];
-    let mut lanes = [Lane { task: NO_TASK, phase: Phase::Body, done: 0, left: 0 }; W];
+    let mut states = States::<N, W>::new();
+    let mut ends = [const { End::EMPTY }; W];
+    let mut lanes: [Lane<'a>; W] =
+        core::array::from_fn(|end| Lane { body: &[], end, end_from: 0, end_to: 0, task: None });
     let mut active = 0;
+    let mut hashed = Hashed::<N, W>::new();
     loop {
         while active < widest
             && let Some(task) = tasks.next()
         {
-            let (blocks, rest) = task.message.as_chunks::<BLOCK>();
-            set::<N>(&mut states, active, task.inner);
-            lanes[active] = Lane { task, phase: Phase::Body, done: 0, left: blocks.len() };
-            if blocks.is_empty() {
-                lanes[active].phase = Phase::End;
-                lanes[active].left = H::write_end(&mut ends[active], rest, task.message.len());
-            }
+            let lane = &mut lanes[active];
+            states.set(active, task.mac.inner());
+            lane.body = task.message.as_chunks().0;
+            (lane.end_from, lane.end_to) =
+                (0, ends[lane.end].write::<H, N>(task.message, task.message.len()));
+            lane.task = Some(task);
             active += 1;
         }
         if active == 0 {
@@ -188,68 +244,76 @@ fn lanes<'a, H: Hash<N>, const N: usize, const W: usize>(
         }
         let kernel = best(kernels, active);
         let used = kernel.lanes.min(active);
-        let mut data: [&[[u8; BLOCK]]; WIDTH] = [&[]; WIDTH];
+        let mut data = [Blocks::NONE; W];
         let mut count = usize::MAX;
-        for ((data, lane), end) in data.iter_mut().zip(&lanes[..used]).zip(&ends) {
-            let blocks =
-                if lane.phase == Phase::Body { lane.task.message.as_chunks().0 } else { end.as_slice() };
-            *data = blocks.get(lane.done..).unwrap_or_default();
-            count = count.min(lane.left);
+        for (data, lane) in data.iter_mut().zip(&lanes[..used]) {
+            *data = Blocks { body: lane.body, end: ends[lane.end].blocks(lane.end_from, lane.end_to) };
+            count = count.min(data.len());
         }
-        (kernel.compress)(&mut states, &data, count);
+        (kernel.compress)(&mut states, &data, count, None);
         // From the last: a lane that ends is then most often the last that is active, and no other has to take its place.
         for place in (0..used).rev() {
             let lane = &mut lanes[place];
-            lane.done += count;
-            lane.left -= count;
-            if lane.left > 0 {
+            if lane.go_on(count) {
                 continue;
             }
-            lane.done = 0;
-            match lane.phase {
-                Phase::Body => {
-                    let message = lane.task.message;
-                    lane.phase = Phase::End;
-                    lane.left = H::write_end(&mut ends[place], message.as_chunks::<BLOCK>().1, message.len());
-                }
-                Phase::End => {
-                    let digest = H::digest(states.each_ref().map(|words| words[place]));
-                    lane.phase = Phase::Outer;
-                    lane.left = H::write_end(&mut ends[place], &digest[..4 * N], 4 * N);
-                    set::<N>(&mut states, place, lane.task.outer);
-                }
-                Phase::Outer => {
-                    let digest = H::digest(states.each_ref().map(|words| words[place]));
-                    if let (Some(icv), Some(octets)) = (icvs.get_mut(lane.task.index), digest.first_chunk()) {
-                        *icv = *octets;
-                    }
-                    active -= 1;
-                    if place != active {
-                        lanes[place] = lanes[active];
-                        ends[place] = ends[active];
-                        for words in &mut states {
-                            words[place] = words[active];
-                        }
-                    }
-                }
+            if let Some(task) = lane.task.take() {
+                hashed.push::<H>(kernels, &states.of(place), task);
+            }
+            active -= 1;
+            if place != active {
+                lanes.swap(place, active);
+                states.set(place, &states.of(active));
             }
         }
     }
-    // From the state after its key, a MAC can be made without it.
-    states.as_flattened_mut().fill(0);
-    optimization_barrier(&states);
+    if hashed.len > 0 {
+        hashed.outer_hashes::<H>(kernels);
+    }
 }
 
-#[inline]
-fn set<const N: usize>(states: &mut States, lane: usize, state: &[u32; 5]) {
-    for (words, word) in states.iter_mut().zip(state).take(N) {
-        words[lane] = *word;
+/// Messages whose inner hash is done.
+struct Hashed<'a, const N: usize, const W: usize> {
+    digests: States<N, W>,
+    outers: States<N, W>,
+    icvs: [Option<&'a mut [u8; ICV]>; W],
+    len: usize,
+}
+
+impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
+    fn new() -> Self {
+        Self { digests: States::new(), outers: States::new(), icvs: [const { None }; W], len: 0 }
+    }
+
+    /// Adds a message. Where as many are there as a kernel has lanes, their outer hashes are made.
+    #[inline]
+    fn push<H: Kernels<N, W>>(&mut self, kernels: &[Kernel<N, W>], digest: &[u32], task: Task<'a>) {
+        self.digests.set(self.len, digest);
+        self.outers.set(self.len, task.mac.outer());
+        self.icvs[self.len] = Some(task.icv);
+        self.len += 1;
+        if kernels.last().is_none_or(|kernel| self.len >= kernel.lanes) {
+            self.outer_hashes::<H>(kernels);
+        }
+    }
+
+    fn outer_hashes<H: Kernels<N, W>>(&mut self, kernels: &[Kernel<N, W>]) {
+        let kernel = kernels.iter().find(|kernel| self.len <= kernel.lanes).unwrap_or(&kernels[0]);
+        (kernel.compress)(&mut self.digests, &[Blocks::NONE; W], 0, Some(&self.outers));
+        for (lane, icv) in self.icvs.iter_mut().enumerate().take(self.len) {
+            if let Some(icv) = icv.take() {
+                for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(self.digests.of(lane)) {
+                    *to = H::octets(word);
+                }
+            }
+        }
+        self.len = 0;
     }
 }
 
 /// The kernel that costs least for a lane that is in use. Lanes that it has no room for wait.
 #[inline]
-fn best(kernels: &[Kernel], active: usize) -> &Kernel {
+fn best<const N: usize, const W: usize>(kernels: &[Kernel<N, W>], active: usize) -> &Kernel<N, W> {
     let mut best = &kernels[0];
     for kernel in kernels {
         if kernel.cost * best.lanes.min(active) <= best.cost * kernel.lanes.min(active) {
@@ -269,40 +333,51 @@ mod tests {
         (0..len).map(|n| ((n + with) * 2_654_435_761) as u8 ^ ((n * n + with) >> 3) as u8).collect()
     }
 
-    #[test]
-    fn every_kernel_takes_in_what_its_portable_twin_does() {
-        const COUNT: usize = 3;
-        for (backend, integrity) in
-            Backend::available().flat_map(|backend| Integrity::ALL.map(|integrity| (backend, integrity)))
-        {
-            for kernel in kernels(backend, integrity) {
-                let mut states: States = core::array::from_fn(|word| {
-                    core::array::from_fn(|lane| (word * 99 + lane * 12_345_677) as u32)
-                });
-                let before = states;
-                let messages: Vec<_> = (0..kernel.lanes).map(|lane| octets(BLOCK * COUNT, lane)).collect();
-                let mut data: [&[[u8; BLOCK]]; WIDTH] = [&[]; WIDTH];
-                for (data, message) in data.iter_mut().zip(&messages) {
-                    *data = message.as_chunks().0;
+    /// Hashes blocks with every kernel of every backend, and in one lane with the portable twin.
+    fn check<H: Kernels<N, W>, const N: usize, const W: usize>(
+        twin: fn(&mut States<N, W>, &[Blocks<'_>; W], usize, Option<&States<N, W>>),
+    ) {
+        const COUNT: usize = 5;
+        let any = |with: u32| {
+            let mut states = States::<N, W>::new();
+            for (word, lanes) in states.words.iter_mut().enumerate() {
+                for (lane, to) in lanes.iter_mut().enumerate() {
+                    *to = (word as u32 * 99 + lane as u32 * 12_345_677) ^ with;
                 }
-                (kernel.compress)(&mut states, &data, COUNT);
-                for lane in 0..kernel.lanes {
-                    let words = if integrity == Integrity::HmacMd5_96 { 4 } else { 5 };
-                    let mut twin: States = [[0; WIDTH]; 5];
-                    let mut own: [&[[u8; BLOCK]]; WIDTH] = [&[]; WIDTH];
-                    own[0] = data[lane];
-                    for (to, from) in twin.iter_mut().zip(&before) {
-                        to[0] = from[lane];
-                    }
-                    if integrity == Integrity::HmacMd5_96 {
-                        md5::one(&mut twin, &own, COUNT);
-                    } else {
-                        sha1::one(&mut twin, &own, COUNT);
-                    }
-                    for word in 0..words {
+            }
+            states
+        };
+        for backend in Backend::available() {
+            for kernel in H::of(backend) {
+                // The end begins elsewhere in each lane.
+                let messages: Vec<_> = (0..kernel.lanes).map(|lane| octets(BLOCK * COUNT, lane)).collect();
+                let mut data = [Blocks::NONE; W];
+                for (lane, (data, message)) in data.iter_mut().zip(&messages).enumerate() {
+                    let (body, end) = message.as_chunks().0.split_at(lane % (COUNT + 1));
+                    *data = Blocks { body, end };
+                }
+                for (count, with_outers) in
+                    [(COUNT, false), (COUNT, true), (0, true), (1, true), (COUNT - 1, false)]
+                {
+                    let outers = any(0x5c5c_5c5c);
+                    let outers = with_outers.then_some(&outers);
+                    let mut states = any(0);
+                    (kernel.compress)(&mut states, &data, count, outers);
+                    for lane in 0..kernel.lanes {
+                        let mut expected = States::<N, W>::new();
+                        expected.set(0, &any(0).of(lane));
+                        let mut own = [Blocks::NONE; W];
+                        own[0] = data[lane];
+                        let outers = outers.map(|outers| {
+                            let mut own = States::<N, W>::new();
+                            own.set(0, &outers.of(lane));
+                            own
+                        });
+                        twin(&mut expected, &own, count, outers.as_ref());
                         assert_eq!(
-                            states[word][lane], twin[word][0],
-                            "{backend}, {integrity:?}, lane {lane} of {}",
+                            states.of(lane),
+                            expected.of(0),
+                            "{backend}, {count} blocks, outer {with_outers}, lane {lane} of {}",
                             kernel.lanes
                         );
                     }
@@ -312,19 +387,29 @@ mod tests {
     }
 
     #[test]
+    fn every_kernel_takes_in_what_its_portable_twin_does() {
+        check::<Md5, MD5_WORDS, MD5_LANES>(md5::one);
+        check::<Sha1, SHA1_WORDS, SHA1_LANES>(sha1::one);
+    }
+
+    #[test]
     fn the_portable_twins_are_the_hashes_of_the_crates() {
         let message = octets(BLOCK * 5, 7);
         let (blocks, _) = message.as_chunks();
-        let mut data: [&[[u8; BLOCK]]; WIDTH] = [&[]; WIDTH];
-        data[0] = blocks;
-        let mut states: States = [[0x1234_5678; WIDTH]; 5];
+        let mut states = States::new();
         let (mut of_md5, mut of_sha1) = ([0x1234_5678; 4], [0x1234_5678; 5]);
-        md5::one(&mut states, &data, 5);
+        states.set(0, &of_md5);
+        let mut data = [Blocks::NONE; MD5_LANES];
+        data[0].body = blocks;
+        md5::one(&mut states, &data, 5, None);
         ::md5::block_api::compress(&mut of_md5, blocks);
-        assert_eq!(states.map(|words| words[0])[..4], of_md5);
-        states = [[0x1234_5678; WIDTH]; 5];
-        sha1::one(&mut states, &data, 5);
+        assert_eq!(states.of(0), of_md5);
+        let mut states = States::new();
+        states.set(0, &of_sha1);
+        let mut data = [Blocks::NONE; SHA1_LANES];
+        data[0].body = blocks;
+        sha1::one(&mut states, &data, 5, None);
         ::sha1::block_api::compress(&mut of_sha1, blocks);
-        assert_eq!(states.map(|words| words[0]), of_sha1);
+        assert_eq!(states.of(0), of_sha1);
     }
 }

@@ -1,7 +1,12 @@
 //! MD5 (RFC 1321) over many lanes.
 
-use super::words::block;
-use super::{BLOCK, States, WIDTH};
+use super::words::Blocks;
+use super::{BLOCK, MD5_LANES as WIDEST, MD5_WORDS as WORDS};
+
+/// The states of lanes, by word.
+type States = super::words::States<WORDS, WIDEST>;
+/// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
+const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
 /// The table T of the standard, from the sine.
 static SINES: [u32; 64] = [
@@ -96,24 +101,41 @@ macro_rules! round {
 /// waits for the one before it, and the processor has time for another.
 macro_rules! compress {
     ($(#[$attribute:meta])* $name:ident, $words:ident, $sets:literal) => {
-        /// Takes `count` blocks of every lane into its state.
+        /// Takes `count` blocks of every lane into its state; then, where there are states of outer hashes, its digest into
+        /// that one.
         $(#[$attribute])*
-        pub(super) fn $name(states: &mut States, data: &[&[[u8; BLOCK]]; WIDTH], count: usize) {
+        pub(super) fn $name(
+            states: &mut States,
+            data: &[Blocks<'_>; WIDEST],
+            count: usize,
+            outers: Option<&States>,
+        ) {
             use super::words::$words::*;
             const SETS: usize = $sets;
             // Hidden from the compiler: it adds what it knows to be constant last, where the next step waits for it.
             let sines = core::hint::black_box(&SINES);
-            let mut state = [[splat(0); SETS]; 4];
-            for (words, lanes) in state.iter_mut().zip(states.iter()) {
-                for (word, lanes) in words.iter_mut().zip(lanes.as_chunks::<LANES>().0) {
-                    *word = load(lanes);
+            let load = |states: &States| {
+                let mut state = [[splat(0); SETS]; WORDS];
+                for (words, lanes) in state.iter_mut().zip(&states.words) {
+                    for (word, lanes) in words.iter_mut().zip(lanes.as_chunks::<LANES>().0) {
+                        *word = load(lanes);
+                    }
                 }
-            }
-            let [mut a, mut b, mut c, mut d] = state;
-            for index in 0..count {
+                state
+            };
+            let [mut a, mut b, mut c, mut d] = load(states);
+            for index in 0..count + usize::from(outers.is_some()) {
                 let mut m = [[splat(0); 16]; SETS];
-                for (set, m) in m.iter_mut().enumerate() {
-                    *m = blocks(core::array::from_fn(|lane| block(data[set * LANES + lane], index)));
+                if let Some(outers) = outers.filter(|_| index == count) {
+                    for (set, m) in m.iter_mut().enumerate() {
+                        [m[0], m[1], m[2], m[3]] = [a[set], b[set], c[set], d[set]];
+                        [m[4], m[14]] = [splat(0x80), splat(OUTER_BITS)];
+                    }
+                    [a, b, c, d] = load(outers);
+                } else {
+                    for (set, m) in m.iter_mut().enumerate() {
+                        *m = blocks(core::array::from_fn(|lane| data[set * LANES + lane].get(index)));
+                    }
                 }
                 let (a0, b0, c0, d0) = (a, b, c, d);
                 round!(|b, c, d| choose(b, c, d), a b c d m sines, 7 12 17 22,
@@ -141,7 +163,7 @@ macro_rules! compress {
                     (c[set], d[set]) = (add(c[set], c0[set]), add(d[set], d0[set]));
                 }
             }
-            for (words, lanes) in [a, b, c, d].into_iter().zip(states.iter_mut()) {
+            for (words, lanes) in [a, b, c, d].into_iter().zip(&mut states.words) {
                 for (word, lanes) in words.into_iter().zip(lanes.as_chunks_mut::<LANES>().0) {
                     store(lanes, word);
                 }

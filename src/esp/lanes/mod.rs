@@ -31,7 +31,8 @@ pub(super) use hash::{Task as HashTask, hmacs};
 
 /// Octets of a block of both hashes.
 const BLOCK: usize = 64;
-/// The most lanes of a hash.
-const WIDTH: usize = 32;
-/// The state of each lane of a hash, by word.
-type States = [[u32; WIDTH]; 5];
+/// The most lanes of a hash, and the words of its state.
+const MD5_LANES: usize = 32;
+const MD5_WORDS: usize = 4;
+const SHA1_LANES: usize = 16;
+const SHA1_WORDS: usize = 5;

@@ -1,7 +1,12 @@
 //! SHA-1 (FIPS 180-4) over many lanes.
 
-use super::words::block;
-use super::{BLOCK, States, WIDTH};
+use super::words::Blocks;
+use super::{BLOCK, SHA1_LANES as WIDEST, SHA1_WORDS as WORDS};
+
+/// The states of lanes, by word.
+type States = super::words::States<WORDS, WIDEST>;
+/// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
+const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
 /// What each twenty steps add.
 static CONSTANTS: [u32; 4] = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6];
@@ -9,23 +14,40 @@ static CONSTANTS: [u32; 4] = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6
 /// Writes the compression function once for each width of vectors.
 macro_rules! compress {
     ($(#[$attribute:meta])* $name:ident, $words:ident) => {
-        /// Takes `count` blocks of every lane into its state.
+        /// Takes `count` blocks of every lane into its state; then, where there are states of outer hashes, its digest into
+        /// that one.
         $(#[$attribute])*
-        pub(super) fn $name(states: &mut States, data: &[&[[u8; BLOCK]]; WIDTH], count: usize) {
+        pub(super) fn $name(
+            states: &mut States,
+            data: &[Blocks<'_>; WIDEST],
+            count: usize,
+            outers: Option<&States>,
+        ) {
             use super::words::$words::*;
             // Hidden from the compiler: it adds what it knows to be constant last, where the next step waits for it.
             let constants = core::hint::black_box(&CONSTANTS);
-            let mut state = [splat(0); 5];
-            for (word, lanes) in state.iter_mut().zip(states.iter()) {
-                if let Some(lanes) = lanes.first_chunk::<LANES>() {
-                    *word = load(lanes);
+            let load = |states: &States| {
+                let mut state = [splat(0); WORDS];
+                for (word, lanes) in state.iter_mut().zip(&states.words) {
+                    if let Some(lanes) = lanes.first_chunk::<LANES>() {
+                        *word = load(lanes);
+                    }
                 }
-            }
-            let [mut a, mut b, mut c, mut d, mut e] = state;
-            for index in 0..count {
-                let mut w = blocks(core::array::from_fn(|lane| block(data[lane], index)));
-                for word in &mut w {
-                    *word = swap(*word);
+                state
+            };
+            let [mut a, mut b, mut c, mut d, mut e] = load(states);
+            for index in 0..count + usize::from(outers.is_some()) {
+                let mut w;
+                if let Some(outers) = outers.filter(|_| index == count) {
+                    let zero = splat(0);
+                    let (mark, bits) = (splat(0x8000_0000), splat(OUTER_BITS));
+                    w = [a, b, c, d, e, mark, zero, zero, zero, zero, zero, zero, zero, zero, zero, bits];
+                    [a, b, c, d, e] = load(outers);
+                } else {
+                    w = blocks(core::array::from_fn(|lane| data[lane].get(index)));
+                    for word in &mut w {
+                        *word = swap(*word);
+                    }
                 }
                 // A step with a word of the block, and one with a word that is made from earlier ones.
                 macro_rules! step {
@@ -71,7 +93,7 @@ macro_rules! compress {
                 let [a0, b0, c0, d0, e0] = before;
                 (a, b, c, d, e) = (add(a, a0), add(b, b0), add(c, c0), add(d, d0), add(e, e0));
             }
-            for (word, lanes) in [a, b, c, d, e].into_iter().zip(states.iter_mut()) {
+            for (word, lanes) in [a, b, c, d, e].into_iter().zip(&mut states.words) {
                 if let Some(lanes) = lanes.first_chunk_mut::<LANES>() {
                     store(lanes, word);
                 }
@@ -108,7 +130,7 @@ pub(in crate::esp) mod ni {
 
     use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-    use super::{BLOCK, States, WIDTH, block};
+    use super::{BLOCK, Blocks, States, WIDEST};
 
     /// The state of a hash as the instructions want it: a, b, c, d from the highest word to the lowest; and e.
     #[derive(Clone, Copy)]
@@ -178,18 +200,15 @@ pub(in crate::esp) mod ni {
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     pub(in super::super) fn streams<const N: usize>(
         states: &mut States,
-        data: &[&[[u8; BLOCK]]; WIDTH],
+        data: &[Blocks<'_>; WIDEST],
         count: usize,
     ) {
-        let mut streams =
-            core::array::from_fn::<_, N, _>(|n| State::new(core::array::from_fn(|word| states[word][n])));
+        let mut streams = core::array::from_fn::<_, N, _>(|n| State::new(states.of(n)));
         for index in 0..count {
-            compress(&mut streams, core::array::from_fn(|n| block(data[n], index)));
+            compress(&mut streams, core::array::from_fn(|n| data[n].get(index)));
         }
         for (n, stream) in streams.into_iter().enumerate() {
-            for (words, word) in states.iter_mut().zip(stream.words()) {
-                words[n] = word;
-            }
+            states.set(n, &stream.words());
         }
     }
 }

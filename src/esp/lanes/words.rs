@@ -3,17 +3,67 @@
 //! Every module has the same names, so that the hashes are written once: `V`, a word of each of `LANES` lanes; `load` and
 //! `store`; `blocks`, a block of each lane as sixteen vectors of words; `swap`, the other order of octets.
 
+use zeroize::optimization_barrier;
+
 use super::BLOCK;
 
-/// What an idle lane hashes.
-static NOTHING: [u8; BLOCK] = [0; BLOCK];
+/// The states of `W` lanes of a hash with `N` words each, by word. They wipe themselves: from the state after its key, a
+/// MAC can be made without it. Aligned, or every load of a vector would be two.
+#[derive(Clone)]
+#[repr(align(64))]
+pub(super) struct States<const N: usize, const W: usize> {
+    pub(super) words: [[u32; W]; N],
+}
 
-/// The block at an index of a lane.
-#[inline(always)]
-pub(super) fn block(lane: &[[u8; BLOCK]], index: usize) -> &[u8; BLOCK] {
-    match lane.get(index) {
-        Some(block) => block,
-        None => &NOTHING,
+impl<const N: usize, const W: usize> States<N, W> {
+    pub(super) const fn new() -> Self {
+        Self { words: [[0; W]; N] }
+    }
+
+    #[inline]
+    pub(super) fn of(&self, lane: usize) -> [u32; N] {
+        self.words.each_ref().map(|words| words[lane])
+    }
+
+    /// `state` has `N` words or more.
+    #[inline]
+    pub(super) fn set(&mut self, lane: usize, state: &[u32]) {
+        for (words, word) in self.words.iter_mut().zip(state) {
+            words[lane] = *word;
+        }
+    }
+}
+
+impl<const N: usize, const W: usize> Drop for States<N, W> {
+    fn drop(&mut self) {
+        self.words.as_flattened_mut().fill(0);
+        optimization_barrier(self);
+    }
+}
+
+/// What a lane hashes: whole blocks of a message, and behind them the blocks that it ends in, or blocks of those.
+#[derive(Clone, Copy)]
+pub(super) struct Blocks<'a> {
+    pub(super) body: &'a [[u8; BLOCK]],
+    pub(super) end: &'a [[u8; BLOCK]],
+}
+
+impl Blocks<'_> {
+    pub(super) const NONE: Self = Self { body: &[], end: &[] };
+
+    #[inline(always)]
+    pub(super) const fn len(&self) -> usize {
+        self.body.len() + self.end.len()
+    }
+
+    /// The block at an index; zeros where there is none.
+    #[inline(always)]
+    pub(super) fn get(&self, index: usize) -> &[u8; BLOCK] {
+        static NOTHING: [u8; BLOCK] = [0; BLOCK];
+        match self.body.get(index) {
+            Some(block) => block,
+            None => self.end.get(index - self.body.len()).unwrap_or(&NOTHING),
+        }
     }
 }
 
