@@ -16,7 +16,6 @@ const UDP_LITE: u8 = 136;
 
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
-
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -70,59 +69,54 @@ pub enum IpError {
     Fragment,
 }
 
-/// What the headers of one datagram say. Of whole words: it is handed on within results, and a processor waits where it
-/// reads as a whole what it has just written in parts.
+/// What the headers of one datagram say, but its addresses, which are looked at where they stand. Of whole words: it is handed
+/// on within results, and a processor waits where it reads as a whole what it has just written in parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
-    /// Both as numbers, whatever the family.
-    source: u128,
-    destination: u128,
     /// Octets in all; a buffer may be longer (link-layer padding).
     pub(crate) total_len: usize,
     /// Octets of the headers that stay in front of ESP.
     pub(crate) header_len: usize,
+    /// Where the octet stands that names the protocol.
+    protocol_at: usize,
     /// The protocol that begins behind them.
     protocol: u32,
     /// Of IP: 4 or 6.
     version: u32,
-    /// Where the octet stands that names the protocol.
-    protocol_at: usize,
-}
-
-/// Version and number of an address.
-#[inline]
-fn number(address: IpAddr) -> (u32, u128) {
-    match address {
-        IpAddr::V4(address) => (4, u32::from(address).into()),
-        IpAddr::V6(address) => (6, address.into()),
-    }
 }
 
 impl Datagram {
+    /// The family.
     #[inline]
-    pub(crate) fn source(&self) -> IpAddr {
-        self.address(self.source)
+    pub(crate) const fn family(&self) -> Family {
+        if self.version == 4 { Family::Ipv4 } else { Family::Ipv6 }
     }
 
+    /// Source and destination.
     #[inline]
-    pub(crate) fn destination(&self) -> IpAddr {
-        self.address(self.destination)
-    }
-
-    #[inline]
-    fn address(&self, number: u128) -> IpAddr {
-        if self.version == 4 {
-            Ipv4Addr::from_bits(number as u32).into()
-        } else {
-            Ipv6Addr::from_bits(number).into()
+    pub(crate) fn addresses(&self, packet: &[u8]) -> (IpAddr, IpAddr) {
+        fn octets<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
+            octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+        }
+        let both = self.address_octets(packet);
+        match self.family() {
+            Family::Ipv4 => {
+                (Ipv4Addr::from_octets(octets(both, 0)).into(), Ipv4Addr::from_octets(octets(both, 4)).into())
+            }
+            Family::Ipv6 => {
+                (Ipv6Addr::from_octets(octets(both, 0)).into(), Ipv6Addr::from_octets(octets(both, 16)).into())
+            }
         }
     }
 
-    /// Whether it goes from one address to another.
-    #[inline]
-    pub(crate) fn goes(&self, source: IpAddr, destination: IpAddr) -> bool {
-        (self.version, self.source) == number(source)
-            && (self.version, self.destination) == number(destination)
+    /// Source and destination as they stand in the packet: twice four octets, or twice sixteen.
+    #[inline(always)]
+    pub(crate) fn address_octets<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        let place = match self.family() {
+            Family::Ipv4 => 12..IPV4_HEADER,
+            Family::Ipv6 => 8..IPV6_HEADER,
+        };
+        packet.get(place).unwrap_or_default()
     }
 
     /// The protocol that begins behind the headers.
@@ -175,9 +169,6 @@ impl Datagram {
     fn parse_ipv4(packet: &[u8]) -> Result<Self, IpError> {
         let header: &[u8; 20] = first(packet)?;
         let [version_ihl, _, len_high, len_low, _, _, flags, offset, _, protocol, ..] = *header;
-        // As a whole, not octet by octet: it is read as a whole soon.
-        let (rest, destination) = header.split_last_chunk::<4>().unwrap_or((header, &[0; 4]));
-        let source = rest.last_chunk::<4>().unwrap_or(&[0; 4]);
         let header_len = usize::from(version_ihl & 0x0f) * 4;
         let total_len = usize::from(u16::from_be_bytes([len_high, len_low]));
         if header_len < header.len() || total_len < header_len {
@@ -190,15 +181,7 @@ impl Datagram {
         if u16::from_be_bytes([flags, offset]) & 0x3fff != 0 {
             return Err(IpError::Fragment);
         }
-        Ok(Self {
-            source: u32::from_be_bytes(*source).into(),
-            destination: u32::from_be_bytes(*destination).into(),
-            total_len,
-            header_len,
-            protocol: protocol.into(),
-            version: 4,
-            protocol_at: 9,
-        })
+        Ok(Self { total_len, header_len, protocol_at: 9, protocol: protocol.into(), version: 4 })
     }
 
     #[inline]
@@ -208,19 +191,8 @@ impl Datagram {
         let total_len = IPV6_HEADER + usize::from(u16::from_be_bytes([len_high, len_low]));
         let packet =
             packet.get(..total_len).ok_or(IpError::Truncated { needed: total_len, found: packet.len() })?;
-        let address = |at: usize| {
-            let octets: Option<&[u8; 16]> = packet.get(at..).and_then(|rest| rest.first_chunk());
-            u128::from_be_bytes(octets.copied().unwrap_or_default())
-        };
-        let mut datagram = Self {
-            source: address(8),
-            destination: address(24),
-            total_len,
-            header_len: IPV6_HEADER,
-            protocol: next.into(),
-            version: 6,
-            protocol_at: 6,
-        };
+        let mut datagram =
+            Self { total_len, header_len: IPV6_HEADER, protocol_at: 6, protocol: next.into(), version: 6 };
         while belongs_before_esp(datagram.protocol()) {
             let rest = packet.get(datagram.header_len..).unwrap_or_default();
             let len = extension_len(datagram.protocol(), rest)?;
@@ -336,10 +308,10 @@ impl Datagram {
         most - self.header_len
     }
 
-    /// Source and destination port of the transport header in a payload of this datagram, behind the IPv6
-    /// extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
+    /// Source and destination port, as they stand there, of the transport header in a payload of this datagram, behind the
+    /// IPv6 extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
     #[inline]
-    pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<(u16, u16)> {
+    pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<[u8; 4]> {
         if self.version == 6 {
             while is_extension(protocol) {
                 let len = extension_len(protocol, payload).ok()?;
@@ -348,10 +320,7 @@ impl Datagram {
             }
         }
         match protocol {
-            TCP | UDP | DCCP | SCTP | UDP_LITE => {
-                let [s0, s1, d0, d1] = *payload.first_chunk()?;
-                Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
-            }
+            TCP | UDP | DCCP | SCTP | UDP_LITE => payload.first_chunk().copied(),
             _ => None,
         }
     }

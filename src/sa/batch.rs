@@ -398,6 +398,6 @@ fn admit(
 ) -> Result<(u32, Datagram, (u32, usize)), OpenError> {
     let (datagram, slot) = table.find(hint, packet)?;
     let (sa, _) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
-    let numbers = sa.admit(&datagram, datagram.payload(packet))?;
+    let numbers = sa.admit(&datagram, packet)?;
     Ok((slot, datagram, numbers))
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use zeroize::Zeroize;
 
 use super::replay::{Pending, ReplayError, ReplayWindow, WindowSize};
-use super::selector::{Ports, Selector};
+use super::selector::{Selector, Wire};
 use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
@@ -124,7 +124,7 @@ pub struct InboundCounters {
 #[derive(Debug)]
 pub struct Inbound {
     spi: Spi,
-    selector: Selector,
+    selector: Wire,
     check: SelectorCheck,
     window: ReplayWindow,
     counters: InboundCounters,
@@ -141,7 +141,7 @@ impl Inbound {
     pub fn with_backend(spec: &SaSpec<'_>, window: WindowSize, backend: Backend) -> Self {
         Self {
             spi: spec.spi,
-            selector: spec.selector,
+            selector: Wire::new(&spec.selector),
             check: SelectorCheck::Strict,
             window: ReplayWindow::new(window),
             counters: InboundCounters::default(),
@@ -171,7 +171,13 @@ impl Inbound {
     }
 
     /// The traffic of the SA.
-    pub const fn selector(&self) -> &Selector {
+    pub fn selector(&self) -> Selector {
+        self.selector.selector()
+    }
+
+    /// The traffic as packets have it.
+    #[inline]
+    pub(super) const fn wire(&self) -> &Wire {
         &self.selector
     }
 
@@ -215,7 +221,7 @@ impl Inbound {
         out: &mut [u8],
     ) -> Result<Opened, OpenError> {
         let esp = datagram.payload(packet);
-        let (sequence, body_len) = self.admit(datagram, esp)?;
+        let (sequence, body_len) = self.admit(datagram, packet)?;
         let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
         let len = accepted.open(datagram, packet, out, body_len)?;
         Ok(self.opened(len, sequence))
@@ -228,7 +234,7 @@ impl Inbound {
         buffer: &mut [u8],
     ) -> Result<Opened, OpenError> {
         let esp = datagram.payload(buffer);
-        let (sequence, body_len) = self.admit(datagram, esp)?;
+        let (sequence, body_len) = self.admit(datagram, buffer)?;
         let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
         let len = accepted.open_in_place(datagram, buffer, body_len)?;
         Ok(self.opened_in_place(len, sequence))
@@ -289,14 +295,15 @@ impl Inbound {
     /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
     /// Nothing but a counter has changed.
     #[inline(always)]
-    pub(super) fn admit(&mut self, datagram: &Datagram, esp: &[u8]) -> Result<(u32, usize), OpenError> {
+    pub(super) fn admit(&mut self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
+        let esp = datagram.payload(packet);
         let counters = &mut self.counters;
         let body_len = self.keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
         let (spi, sequence) = ids(esp)?;
         if spi != self.spi.value() {
             return Err(OpenError::NoSa(spi));
         }
-        if !datagram.goes(self.selector.source, self.selector.destination) {
+        if !self.selector.covers_addresses(datagram, packet) {
             count(&mut counters.addresses);
             return Err(OpenError::Addresses(self.spi));
         }
@@ -346,7 +353,7 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
 /// A packet whose ICV is right, before it is deciphered.
 struct Accepted<'a> {
     spi: Spi,
-    selector: &'a Selector,
+    selector: &'a Wire,
     check: SelectorCheck,
     counters: &'a mut InboundCounters,
     keys: &'a OpenKeys,
@@ -426,10 +433,12 @@ impl Accepted<'_> {
             return Err(OpenError::Dummy);
         }
         let payload = body.get(..trailer.payload_len).unwrap_or_default();
-        if let Ports::Exact { source, destination } = self.selector.ports {
+        if let Some(ports) = self.selector.ports() {
             match datagram.ports(trailer.next_header, payload) {
-                Some((from, to)) if from == source && to == destination => {}
-                Some((_, to)) if to == destination && self.check == SelectorCheck::AnySourcePort => {
+                Some(found) if found == ports => {}
+                Some([_, _, to @ ..])
+                    if ports.ends_with(&to) && self.check == SelectorCheck::AnySourcePort =>
+                {
                     count(&mut counters.other_source_port);
                 }
                 Some(_) | None => {

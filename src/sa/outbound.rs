@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::selector::Selector;
+use super::selector::{Selector, Wire};
 use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
@@ -113,7 +113,7 @@ pub struct Outbound {
     spi: Spi,
     /// 0 once all are used.
     next_sequence: u32,
-    selector: Selector,
+    selector: Wire,
     limits: Limits,
     /// Octets of ESP: never fewer than were enciphered.
     esp_octets: u64,
@@ -137,7 +137,7 @@ impl Outbound {
         Self {
             spi: spec.spi,
             next_sequence: 1,
-            selector: spec.selector,
+            selector: Wire::new(&spec.selector),
             limits: Limits::of(spec.keys.suite()),
             esp_octets: 0,
             counters: OutboundCounters::default(),
@@ -161,7 +161,13 @@ impl Outbound {
     }
 
     /// The traffic of the SA.
-    pub const fn selector(&self) -> &Selector {
+    pub fn selector(&self) -> Selector {
+        self.selector.selector()
+    }
+
+    /// The traffic as packets have it.
+    #[inline]
+    pub(super) const fn wire(&self) -> &Wire {
         &self.selector
     }
 
@@ -245,7 +251,7 @@ impl Outbound {
         if self.selector.covers(&datagram, packet) {
             Ok(datagram)
         } else {
-            Err(SealError::Selector(Selector::of(&datagram, packet)))
+            Err(SealError::Selector(Wire::of(&datagram, packet).selector()))
         }
     }
 
@@ -285,7 +291,9 @@ impl Outbound {
 
     #[inline]
     pub(super) fn count<T>(&mut self, result: Result<T, SealError>) -> Result<T, SealError> {
-        self.counters.refused += u64::from(result.is_err());
+        if result.is_err() {
+            self.counters.refused += 1;
+        }
         result
     }
 

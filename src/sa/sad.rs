@@ -10,7 +10,7 @@ use super::batch::{OpenJob, SealJob, Table, open_all, seal_all};
 use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
 use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
-use super::selector::Selector;
+use super::selector::{Selector, Wire};
 use super::set::{Ends, SaName, SaSet, SaSpec, Side};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, IpError, ids};
@@ -205,10 +205,10 @@ impl Sad {
         let id =
             self.outbound.insert(Outbound::with_backend(spec, self.backend)).ok_or(InstallError::Full)?;
         let Self { outbound, by_selector, by_remote, hasher, .. } = self;
-        by_selector.insert(hasher.hash_one(spec.selector), id.slot);
+        by_selector.insert(hasher.hash_one(Wire::new(&spec.selector)), id.slot);
         if let Some(remote) = spec.selector.destination_end() {
             let hash =
-                |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, sa.selector()));
+                |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()));
             by_remote.insert_unique(hasher.hash_one(remote), id.slot, hash);
         }
         self.count_local(spec.selector.source_end(), true);
@@ -227,7 +227,7 @@ impl Sad {
     }
 
     fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
-        if self.exact_slot(&spec.selector).is_some() {
+        if self.exact_slot(&Wire::new(&spec.selector)).is_some() {
             Err(InstallError::SelectorInUse(spec.selector))
         } else if self.outbound.is_full() {
             Err(InstallError::Full)
@@ -258,7 +258,7 @@ impl Sad {
         });
         let outbound = outbound.map(|name| {
             let (spi, selector) = ends.sa(name);
-            let id = OutboundId(self.outbound.id(self.exact_slot(&selector)?)?);
+            let id = OutboundId(self.outbound.id(self.exact_slot(&Wire::new(&selector))?)?);
             self.outbound(id).is_some_and(|sa| sa.spi() == spi).then_some(id)
         });
         (inbound, outbound)
@@ -283,8 +283,8 @@ impl Sad {
     /// Removes one outbound SA and returns what it has done; `None` if it is not there.
     pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
         let sa = self.outbound.get(id.0)?;
-        let (counters, selector) = (*sa.counters(), *sa.selector());
-        let hash = self.hasher.hash_one(selector);
+        let (counters, selector) = (*sa.counters(), sa.selector());
+        let hash = self.hasher.hash_one(sa.wire());
         if let Ok(entry) =
             self.by_remote.find_entry(hash_of_remote(&self.hasher, &selector), |slot| *slot == id.0.slot)
         {
@@ -323,7 +323,7 @@ impl Sad {
 
     /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for any.
     pub fn find_outbound(&self, selector: &Selector) -> Option<OutboundId> {
-        self.outbound.id(self.outbound_slot(selector)?).map(OutboundId)
+        self.outbound.id(self.outbound_slot(&Wire::new(selector))?).map(OutboundId)
     }
 
     /// Opens a packet into another buffer; see [`Inbound::open`].
@@ -411,11 +411,12 @@ impl Sad {
     /// [`IpError`] if the datagram cannot be read; it cannot be told then, and must not pass either.
     pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
         let datagram = Datagram::parse_plain(packet)?;
-        let selector = Selector::of(&datagram, packet);
+        let wire = Wire::of(&datagram, packet);
+        let selector = wire.selector();
         let ends = [selector.source_end(), selector.destination_end()];
         Ok(ends.into_iter().flatten().any(|end| self.is_protected_end(end))
-            || self.outbound_slot(&selector).is_some()
-            || self.outbound_slot(&selector.mirrored()).is_some())
+            || self.outbound_slot(&wire).is_some()
+            || self.outbound_slot(&Wire::new(&selector.mirrored())).is_some())
     }
 
     fn is_protected_end(&self, end: (IpAddr, u16)) -> bool {
@@ -443,7 +444,7 @@ impl Sad {
         let found = read(packet).and_then(|datagram| {
             let esp = datagram.payload(packet);
             let (spi, _) = ids(esp)?;
-            let slot = self.inbound_slot(spi, datagram.destination()).ok_or(OpenError::NoSa(spi))?;
+            let slot = self.arrival_slot(spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
             Ok((datagram, slot))
         });
         if let Err(error) = &found {
@@ -471,8 +472,9 @@ impl Sad {
     #[inline(always)]
     fn depart(&mut self, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
-            let selector = Selector::of(&datagram, packet);
-            Ok((datagram, self.outbound_slot(&selector).ok_or(SealError::NoSa(selector))?))
+            let wire = Wire::of(&datagram, packet);
+            let slot = self.outbound_slot(&wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+            Ok((datagram, slot))
         });
         self.counters.no_outbound_sa += u64::from(found.is_err());
         found
@@ -486,15 +488,25 @@ impl Sad {
         })
     }
 
+    /// The slot of the SA that a packet came over.
     #[inline]
-    fn exact_slot(&self, selector: &Selector) -> Option<u32> {
-        let is = |slot: u32| self.outbound.peek(slot).is_some_and(|sa| sa.selector() == selector);
-        self.by_selector.find(self.hasher.hash_one(selector), is)
+    fn arrival_slot(&self, spi: u32, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        let (_, destination) = datagram.addresses(packet);
+        self.by_spi.find(hash_of(&self.hasher, spi, destination), |slot| {
+            let sa = self.inbound.peek(slot);
+            sa.is_some_and(|sa| sa.spi().value() == spi && sa.wire().covers_destination(datagram, packet))
+        })
     }
 
     #[inline]
-    fn outbound_slot(&self, selector: &Selector) -> Option<u32> {
-        self.exact_slot(selector).or_else(|| self.exact_slot(&selector.any_port()))
+    fn exact_slot(&self, wire: &Wire) -> Option<u32> {
+        let is = |slot: u32| self.outbound.peek(slot).is_some_and(|sa| sa.wire() == wire);
+        self.by_selector.find(self.hasher.hash_one(wire), is)
+    }
+
+    #[inline]
+    fn outbound_slot(&self, wire: &Wire) -> Option<u32> {
+        self.exact_slot(wire).or_else(|| self.exact_slot(&wire.any_port()))
     }
 }
 
@@ -508,7 +520,7 @@ impl Table<Outbound, SealError> for Sad {
 
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = Datagram::parse_plain(packet) else { return 0 };
-        let hash = self.hasher.hash_one(Selector::of(&datagram, packet));
+        let hash = self.hasher.hash_one(Wire::of(&datagram, packet));
         self.by_selector.prefetch(hash);
         hash
     }
@@ -545,7 +557,7 @@ impl Table<Inbound, OpenError> for Sad {
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = read(packet) else { return 0 };
         let Ok((spi, _)) = ids(datagram.payload(packet)) else { return 0 };
-        let hash = hash_of(&self.hasher, spi, datagram.destination());
+        let hash = hash_of(&self.hasher, spi, datagram.addresses(packet).1);
         self.by_spi.prefetch(hash);
         hash
     }

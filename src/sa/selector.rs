@@ -1,8 +1,9 @@
 //! Which datagrams an SA is for (TS 33.203 7.1, RFC 4301 4.4.1.1).
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::esp::Family;
 use crate::esp::ip::Datagram;
 
 /// The ports of a selector. IMS names two for each SA; a tool that has only a capture may not know them.
@@ -32,21 +33,6 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The selector that a datagram's own addresses and ports make; without ports, or with ports that cannot be
-    /// read, [`Ports::Any`].
-    #[inline]
-    pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
-        let payload = datagram.payload(packet);
-        Self {
-            source: datagram.source(),
-            destination: datagram.destination(),
-            ports: match datagram.ports(datagram.protocol(), payload) {
-                Some((source, destination)) => Ports::Exact { source, destination },
-                None => Ports::Any,
-            },
-        }
-    }
-
     /// The selector of the traffic the other way.
     #[must_use]
     pub const fn mirrored(self) -> Self {
@@ -77,23 +63,141 @@ impl Selector {
             Ports::Any => None,
         }
     }
+}
+
+/// A selector as packets have it: what is compared for every packet, and what SAs are looked up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wire {
+    /// Source and destination, one behind the other; where they are of IPv4, zeros follow.
+    addresses: [u8; 32],
+    /// Source and destination; zeros for any.
+    ports: [u8; 4],
+    any_port: bool,
+    /// `None` where the two addresses are not of one family: no packet goes between them. That of IPv4 is mapped then.
+    family: Option<Family>,
+}
+
+impl Wire {
+    pub(crate) fn new(selector: &Selector) -> Self {
+        let mut wire = Self { addresses: [0; 32], ports: [0; 4], any_port: true, family: None };
+        match (selector.source, selector.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                wire.family = Some(Family::Ipv4);
+                wire.set_addresses(source.octets(), destination.octets());
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                wire.family = Some(Family::Ipv6);
+                wire.set_addresses(source.octets(), destination.octets());
+            }
+            (IpAddr::V4(source), IpAddr::V6(destination)) => {
+                wire.set_addresses(source.to_ipv6_mapped().octets(), destination.octets());
+            }
+            (IpAddr::V6(source), IpAddr::V4(destination)) => {
+                wire.set_addresses(source.octets(), destination.to_ipv6_mapped().octets());
+            }
+        }
+        if let Ports::Exact { source, destination } = selector.ports {
+            let ([s0, s1], [d0, d1]) = (source.to_be_bytes(), destination.to_be_bytes());
+            (wire.ports, wire.any_port) = ([s0, s1, d0, d1], false);
+        }
+        wire
+    }
+
+    fn set_addresses<const N: usize>(&mut self, source: [u8; N], destination: [u8; N]) {
+        for (to, octet) in self.addresses.iter_mut().zip(source.into_iter().chain(destination)) {
+            *to = octet;
+        }
+    }
+
+    /// That of a datagram's own addresses and ports; without ports, or with ports that cannot be read, it is for any.
+    #[inline]
+    pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
+        let mut addresses = [0; 32];
+        let octets = datagram.address_octets(packet);
+        if let (Some(to), Some(octets)) = (addresses.first_chunk_mut::<8>(), octets.first_chunk()) {
+            *to = *octets;
+        }
+        if let Some(octets) = octets.first_chunk() {
+            addresses = *octets;
+        }
+        let ports = datagram.ports(datagram.protocol(), datagram.payload(packet));
+        Self {
+            addresses,
+            ports: ports.unwrap_or_default(),
+            any_port: ports.is_none(),
+            family: Some(datagram.family()),
+        }
+    }
+
+    fn octets<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.addresses.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+
+    pub(crate) fn selector(&self) -> Selector {
+        let (source, destination) = match self.family {
+            Some(Family::Ipv4) => {
+                (Ipv4Addr::from_octets(self.octets(0)).into(), Ipv4Addr::from_octets(self.octets(4)).into())
+            }
+            family => {
+                let address = |at| {
+                    let address = IpAddr::V6(Ipv6Addr::from_octets(self.octets(at)));
+                    if family.is_none() { address.to_canonical() } else { address }
+                };
+                (address(0), address(16))
+            }
+        };
+        let [s0, s1, d0, d1] = self.ports;
+        Selector {
+            source,
+            destination,
+            ports: if self.any_port {
+                Ports::Any
+            } else {
+                let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+                Ports::Exact { source, destination }
+            },
+        }
+    }
 
     /// The same addresses with any ports.
     pub(crate) const fn any_port(self) -> Self {
-        Self { ports: Ports::Any, ..self }
+        Self { ports: [0; 4], any_port: true, ..self }
     }
 
-    /// Whether traffic of the other selector is traffic of this one.
+    /// Source and destination port; `None` for any.
+    #[inline(always)]
+    pub(crate) fn ports(&self) -> Option<[u8; 4]> {
+        (!self.any_port).then_some(self.ports)
+    }
+
+    /// Whether a datagram goes from the one address to the other.
+    #[inline(always)]
+    pub(crate) fn covers_addresses(&self, datagram: &Datagram, packet: &[u8]) -> bool {
+        let octets = datagram.address_octets(packet);
+        self.family == Some(datagram.family())
+            && match datagram.family() {
+                Family::Ipv4 => octets.first_chunk() == self.addresses.first_chunk::<8>(),
+                Family::Ipv6 => octets.first_chunk() == Some(&self.addresses),
+            }
+    }
+
+    /// Whether a datagram goes to this destination.
+    #[inline(always)]
+    pub(crate) fn covers_destination(&self, datagram: &Datagram, packet: &[u8]) -> bool {
+        let octets = datagram.address_octets(packet);
+        self.family == Some(datagram.family())
+            && match datagram.family() {
+                Family::Ipv4 => octets.get(4..8) == self.addresses.get(4..8),
+                Family::Ipv6 => octets.get(16..) == self.addresses.get(16..),
+            }
+    }
+
+    /// Whether a datagram is traffic of this selector.
     #[inline(always)]
     pub(crate) fn covers(&self, datagram: &Datagram, packet: &[u8]) -> bool {
-        datagram.goes(self.source, self.destination)
-            && match self.ports {
-                Ports::Any => true,
-                Ports::Exact { source, destination } => {
-                    datagram.ports(datagram.protocol(), datagram.payload(packet))
-                        == Some((source, destination))
-                }
-            }
+        self.covers_addresses(datagram, packet)
+            && (self.any_port
+                || datagram.ports(datagram.protocol(), datagram.payload(packet)) == Some(self.ports))
     }
 }
 
