@@ -38,7 +38,7 @@ fn main() {
         let mut sad = Sad::new();
         sad.reserve(sas / 2);
         for n in 0..sas {
-            let spec = spec(&keys, n);
+            let spec = spec(&keys, n, open);
             if open {
                 sad.add_inbound(&spec).unwrap();
             } else {
@@ -66,14 +66,16 @@ fn main() {
             for (time, chosen) in times.iter_mut().zip([few, many]) {
                 for (packet, n) in from.iter_mut().zip(chosen) {
                     let mut datagram = plain.clone();
-                    datagram[12..16].copy_from_slice(&address(n));
                     if open {
-                        let mut sender = Outbound::new(&spec(&keys, n));
+                        datagram[12..16].copy_from_slice(&address(n));
+                        let mut sender = Outbound::new(&spec(&keys, n, open));
                         assert!(sender.advance_to(sequence));
                         packet.resize(400, 0);
                         let range = sender.seal(&datagram, packet).unwrap().range;
                         packet.truncate(range.end);
                     } else {
+                        datagram[12..16].copy_from_slice(&PCSCF);
+                        datagram[16..20].copy_from_slice(&address(n));
                         *packet = datagram;
                     }
                 }
@@ -119,13 +121,18 @@ fn open_all(sad: &mut Sad, from: &[Vec<u8>], outs: &mut [Vec<u8>]) -> f64 {
     elapsed
 }
 
+const PCSCF: [u8; 4] = [10, 0, 0, 1];
+
 /// The address of a UE.
 fn address(n: usize) -> [u8; 4] {
     [10, 1 + (n >> 16) as u8, (n >> 8) as u8, n as u8]
 }
 
-fn spec(keys: &[SaKeys], n: usize) -> SaSpec<'_> {
+/// An SA of the P-CSCF, from a UE or to one.
+fn spec(keys: &[SaKeys], n: usize, inbound: bool) -> SaSpec<'_> {
     let ports = Ports::Exact { source: 6100, destination: 7060 };
-    let selector = Selector { source: address(n).into(), destination: [10, 0, 0, 1].into(), ports };
+    let (ue, pcscf) = (address(n).into(), PCSCF.into());
+    let (source, destination) = if inbound { (ue, pcscf) } else { (pcscf, ue) };
+    let selector = Selector { source, destination, ports };
     SaSpec { spi: Spi::new(4096 + n as u32).unwrap(), selector, keys: &keys[n % keys.len()] }
 }

@@ -6,12 +6,13 @@
 pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         const LINE: usize = 64;
         let start = core::ptr::from_ref(value).cast::<i8>();
-        for line in (0..size_of::<T>()).step_by(LINE) {
+        // The last octet too: a value need not begin where a line does.
+        for octet in (0..size_of::<T>()).step_by(LINE).chain([size_of::<T>().saturating_sub(1)]) {
             // SAFETY: a hint; the address lies within a value that a reference points to, and nothing is read or written.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(octet)) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -27,7 +27,7 @@ struct Slot<T> {
 }
 
 const FIRST_BITS: u32 = 2;
-const LARGEST_BITS: u32 = 10;
+const LARGEST_BITS: u32 = 13;
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
@@ -35,7 +35,7 @@ impl<T> Default for Slab<T> {
     }
 }
 
-/// The chunk of a slot, its place there, and the size of the chunk: 4, 4, 8, 16, ... 512, then 1,024 each.
+/// The chunk of a slot, its place there, and the size of the chunk: 4, 4, 8, 16, ... 4,096, then 8,192 each.
 #[inline]
 const fn locate(slot: u32) -> (usize, usize, usize) {
     if slot >> LARGEST_BITS != 0 {
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn every_slot_has_one_place_and_chunks_follow_each_other() {
         let mut expected = (0, 0);
-        for slot in 0..10_000 {
+        for slot in 0..40_000 {
             let (chunk, place, size) = locate(slot);
             assert_eq!((chunk, place), expected, "slot {slot}");
             expected = if place + 1 == size { (chunk + 1, 0) } else { (chunk, place + 1) };

@@ -140,16 +140,16 @@ fn few(backend: Backend) -> usize {
 
 /// A job, perhaps with the place of its SA.
 pub(super) trait Job<T> {
-    /// The place of its SA in a slice, and the job.
-    fn parts(&mut self) -> (usize, &mut T);
+    /// The place of its SA in a slice, if it has one, and the job.
+    fn parts(&mut self) -> (Option<usize>, &mut T);
 
     fn job(&self) -> &T;
 }
 
 impl<T> Job<T> for T {
     #[inline(always)]
-    fn parts(&mut self) -> (usize, &mut T) {
-        (0, self)
+    fn parts(&mut self) -> (Option<usize>, &mut T) {
+        (None, self)
     }
 
     #[inline(always)]
@@ -160,8 +160,8 @@ impl<T> Job<T> for T {
 
 impl<T> Job<T> for (usize, T) {
     #[inline(always)]
-    fn parts(&mut self) -> (usize, &mut T) {
-        (self.0, &mut self.1)
+    fn parts(&mut self) -> (Option<usize>, &mut T) {
+        (Some(self.0), &mut self.1)
     }
 
     #[inline(always)]
@@ -174,8 +174,8 @@ impl<T> Job<T> for (usize, T) {
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
 
-    /// Whether there is an SA at a place that came with a job.
-    fn has(&self, _hint: usize) -> bool {
+    /// Whether there is an SA at the place that a job came with.
+    fn has(&self, _place: usize) -> bool {
         true
     }
 
@@ -189,11 +189,13 @@ pub(super) trait Table<Sa, E> {
         0
     }
 
-    /// Has the SA fetched that is looked up by this.
-    fn prefetch(&self, _hash: u64) {}
+    /// Has the SA fetched that is looked up by this, and returns where it probably is.
+    fn prefetch(&self, _hash: u64) -> usize {
+        0
+    }
 
-    /// The datagram in a job, and the slot of its SA; `hint` came with the job.
-    fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
+    /// The datagram in a job, and the slot of its SA. `place` is where that is, or probably is.
+    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
 
     fn get(&self, slot: u32) -> Option<&Sa>;
 
@@ -208,16 +210,16 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.first().map_or(Backend::PORTABLE, Outbound::backend)
     }
 
-    fn has(&self, hint: usize) -> bool {
-        hint < self.0.len()
+    fn has(&self, place: usize) -> bool {
+        place < self.0.len()
     }
 
     #[inline(always)]
-    fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         // Every job has been looked at for this.
-        let sa = self.0.get_mut(hint).ok_or(SealError::TooLong(packet.len()))?;
+        let sa = self.0.get_mut(place).ok_or(SealError::TooLong(packet.len()))?;
         let result = sa.read(packet);
-        Ok((sa.count(result)?, hint as u32))
+        Ok((sa.count(result)?, place as u32))
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -234,13 +236,13 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         self.0.first().map_or(Backend::PORTABLE, Inbound::backend)
     }
 
-    fn has(&self, hint: usize) -> bool {
-        hint < self.0.len()
+    fn has(&self, place: usize) -> bool {
+        place < self.0.len()
     }
 
     #[inline(always)]
-    fn find(&mut self, hint: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        Ok((read(packet)?, hint as u32))
+    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        Ok((read(packet)?, place as u32))
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {
@@ -255,27 +257,48 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
 /// Seals all jobs.
 pub(super) fn seal_all<'b, J: Job<SealJob<'b>>>(table: &mut impl Table<Outbound, SealError>, jobs: &mut [J]) {
     if jobs.len() < few(table.backend()) {
-        jobs.chunks_mut(1).for_each(|jobs| seal_tile::<1, _>(table, jobs));
-    } else if jobs.len() <= SMALL_TILE {
-        seal_tile::<SMALL_TILE, _>(table, jobs);
+        seal_tiles::<1, _>(table, jobs);
+    } else if jobs.len() <= SMALL_TILE || table.is_far() {
+        seal_tiles::<SMALL_TILE, _>(table, jobs);
     } else {
-        jobs.chunks_mut(TILE).for_each(|jobs| seal_tile::<TILE, _>(table, jobs));
+        seal_tiles::<TILE, _>(table, jobs);
     }
 }
 
-/// Seals as many jobs as are looked at together.
+/// Seals the jobs, as many as are looked at together, and so on.
+fn seal_tiles<'b, const N: usize, J: Job<SealJob<'b>>>(
+    table: &mut impl Table<Outbound, SealError>,
+    mut jobs: &mut [J],
+) {
+    let mut ahead = Ahead::<N>::NONE;
+    ahead.look_up(table, jobs.iter().map(|job| job.job().place.packet()));
+    ahead.fetch(table);
+    while !jobs.is_empty() {
+        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
+        seal_tile(table, now, &mut ahead, later);
+        jobs = later;
+    }
+}
+
+/// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
+/// next ones are.
+#[inline(always)]
 fn seal_tile<'b, const N: usize, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
+    ahead: &mut Ahead<N>,
+    later: &[J],
 ) {
-    fetch_ahead::<_, _, N>(table, jobs.iter().map(|job| job.job().place.packet()));
+    let places = ahead.places;
+    ahead.look_up(table, later.iter().map(|job| job.job().place.packet()));
     let mut begun = [const { None }; N];
-    for (begun, job) in begun.iter_mut().zip(jobs) {
-        let (hint, SealJob { place, result }) = job.parts();
-        if result.is_some() || !table.has(hint) {
+    for ((begun, job), sa) in begun.iter_mut().zip(jobs).zip(places) {
+        let (own, SealJob { place, result }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_some() || !table.has(sa) {
             continue;
         }
-        match begin(table, hint, place, result) {
+        match begin(table, sa, place, result) {
             Ok(packet) => *begun = Some(packet),
             Err(error) => *result = Some(Err(error)),
         }
@@ -289,23 +312,43 @@ fn seal_tile<'b, const N: usize, J: Job<SealJob<'b>>>(
             None => esp.fill(0),
         }
     }
+    ahead.fetch(table);
     protect_all(table.backend(), &mut packets);
 }
 
-/// First the places where all SAs are looked up, then the SAs: so many wait for memory together.
-#[inline(always)]
-fn fetch_ahead<'p, Sa, E, const N: usize>(
-    table: &impl Table<Sa, E>,
-    packets: impl Iterator<Item = &'p [u8]>,
-) {
-    if table.is_far() {
-        let mut hashes = [0; N];
-        let mut count = 0;
-        for (hash, packet) in hashes.iter_mut().zip(packets) {
-            *hash = table.hash(packet);
-            count += 1;
+/// What is fetched while other jobs are done: first the places where SAs are looked up, then the SAs, so that many wait for
+/// memory together, and it is there when they are needed. Nothing, where that is not worth while.
+struct Ahead<const N: usize> {
+    hashes: [u64; N],
+    /// Where the SAs probably are.
+    places: [usize; N],
+    len: usize,
+}
+
+impl<const N: usize> Ahead<N> {
+    const NONE: Self = Self { hashes: [0; N], places: [0; N], len: 0 };
+
+    /// Has the places fetched where the SAs of the first packets will be looked up.
+    #[inline(always)]
+    fn look_up<'p, Sa, E>(
+        &mut self,
+        table: &impl Table<Sa, E>,
+        packets: impl ExactSizeIterator<Item = &'p [u8]>,
+    ) {
+        if table.is_far() {
+            self.len = packets.len().min(N);
+            for (hash, packet) in self.hashes.iter_mut().zip(packets) {
+                *hash = table.hash(packet);
+            }
         }
-        hashes.iter().take(count).for_each(|hash| table.prefetch(*hash));
+    }
+
+    /// Has the SAs fetched.
+    #[inline(always)]
+    fn fetch<Sa, E>(&mut self, table: &impl Table<Sa, E>) {
+        for (place, hash) in self.places.iter_mut().zip(self.hashes).take(self.len) {
+            *place = table.prefetch(hash);
+        }
     }
 }
 
@@ -313,11 +356,11 @@ fn fetch_ahead<'p, Sa, E, const N: usize>(
 #[inline(always)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
-    hint: usize,
+    sa: usize,
     place: &'p mut Place<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
 ) -> Result<(u32, &'p mut [u8]), SealError> {
-    let (datagram, slot) = table.find(hint, place.packet())?;
+    let (datagram, slot) = table.find(sa, place.packet())?;
     let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
     let numbered = sa.sequence();
     let sequence = sa.count(numbered)?;
@@ -334,27 +377,48 @@ fn begin<'p>(
 /// Opens all jobs.
 pub(super) fn open_all<'b, J: Job<OpenJob<'b>>>(table: &mut impl Table<Inbound, OpenError>, jobs: &mut [J]) {
     if jobs.len() < few(table.backend()) {
-        jobs.chunks_mut(1).for_each(|jobs| open_tile::<1, _>(table, jobs));
-    } else if jobs.len() <= SMALL_TILE {
-        open_tile::<SMALL_TILE, _>(table, jobs);
+        open_tiles::<1, _>(table, jobs);
+    } else if jobs.len() <= SMALL_TILE || table.is_far() {
+        open_tiles::<SMALL_TILE, _>(table, jobs);
     } else {
-        jobs.chunks_mut(TILE).for_each(|jobs| open_tile::<TILE, _>(table, jobs));
+        open_tiles::<TILE, _>(table, jobs);
     }
 }
 
-/// Opens as many jobs as are looked at together.
+/// Opens the jobs, as many as are looked at together, and so on.
+fn open_tiles<'b, const N: usize, J: Job<OpenJob<'b>>>(
+    table: &mut impl Table<Inbound, OpenError>,
+    mut jobs: &mut [J],
+) {
+    let mut ahead = Ahead::<N>::NONE;
+    ahead.look_up(table, jobs.iter().map(|job| job.job().place.packet()));
+    ahead.fetch(table);
+    while !jobs.is_empty() {
+        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
+        open_tile(table, now, &mut ahead, later);
+        jobs = later;
+    }
+}
+
+/// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
+/// next ones are.
+#[inline(always)]
 fn open_tile<'b, const N: usize, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
+    ahead: &mut Ahead<N>,
+    later: &[J],
 ) {
-    fetch_ahead::<_, _, N>(table, jobs.iter().map(|job| job.job().place.packet()));
+    let places = ahead.places;
+    ahead.look_up(table, later.iter().map(|job| job.job().place.packet()));
     let mut admitted = [const { None }; N];
-    for (admitted, job) in admitted.iter_mut().zip(jobs.iter_mut()) {
-        let (hint, job) = job.parts();
-        if job.result.is_some() || !table.has(hint) {
+    for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
+        let (own, job) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if job.result.is_some() || !table.has(sa) {
             continue;
         }
-        match admit(table, hint, job.place.packet()) {
+        match admit(table, sa, job.place.packet()) {
             Ok(found) => *admitted = Some(found),
             Err(error) => job.result = Some(Err(error)),
         }
@@ -366,6 +430,7 @@ fn open_tile<'b, const N: usize, J: Job<OpenJob<'b>>>(
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().place.packet()) });
         }
     }
+    ahead.fetch(table);
     let verified = verify_all(table.backend(), &packets);
     for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs) {
         let Some((slot, datagram, numbers)) = admitted else { continue };
@@ -393,10 +458,10 @@ fn open_tile<'b, const N: usize, J: Job<OpenJob<'b>>>(
 #[inline(always)]
 fn admit(
     table: &mut impl Table<Inbound, OpenError>,
-    hint: usize,
+    sa: usize,
     packet: &[u8],
 ) -> Result<(u32, Datagram, (u32, usize)), OpenError> {
-    let (datagram, slot) = table.find(hint, packet)?;
+    let (datagram, slot) = table.find(sa, packet)?;
     let (sa, _) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
     let numbers = sa.admit(&datagram, packet)?;
     Ok((slot, datagram, numbers))

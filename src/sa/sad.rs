@@ -332,7 +332,7 @@ impl Sad {
     /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where no SA has the
     /// SPI at this destination.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
-        let (datagram, slot) = self.arrive(packet)?;
+        let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
         let opened = sa.open_parsed(&datagram, packet, out)?;
         Ok(Arrived { sa: InboundId(id), opened })
@@ -343,7 +343,7 @@ impl Sad {
     /// # Errors
     /// [`OpenError`] as for [`Sad::open`].
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
-        let (datagram, slot) = self.arrive(buffer)?;
+        let (datagram, slot) = self.arrive(0, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
         let opened = sa.open_parsed_in_place(&datagram, buffer)?;
         Ok(Arrived { sa: InboundId(id), opened })
@@ -355,7 +355,7 @@ impl Sad {
     /// # Errors
     /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        let (datagram, slot) = self.depart(packet)?;
+        let (datagram, slot) = self.depart(0, packet)?;
         let (sa, _) = self.outbound.at(slot).ok_or(SealError::TooLong(0))?;
         let result = sa.seal_admitted(&datagram, packet, out);
         sa.count(result)
@@ -367,7 +367,7 @@ impl Sad {
     /// [`SealError`] as for [`Sad::seal`].
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
         let start = range.start;
-        let (datagram, slot) = self.depart(buffer.get(range).unwrap_or_default())?;
+        let (datagram, slot) = self.depart(0, buffer.get(range).unwrap_or_default())?;
         let (sa, _) = self.outbound.at(slot).ok_or(SealError::TooLong(0))?;
         let result = sa.seal_admitted_in_place(&datagram, buffer, start);
         sa.count(result)
@@ -439,12 +439,13 @@ impl Sad {
         }
     }
 
+    /// The SA that a packet came over; `probable` is the slot where it may be.
     #[inline(always)]
-    fn arrive(&mut self, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+    fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         let found = read(packet).and_then(|datagram| {
             let esp = datagram.payload(packet);
             let (spi, _) = ids(esp)?;
-            let slot = self.arrival_slot(spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
+            let slot = self.arrival_slot(probable, spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
             Ok((datagram, slot))
         });
         if let Err(error) = &found {
@@ -468,12 +469,13 @@ impl Sad {
         found
     }
 
-    /// The SA that a datagram is to be sealed with.
+    /// The SA that a datagram is to be sealed with; `probable` is the slot where it may be.
     #[inline(always)]
-    fn depart(&mut self, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+    fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
             let wire = Wire::of(&datagram, packet);
-            let slot = self.outbound_slot(&wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+            let slot = if self.is_of(probable, &wire) { Some(probable) } else { self.outbound_slot(&wire) };
+            let slot = slot.ok_or_else(|| SealError::NoSa(wire.selector()))?;
             Ok((datagram, slot))
         });
         self.counters.no_outbound_sa += u64::from(found.is_err());
@@ -490,18 +492,27 @@ impl Sad {
 
     /// The slot of the SA that a packet came over.
     #[inline]
-    fn arrival_slot(&self, spi: u32, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
-        let (_, destination) = datagram.addresses(packet);
-        self.by_spi.find(hash_of(&self.hasher, spi, destination), |slot| {
+    fn arrival_slot(&self, probable: u32, spi: u32, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        let is = |slot| {
             let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.wire().covers_destination(datagram, packet))
-        })
+        };
+        if is(probable) {
+            return Some(probable);
+        }
+        let (_, destination) = datagram.addresses(packet);
+        self.by_spi.find(hash_of(&self.hasher, spi, destination), is)
+    }
+
+    /// Whether the SA in a slot has exactly this selector.
+    #[inline]
+    fn is_of(&self, slot: u32, wire: &Wire) -> bool {
+        self.outbound.peek(slot).is_some_and(|sa| sa.wire() == wire)
     }
 
     #[inline]
     fn exact_slot(&self, wire: &Wire) -> Option<u32> {
-        let is = |slot: u32| self.outbound.peek(slot).is_some_and(|sa| sa.wire() == wire);
-        self.by_selector.find(self.hasher.hash_one(wire), is)
+        self.by_selector.find(self.hasher.hash_one(wire), |slot| self.is_of(slot, wire))
     }
 
     #[inline]
@@ -525,10 +536,10 @@ impl Table<Outbound, SealError> for Sad {
         hash
     }
 
-    fn prefetch(&self, hash: u64) {
-        if let Some(slot) = self.by_selector.find(hash, |_| true) {
-            self.outbound.prefetch(slot);
-        }
+    fn prefetch(&self, hash: u64) -> usize {
+        let slot = self.by_selector.find(hash, |_| true).unwrap_or(0);
+        self.outbound.prefetch(slot);
+        slot as usize
     }
 
     fn backend(&self) -> Backend {
@@ -536,8 +547,8 @@ impl Table<Outbound, SealError> for Sad {
     }
 
     #[inline(always)]
-    fn find(&mut self, _: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-        self.depart(packet)
+    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+        self.depart(place as u32, packet)
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -562,10 +573,10 @@ impl Table<Inbound, OpenError> for Sad {
         hash
     }
 
-    fn prefetch(&self, hash: u64) {
-        if let Some(slot) = self.by_spi.find(hash, |_| true) {
-            self.inbound.prefetch(slot);
-        }
+    fn prefetch(&self, hash: u64) -> usize {
+        let slot = self.by_spi.find(hash, |_| true).unwrap_or(0);
+        self.inbound.prefetch(slot);
+        slot as usize
     }
 
     fn backend(&self) -> Backend {
@@ -573,8 +584,8 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     #[inline(always)]
-    fn find(&mut self, _: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        self.arrive(packet)
+    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        self.arrive(place as u32, packet)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {
