@@ -42,6 +42,19 @@ fn sad(side: Side, backend: Backend) -> (Sad, Vec<InstalledSet>) {
     (sad, installed)
 }
 
+/// Adds so many sets of other UEs that the table no longer takes its SAs to be in the processor's caches.
+fn crowd(sad: &mut Sad, side: Side) {
+    for n in 0..1_100_u32 {
+        let ue = IpAddr::from([10, 1, (n >> 8) as u8, n as u8]);
+        let ue = Endpoint { address: ue, setup: setup(100_000 + 4 * n, 100_001 + 4 * n, 40001, 40002) };
+        let pcscf = Endpoint {
+            address: ends(0, false).1,
+            setup: setup(100_002 + 4 * n, 100_003 + 4 * n, 50001, 50002),
+        };
+        sad.install(&SaSet::new(ue, pcscf, keys(Suite::HMAC_MD5_96_NULL)).unwrap(), side).unwrap();
+    }
+}
+
 /// What a table has counted, and where its numbers stand.
 fn state(sad: &Sad, installed: &[InstalledSet]) -> String {
     let mut state = format!("{:?}", sad.counters());
@@ -111,8 +124,11 @@ fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
     (buffer, range)
 }
 
-fn check(wishes: &[Wish], backend: Backend) {
+fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
     let ((mut one, ids), (mut many, _)) = (sad(Side::Ue, Backend::PORTABLE), sad(Side::Ue, backend));
+    if crowded {
+        crowd(&mut many, Side::Ue);
+    }
     // Far ahead, for both.
     let mut jump = [0_u32; 12];
     // Sealing.
@@ -193,6 +209,9 @@ fn check(wishes: &[Wish], backend: Backend) {
         arriving.push((packet, wish.in_place));
     }
     let ((mut one, ids), (mut many, _)) = (sad(Side::Pcscf, Backend::PORTABLE), sad(Side::Pcscf, backend));
+    if crowded {
+        crowd(&mut many, Side::Pcscf);
+    }
     let mut others = arriving.clone();
     let rooms: Vec<usize> = arriving
         .iter()
@@ -244,7 +263,18 @@ proptest! {
     #[test]
     fn a_batch_is_one_after_the_other(wishes in proptest::collection::vec(wish(), 1..=70)) {
         for backend in Backend::available() {
-            check(&wishes, backend);
+            check(&wishes, backend, false);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_batch_among_many_sas_is_one_after_the_other(wishes in proptest::collection::vec(wish(), 1..=70)) {
+        for backend in Backend::available() {
+            check(&wishes, backend, true);
         }
     }
 }
@@ -263,7 +293,7 @@ fn every_suite_number_of_packets_and_backend() {
                         at: n,
                     })
                     .collect();
-                check(&wishes, backend);
+                check(&wishes, backend, false);
             }
         }
     }
@@ -287,7 +317,7 @@ fn long_and_short_packets_go_side_by_side() {
                     at: n,
                 })
                 .collect();
-            check(&wishes, backend);
+            check(&wishes, backend, false);
         }
     }
 }

@@ -103,9 +103,10 @@ impl Datagram {
             Family::Ipv4 => {
                 (Ipv4Addr::from_octets(octets(both, 0)).into(), Ipv4Addr::from_octets(octets(both, 4)).into())
             }
-            Family::Ipv6 => {
-                (Ipv6Addr::from_octets(octets(both, 0)).into(), Ipv6Addr::from_octets(octets(both, 16)).into())
-            }
+            Family::Ipv6 => (
+                Ipv6Addr::from_octets(octets(both, 0)).into(),
+                Ipv6Addr::from_octets(octets(both, 16)).into(),
+            ),
         }
     }
 

@@ -212,3 +212,27 @@ impl fmt::Display for Selector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_the_same_after_it_was_in_the_order_of_the_wire() {
+        let addresses: [IpAddr; 4] =
+            ["10.0.0.1", "255.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
+        let both = Ports::Exact { source: 1, destination: 0xabcd };
+        for (source, destination) in addresses.into_iter().flat_map(|a| addresses.map(|b| (a, b))) {
+            // A mapped address beside one of IPv4 is that of IPv4: no packet goes between two families anyway.
+            let canonical = source.is_ipv4() != destination.is_ipv4();
+            for ports in [both, Ports::Any] {
+                let expected = if canonical {
+                    Selector { source: source.to_canonical(), destination: destination.to_canonical(), ports }
+                } else {
+                    Selector { source, destination, ports }
+                };
+                assert_eq!(Wire::new(&Selector { source, destination, ports }).selector(), expected);
+            }
+        }
+    }
+}

@@ -57,7 +57,9 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
                 && let Some(task) = tasks.find(|task| !task.data.is_empty())
             {
                 lanes.begin(lane, task.key);
-                alone[lane] = (Some(task.key), [0; 16]);
+                if L::ALONE.is_some() {
+                    alone[lane] = (Some(task.key), [0; 16]);
+                }
                 begun = true;
                 *data = task.data;
             }
