@@ -1,6 +1,6 @@
 //! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or goes.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use super::PROTOCOL_ESP;
 
@@ -100,13 +100,8 @@ impl Datagram {
         }
         let both = self.address_octets(packet);
         match self.family() {
-            Family::Ipv4 => {
-                (Ipv4Addr::from_octets(octets(both, 0)).into(), Ipv4Addr::from_octets(octets(both, 4)).into())
-            }
-            Family::Ipv6 => (
-                Ipv6Addr::from_octets(octets(both, 0)).into(),
-                Ipv6Addr::from_octets(octets(both, 16)).into(),
-            ),
+            Family::Ipv4 => (octets::<4>(both, 0).into(), octets::<4>(both, 4).into()),
+            Family::Ipv6 => (octets::<16>(both, 0).into(), octets::<16>(both, 16).into()),
         }
     }
 

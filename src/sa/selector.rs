@@ -1,7 +1,7 @@
 //! Which datagrams an SA is for (TS 33.203 7.1, RFC 4301 4.4.1.1).
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use crate::esp::Family;
 use crate::esp::ip::Datagram;
@@ -135,14 +135,10 @@ impl Wire {
 
     pub(crate) fn selector(&self) -> Selector {
         let (source, destination) = match self.family {
-            Some(Family::Ipv4) => {
-                (Ipv4Addr::from_octets(self.octets(0)).into(), Ipv4Addr::from_octets(self.octets(4)).into())
-            }
-            family => {
-                let address = |at| {
-                    let address = IpAddr::V6(Ipv6Addr::from_octets(self.octets(at)));
-                    if family.is_none() { address.to_canonical() } else { address }
-                };
+            Some(Family::Ipv4) => (self.octets::<4>(0).into(), self.octets::<4>(4).into()),
+            Some(Family::Ipv6) => (self.octets::<16>(0).into(), self.octets::<16>(16).into()),
+            None => {
+                let address = |at| IpAddr::from(self.octets::<16>(at)).to_canonical();
                 (address(0), address(16))
             }
         };
