@@ -245,10 +245,27 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
         let kernel = best(kernels, active);
         let used = kernel.lanes.min(active);
         let mut data = [Blocks::NONE; W];
-        let mut count = usize::MAX;
+        let (mut count, mut longest) = (usize::MAX, 0);
         for (data, lane) in data.iter_mut().zip(&lanes[..used]) {
             *data = Blocks { body: lane.body, end: ends[lane.end].blocks(lane.end_from, lane.end_to) };
-            count = count.min(data.len());
+            (count, longest) = (count.min(data.len()), longest.max(data.len()));
+        }
+        if count == longest && used == active {
+            // All end together: their outer hashes follow at once.
+            let mut outers = States::new();
+            for (lane, Lane { task, .. }) in lanes[..active].iter().enumerate() {
+                if let Some(task) = task {
+                    outers.set(lane, task.mac.outer());
+                }
+            }
+            (kernel.compress)(&mut states, &data, count, Some(&outers));
+            for (place, lane) in lanes[..active].iter_mut().enumerate() {
+                if let Some(task) = lane.task.take() {
+                    write_icv::<H, N>(task.icv, states.of(place));
+                }
+            }
+            active = 0;
+            continue;
         }
         (kernel.compress)(&mut states, &data, count, None);
         // From the last: a lane that ends is then most often the last that is active, and no other has to take its place.
@@ -302,12 +319,18 @@ impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
         (kernel.compress)(&mut self.digests, &[Blocks::NONE; W], 0, Some(&self.outers));
         for (lane, icv) in self.icvs.iter_mut().enumerate().take(self.len) {
             if let Some(icv) = icv.take() {
-                for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(self.digests.of(lane)) {
-                    *to = H::octets(word);
-                }
+                write_icv::<H, N>(icv, self.digests.of(lane));
             }
         }
         self.len = 0;
+    }
+}
+
+/// Writes the first octets of an HMAC.
+#[inline]
+fn write_icv<H: Hash<N>, const N: usize>(icv: &mut [u8; ICV], hmac: [u32; N]) {
+    for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(hmac) {
+        *to = H::octets(word);
     }
 }
 
