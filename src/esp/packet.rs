@@ -327,6 +327,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn padding_of_every_length_counts_from_one_and_nothing_else_passes() {
+        for len in 0..=255 {
+            let mut trailer = vec![0xee; len + 2];
+            write_trailer(&mut trailer, 17).unwrap();
+            let expected: Vec<u8> = (1..=len as u8).chain([len as u8, 17]).collect();
+            assert_eq!(trailer, expected, "{len} octets");
+            let padding = trailer[..len].to_vec();
+            assert!(is_padding(&padding), "{len} octets");
+            for at in 0..len {
+                for bit in 0..8 {
+                    let mut other = padding.clone();
+                    other[at] ^= 1 << bit;
+                    assert!(!is_padding(&other), "octet {at} of {len}");
+                }
+            }
+        }
+        assert!(write_trailer(&mut [0; 258], 17).is_none());
+    }
+
+    #[test]
     fn the_expanded_keys_of_an_sa_take_four_cache_lines() {
         assert!(size_of::<SealKeys>() <= 256 && size_of::<OpenKeys>() <= 256);
     }
