@@ -184,6 +184,33 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
 }
 
 #[test]
+fn no_bit_of_either_address_may_differ() {
+    for ipv6 in [false, true] {
+        let (set, (from, to)) = (set(SUITE, ipv6), addresses(ipv6));
+        let spec = set.sa(SaName::UeClientToPcscfServer);
+        let (mut sender, mut receiver) = (Outbound::new(&spec), Inbound::new(&spec, WindowSize::default()));
+        let plain = udp((from, 40001), (to, 50002), b"x");
+        let mut sealed = [0; 200];
+        let range = sender.seal(&plain, &mut sealed).unwrap().range;
+        let place = if ipv6 { 8..40 } else { 12..20 };
+        for (at, bit) in place.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut other = plain.clone();
+            other[at] ^= 1 << bit;
+            let refused = sender.seal(&other, &mut [0; 200]);
+            assert!(matches!(refused, Err(SealError::Selector(_))), "bit {bit} of octet {at}");
+            let mut other = sealed[range.clone()].to_vec();
+            other[at] ^= 1 << bit;
+            if !ipv6 {
+                let sum = etherparse::Ipv4HeaderSlice::from_slice(&other).unwrap().to_header();
+                other[10..12].copy_from_slice(&sum.calc_header_checksum().to_be_bytes());
+            }
+            assert_eq!(receiver.open_in_place(&mut other), Err(OpenError::Addresses(spi(2002))));
+        }
+        assert!(receiver.open_in_place(&mut sealed[range]).is_ok());
+    }
+}
+
+#[test]
 fn other_addresses_are_refused_before_the_packet_is_verified() {
     let (mut ue, _, set) = pair(SUITE, true);
     let (from, to) = addresses(true);
