@@ -211,6 +211,37 @@ fn no_bit_of_either_address_may_differ() {
 }
 
 #[test]
+fn an_spi_that_two_destinations_have_is_told_apart_by_every_octet_of_them() {
+    let keys = keys(SUITE);
+    for ipv6 in [false, true] {
+        let (from, to) = addresses(ipv6);
+        for at in 0..if ipv6 { 16 } else { 4 } {
+            let other: IpAddr = match to {
+                IpAddr::V4(to) => {
+                    let mut octets = to.octets();
+                    octets[at] ^= 1;
+                    octets.into()
+                }
+                IpAddr::V6(to) => {
+                    let mut octets = to.octets();
+                    octets[at] ^= 1;
+                    octets.into()
+                }
+            };
+            let specs = [to, other].map(|to| support::any_port(&keys, 5000, from, to));
+            let mut sad = Sad::new();
+            let ids = specs.each_ref().map(|spec| sad.add_inbound(spec).unwrap());
+            for (spec, id) in specs.iter().zip(ids) {
+                let mut packet = [0; 200];
+                let plain = udp((from, 1), (spec.selector.destination, 2), b"x");
+                let range = Outbound::new(spec).seal(&plain, &mut packet).unwrap().range;
+                assert_eq!(sad.open_in_place(&mut packet[range]).unwrap().sa, id, "octet {at}");
+            }
+        }
+    }
+}
+
+#[test]
 fn other_addresses_are_refused_before_the_packet_is_verified() {
     let (mut ue, _, set) = pair(SUITE, true);
     let (from, to) = addresses(true);
