@@ -34,7 +34,14 @@ pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Optio
         return;
     }
     sort(packets, |packet| (packet.keys.class(), packet.esp.len()));
-    for group in packets.chunk_by_mut(|a, b| class(a) == class(b)) {
+    let mut rest = packets.as_mut_slice();
+    while let Some(first) = rest.first() {
+        // Most often all are of one class.
+        let one = rest.last().is_some_and(|last| class(last) == class(first));
+        let len =
+            if one { rest.len() } else { rest.iter().take_while(|next| class(next) == class(first)).count() };
+        let (group, others) = rest.split_at_mut(len);
+        rest = others;
         encipher(backend, group);
         let Some(integrity) = group.iter().flatten().next().map(|packet| packet.keys.mac().integrity())
         else {
@@ -55,13 +62,12 @@ fn class(packet: &Option<Sealing<'_>>) -> Option<u32> {
 
 /// Enciphers packets of one class. Those that are finished are taken out.
 fn encipher(backend: Backend, group: &mut [Option<Sealing<'_>>]) {
-    let together = group.len();
-    for place in group.iter_mut() {
-        if place.as_ref().is_some_and(|packet| together < packet.keys.fewest_together())
-            && let Some(packet) = place.take()
-        {
+    let Some(keys) = group.iter().flatten().next().map(|packet| packet.keys) else { return };
+    if group.len() < keys.fewest_together() {
+        for packet in group.iter_mut().filter_map(Option::take) {
             packet.keys.protect(packet.esp, false);
         }
+        return;
     }
     /// What is to be done with the packets of one class.
     macro_rules! tasks {
@@ -73,11 +79,11 @@ fn encipher(backend: Backend, group: &mut [Option<Sealing<'_>>]) {
             })
         };
     }
-    match group.iter().flatten().next().map(|packet| packet.keys.cipher()) {
-        None | Some(Encryptor::Null) => {}
-        Some(Encryptor::DesEde3(_)) => encipher_des(backend, tasks!(Encryptor::DesEde3)),
-        Some(Encryptor::Aes(_)) => encipher_aes_in_turn(tasks!(Encryptor::Aes)),
-        Some(Encryptor::AesRounds(_)) => encipher_aes(backend, tasks!(Encryptor::AesRounds)),
+    match keys.cipher() {
+        Encryptor::Null => {}
+        Encryptor::DesEde3(_) => encipher_des(backend, tasks!(Encryptor::DesEde3)),
+        Encryptor::Aes(_) => encipher_aes_in_turn(tasks!(Encryptor::Aes)),
+        Encryptor::AesRounds(_) => encipher_aes(backend, tasks!(Encryptor::AesRounds)),
     }
 }
 

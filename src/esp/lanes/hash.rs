@@ -226,7 +226,8 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
     let mut lanes: [Lane<'a>; W] =
         core::array::from_fn(|end| Lane { body: &[], end, end_from: 0, end_to: 0, task: None });
     let mut active = 0;
-    let mut hashed = Hashed::<N, W>::new();
+    // Made where it is needed: most often all messages end together.
+    let mut hashed: Option<Hashed<'a, N, W>> = None;
     loop {
         while active < widest
             && let Some(task) = tasks.next()
@@ -275,7 +276,7 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
                 continue;
             }
             if let Some(task) = lane.task.take() {
-                hashed.push::<H>(kernels, &states.of(place), task);
+                hashed.get_or_insert_with(Hashed::new).push::<H>(kernels, &states.of(place), task);
             }
             active -= 1;
             if place != active {
@@ -284,7 +285,7 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
             }
         }
     }
-    if hashed.len > 0 {
+    if let Some(hashed) = hashed.as_mut().filter(|hashed| hashed.len > 0) {
         hashed.outer_hashes::<H>(kernels);
     }
 }
