@@ -123,7 +123,8 @@ pub(in crate::esp) fn encipher_aes_in_turn<'k>(tasks: impl Iterator<Item = Task<
     encipher(&mut InTurn { keys: [None; IN_TURN], chains: [[0; 16]; IN_TURN] }, tasks);
 }
 
-/// Enciphers with DES-EDE3.
+/// Enciphers with DES-EDE3. A function of its own: other ciphers need not pay for the stack that this one takes.
+#[inline(never)]
 pub(in crate::esp) fn encipher_des<'k>(backend: Backend, tasks: impl Iterator<Item = Task<'k, des::Key>>) {
     match backend.kind() {
         #[cfg(target_arch = "x86_64")]
