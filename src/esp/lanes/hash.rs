@@ -41,31 +41,34 @@ macro_rules! vectors {
     };
 }
 
-/// A kernel that takes in blocks alone, and needs what its backend names.
+/// A kernel of a function that takes in blocks alone.
 macro_rules! streams {
     ($hash:ty, $lanes:literal, $cost:literal, $compress:expr) => {
         Kernel {
             lanes: $lanes,
             cost: $cost,
             compress: |states, data, count, outers| {
-                #[allow(
-                    unsafe_code,
-                    unused_unsafe,
-                    reason = "a function that may need instructions which not every processor has"
-                )]
-                let compress = |states: &mut _, data: &_, count| {
-                    // SAFETY: only `Kernels` gives this out, for a backend that says that the machine has the instructions.
-                    unsafe { $compress(states, data, count) }
-                };
-                compress(states, data, count);
+                $compress(states, data, count);
                 if let Some(outers) = outers {
                     let mut ends = [const { End::EMPTY }; $lanes];
                     let data = digests::<$hash, _, _, _>(states, outers, &mut ends);
-                    compress(states, &data, 1);
+                    $compress(states, &data, 1);
                 }
             },
         }
     };
+}
+
+/// The processor's own instructions for SHA-1, for so many streams.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+fn sha1_ni<const L: usize>(
+    states: &mut States<SHA1_WORDS, SHA1_LANES>,
+    data: &[Blocks<'_>; SHA1_LANES],
+    count: usize,
+) {
+    // SAFETY: only `Kernels` gives this out, for backends that say that the machine has the instructions.
+    unsafe { sha1::ni::streams::<L>(states, data, count) }
 }
 
 /// Writes the digests of lanes as the messages of their outer hashes, and sets their states to those.
@@ -122,9 +125,9 @@ static MD5_PORTABLE: [Kernel<MD5_WORDS, MD5_LANES>; 2] =
     [streams!(Md5, 1, 380, md5_one), Kernel { lanes: 3, cost: 500, compress: md5::three }];
 #[cfg(target_arch = "x86_64")]
 static SHA1_AVX2: [Kernel<SHA1_WORDS, SHA1_LANES>; 4] = [
-    streams!(Sha1, 1, 126, sha1::ni::streams::<1>),
-    streams!(Sha1, 2, 130, sha1::ni::streams::<2>),
-    streams!(Sha1, 4, 205, sha1::ni::streams::<4>),
+    streams!(Sha1, 1, 126, sha1_ni::<1>),
+    streams!(Sha1, 2, 130, sha1_ni::<2>),
+    streams!(Sha1, 4, 205, sha1_ni::<4>),
     vectors!(8, 405, sha1::avx2_eight),
 ];
 #[cfg(target_arch = "x86_64")]
@@ -132,9 +135,9 @@ static MD5_AVX2: [Kernel<MD5_WORDS, MD5_LANES>; 3] =
     [streams!(Md5, 1, 380, md5_one), vectors!(8, 390, md5::avx2_eight), vectors!(16, 480, md5::avx2_sixteen)];
 #[cfg(target_arch = "x86_64")]
 static SHA1_AVX512: [Kernel<SHA1_WORDS, SHA1_LANES>; 5] = [
-    streams!(Sha1, 1, 126, sha1::ni::streams::<1>),
-    streams!(Sha1, 2, 130, sha1::ni::streams::<2>),
-    streams!(Sha1, 4, 205, sha1::ni::streams::<4>),
+    streams!(Sha1, 1, 126, sha1_ni::<1>),
+    streams!(Sha1, 2, 130, sha1_ni::<2>),
+    streams!(Sha1, 4, 205, sha1_ni::<4>),
     vectors!(8, 310, sha1::avx512_eight),
     vectors!(16, 560, sha1::avx512_sixteen),
 ];
