@@ -138,6 +138,24 @@ fn few(backend: Backend) -> usize {
     if backend == Backend::PORTABLE { 5 } else { 3 }
 }
 
+/// What is done in batches.
+pub(super) trait Input {
+    /// The packet that is to be done.
+    fn input(&self) -> &[u8];
+}
+
+impl Input for SealJob<'_> {
+    fn input(&self) -> &[u8] {
+        self.place.packet()
+    }
+}
+
+impl Input for OpenJob<'_> {
+    fn input(&self) -> &[u8] {
+        self.place.packet()
+    }
+}
+
 /// A job, perhaps with the place of its SA.
 pub(super) trait Job<T> {
     /// The place of its SA in a slice, if it has one, and the job.
@@ -257,40 +275,25 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
 /// Seals all jobs.
 pub(super) fn seal_all<'b, J: Job<SealJob<'b>>>(table: &mut impl Table<Outbound, SealError>, jobs: &mut [J]) {
     if jobs.len() < few(table.backend()) {
-        seal_tiles::<1, _>(table, jobs);
+        in_tiles(table, jobs, seal_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
-        seal_tiles::<SMALL_TILE, _>(table, jobs);
+        in_tiles(table, jobs, seal_tile::<SMALL_TILE, _, _>);
     } else {
-        seal_tiles::<TILE, _>(table, jobs);
-    }
-}
-
-/// Seals the jobs, as many as are looked at together, and so on.
-fn seal_tiles<'b, const N: usize, J: Job<SealJob<'b>>>(
-    table: &mut impl Table<Outbound, SealError>,
-    mut jobs: &mut [J],
-) {
-    let mut ahead = Ahead::<N>::NONE;
-    ahead.look_up(table, jobs.iter().map(|job| job.job().place.packet()));
-    ahead.fetch(table);
-    while !jobs.is_empty() {
-        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
-        seal_tile(table, now, &mut ahead, later);
-        jobs = later;
+        in_tiles(table, jobs, seal_tile::<TILE, _, _>);
     }
 }
 
 /// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
 /// next ones are.
 #[inline(always)]
-fn seal_tile<'b, const N: usize, J: Job<SealJob<'b>>>(
-    table: &mut impl Table<Outbound, SealError>,
+fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'b>>>(
+    table: &mut B,
     jobs: &mut [J],
     ahead: &mut Ahead<N>,
     later: &[J],
 ) {
     let places = ahead.places;
-    ahead.look_up(table, later.iter().map(|job| job.job().place.packet()));
+    ahead.look_up(table, later);
     let mut begun = [const { None }; N];
     for ((begun, job), sa) in begun.iter_mut().zip(jobs).zip(places) {
         let (own, SealJob { place, result }) = job.parts();
@@ -316,6 +319,23 @@ fn seal_tile<'b, const N: usize, J: Job<SealJob<'b>>>(
     protect_all(table.backend(), &mut packets);
 }
 
+/// Does the jobs, as many as are looked at together, and so on.
+#[inline(always)]
+fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
+    table: &mut B,
+    mut jobs: &mut [J],
+    tile: impl Fn(&mut B, &mut [J], &mut Ahead<N>, &[J]),
+) {
+    let mut ahead = Ahead::NONE;
+    ahead.look_up(table, jobs);
+    ahead.fetch(table);
+    while !jobs.is_empty() {
+        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
+        tile(table, now, &mut ahead, later);
+        jobs = later;
+    }
+}
+
 /// What is fetched while other jobs are done: first the places where SAs are looked up, then the SAs, so that many wait for
 /// memory together, and it is there when they are needed. Nothing, where that is not worth while.
 struct Ahead<const N: usize> {
@@ -328,17 +348,13 @@ struct Ahead<const N: usize> {
 impl<const N: usize> Ahead<N> {
     const NONE: Self = Self { hashes: [0; N], places: [0; N], len: 0 };
 
-    /// Has the places fetched where the SAs of the first packets will be looked up.
+    /// Has the places fetched where the SAs of the first jobs will be looked up.
     #[inline(always)]
-    fn look_up<'p, Sa, E>(
-        &mut self,
-        table: &impl Table<Sa, E>,
-        packets: impl ExactSizeIterator<Item = &'p [u8]>,
-    ) {
+    fn look_up<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
         if table.is_far() {
-            self.len = packets.len().min(N);
-            for (hash, packet) in self.hashes.iter_mut().zip(packets) {
-                *hash = table.hash(packet);
+            self.len = jobs.len().min(N);
+            for (hash, job) in self.hashes.iter_mut().zip(jobs) {
+                *hash = table.hash(job.job().input());
             }
         }
     }
@@ -377,40 +393,25 @@ fn begin<'p>(
 /// Opens all jobs.
 pub(super) fn open_all<'b, J: Job<OpenJob<'b>>>(table: &mut impl Table<Inbound, OpenError>, jobs: &mut [J]) {
     if jobs.len() < few(table.backend()) {
-        open_tiles::<1, _>(table, jobs);
+        in_tiles(table, jobs, open_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
-        open_tiles::<SMALL_TILE, _>(table, jobs);
+        in_tiles(table, jobs, open_tile::<SMALL_TILE, _, _>);
     } else {
-        open_tiles::<TILE, _>(table, jobs);
-    }
-}
-
-/// Opens the jobs, as many as are looked at together, and so on.
-fn open_tiles<'b, const N: usize, J: Job<OpenJob<'b>>>(
-    table: &mut impl Table<Inbound, OpenError>,
-    mut jobs: &mut [J],
-) {
-    let mut ahead = Ahead::<N>::NONE;
-    ahead.look_up(table, jobs.iter().map(|job| job.job().place.packet()));
-    ahead.fetch(table);
-    while !jobs.is_empty() {
-        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
-        open_tile(table, now, &mut ahead, later);
-        jobs = later;
+        in_tiles(table, jobs, open_tile::<TILE, _, _>);
     }
 }
 
 /// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
 /// next ones are.
 #[inline(always)]
-fn open_tile<'b, const N: usize, J: Job<OpenJob<'b>>>(
-    table: &mut impl Table<Inbound, OpenError>,
+fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
+    table: &mut B,
     jobs: &mut [J],
     ahead: &mut Ahead<N>,
     later: &[J],
 ) {
     let places = ahead.places;
-    ahead.look_up(table, later.iter().map(|job| job.job().place.packet()));
+    ahead.look_up(table, later);
     let mut admitted = [const { None }; N];
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();

@@ -1,12 +1,14 @@
 //! The security association database: every SA of one node or core, found by SPI or by selector in O(1).
 
+mod batch;
+
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 use core::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::batch::{OpenJob, SealJob, Table, open_all, seal_all};
+use super::batch::{OpenJob, SealJob, open_all, seal_all};
 use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
 use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
 use super::replay::WindowSize;
@@ -518,82 +520,6 @@ impl Sad {
     #[inline]
     fn outbound_slot(&self, wire: &Wire) -> Option<u32> {
         self.exact_slot(wire).or_else(|| self.exact_slot(&wire.any_port()))
-    }
-}
-
-/// With more SAs than this, those of a batch are fetched ahead: they are hardly all in the processor's caches.
-const MANY: usize = 1024;
-
-impl Table<Outbound, SealError> for Sad {
-    fn is_far(&self) -> bool {
-        self.by_selector.len() > MANY
-    }
-
-    fn hash(&self, packet: &[u8]) -> u64 {
-        let Ok(datagram) = Datagram::parse_plain(packet) else { return 0 };
-        let hash = self.hasher.hash_one(Wire::of(&datagram, packet));
-        self.by_selector.prefetch(hash);
-        hash
-    }
-
-    fn prefetch(&self, hash: u64) -> usize {
-        let slot = self.by_selector.find(hash, |_| true).unwrap_or(0);
-        self.outbound.prefetch(slot);
-        slot as usize
-    }
-
-    fn backend(&self) -> Backend {
-        self.backend
-    }
-
-    #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-        self.depart(place as u32, packet)
-    }
-
-    fn get(&self, slot: u32) -> Option<&Outbound> {
-        self.outbound.peek(slot)
-    }
-
-    fn get_mut(&mut self, slot: u32) -> Option<(&mut Outbound, Option<InboundId>)> {
-        self.outbound.at(slot).map(|(sa, _)| (sa, None))
-    }
-}
-
-impl Table<Inbound, OpenError> for Sad {
-    fn is_far(&self) -> bool {
-        self.by_spi.len() > MANY
-    }
-
-    fn hash(&self, packet: &[u8]) -> u64 {
-        let Ok(datagram) = read(packet) else { return 0 };
-        let Ok((spi, _)) = ids(datagram.payload(packet)) else { return 0 };
-        let hash = hash_of(&self.hasher, spi, datagram.addresses(packet).1);
-        self.by_spi.prefetch(hash);
-        hash
-    }
-
-    fn prefetch(&self, hash: u64) -> usize {
-        let slot = self.by_spi.find(hash, |_| true).unwrap_or(0);
-        self.inbound.prefetch(slot);
-        slot as usize
-    }
-
-    fn backend(&self) -> Backend {
-        self.backend
-    }
-
-    #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        self.arrive(place as u32, packet)
-    }
-
-    fn get(&self, slot: u32) -> Option<&Inbound> {
-        self.inbound.peek(slot)
-    }
-
-    fn get_mut(&mut self, slot: u32) -> Option<(&mut Inbound, Option<InboundId>)> {
-        self.inbound.at(slot).map(|(sa, place)| (sa, Some(InboundId(place))))
     }
 }
 
