@@ -168,8 +168,8 @@ impl Sad {
         let (inbound, outbound) = SaName::of(side);
         let inbound = inbound.map(|name| set.sa(name));
         let outbound = outbound.map(|name| set.sa(name));
-        inbound.iter().try_for_each(|spec| self.admits_inbound(spec))?;
-        outbound.iter().try_for_each(|spec| self.admits_outbound(spec))?;
+        inbound.iter().try_for_each(|spec| self.admits_inbound(spec).map(drop))?;
+        outbound.iter().try_for_each(|spec| self.admits_outbound(spec).map(drop))?;
         let ([first, second], [third, fourth]) = (inbound, outbound);
         Ok(InstalledSet {
             inbound: [self.add_inbound(&first)?, self.add_inbound(&second)?],
@@ -189,10 +189,9 @@ impl Sad {
     /// # Errors
     /// [`InstallError::SpiInUse`] and [`InstallError::Full`]; nothing has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
-        self.admits_inbound(spec)?;
+        let hash = self.admits_inbound(spec)?;
         let sa = Inbound::with_backend(spec, self.window, self.backend).checking(self.check);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
-        let hash = hash_of(&self.hasher, spec.spi.value(), spec.selector.destination);
         self.by_spi.insert(hash, id.slot);
         self.count_local(spec.selector.destination_end(), true);
         Ok(InboundId(id))
@@ -203,11 +202,11 @@ impl Sad {
     /// # Errors
     /// [`InstallError::SelectorInUse`] and [`InstallError::Full`]; nothing has changed.
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
-        self.admits_outbound(spec)?;
+        let hash = self.admits_outbound(spec)?;
         let id =
             self.outbound.insert(Outbound::with_backend(spec, self.backend)).ok_or(InstallError::Full)?;
         let Self { outbound, by_selector, by_remote, hasher, .. } = self;
-        by_selector.insert(hasher.hash_one(Wire::new(&spec.selector)), id.slot);
+        by_selector.insert(hash, id.slot);
         if let Some(remote) = spec.selector.destination_end() {
             let hash =
                 |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()));
@@ -217,24 +216,29 @@ impl Sad {
         Ok(OutboundId(id))
     }
 
-    fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
+    /// Returns what the SA will be found by.
+    fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
         let (spi, destination) = (spec.spi, spec.selector.destination);
-        if self.inbound_slot(spi.value(), destination).is_some() {
+        let hash = hash_of(&self.hasher, spi.value(), destination);
+        if self.inbound_slot(hash, spi.value(), destination).is_some() {
             Err(InstallError::SpiInUse { spi, destination })
         } else if self.inbound.is_full() {
             Err(InstallError::Full)
         } else {
-            Ok(())
+            Ok(hash)
         }
     }
 
-    fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<(), InstallError> {
-        if self.exact_slot(&Wire::new(&spec.selector)).is_some() {
+    /// Returns what the SA will be found by.
+    fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
+        let wire = Wire::new(&spec.selector);
+        let hash = self.hasher.hash_one(wire);
+        if self.by_selector.find(hash, |slot| self.is_of(slot, &wire)).is_some() {
             Err(InstallError::SelectorInUse(spec.selector))
         } else if self.outbound.is_full() {
             Err(InstallError::Full)
         } else {
-            Ok(())
+            Ok(hash)
         }
     }
 
@@ -320,7 +324,8 @@ impl Sad {
 
     /// The inbound SA of an SPI at a destination.
     pub fn find_inbound(&self, spi: Spi, destination: IpAddr) -> Option<InboundId> {
-        self.inbound.id(self.inbound_slot(spi.value(), destination)?).map(InboundId)
+        let hash = hash_of(&self.hasher, spi.value(), destination);
+        self.inbound.id(self.inbound_slot(hash, spi.value(), destination)?).map(InboundId)
     }
 
     /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for any.
@@ -485,8 +490,8 @@ impl Sad {
     }
 
     #[inline]
-    fn inbound_slot(&self, spi: u32, destination: IpAddr) -> Option<u32> {
-        self.by_spi.find(hash_of(&self.hasher, spi, destination), |slot| {
+    fn inbound_slot(&self, hash: u64, spi: u32, destination: IpAddr) -> Option<u32> {
+        self.by_spi.find(hash, |slot| {
             let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.selector().destination == destination)
         })

@@ -104,8 +104,10 @@ impl Wire {
     }
 
     fn set_addresses<const N: usize>(&mut self, source: [u8; N], destination: [u8; N]) {
-        for (to, octet) in self.addresses.iter_mut().zip(source.into_iter().chain(destination)) {
-            *to = octet;
+        if let Some((to_source, rest)) = self.addresses.split_first_chunk_mut()
+            && let Some(to_destination) = rest.first_chunk_mut()
+        {
+            (*to_source, *to_destination) = (source, destination);
         }
     }
 
