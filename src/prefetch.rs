@@ -7,6 +7,7 @@ pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // Into the second cache: fetched into the first, part of many lines was found missing later.
         const LINE: usize = 64;
         let start = core::ptr::from_ref(value).cast::<i8>();
         // The last octet too: a value need not begin where a line does.

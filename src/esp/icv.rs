@@ -177,6 +177,16 @@ pub(super) trait Hash<const N: usize> {
         octets
     }
 
+    /// What stands in packets of an HMAC: its first octets.
+    #[inline]
+    fn icv(hmac: [u32; N]) -> [u8; ICV] {
+        let mut icv = [0; ICV];
+        for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(hmac) {
+            *to = Self::octets(word);
+        }
+        icv
+    }
+
     fn words(state: [u32; N]) -> [u32; 5] {
         let mut words = [0; 5];
         words.iter_mut().zip(state).for_each(|(to, from)| *to = from);
@@ -273,12 +283,7 @@ fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer_state: [u32; N], mess
 #[inline]
 fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; ICV] {
     let octets = H::digest(digest);
-    let hmac = finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N);
-    let mut icv = [0; ICV];
-    if let Some(octets) = H::digest(hmac).first_chunk() {
-        icv = *octets;
-    }
-    icv
+    H::icv(finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N))
 }
 
 /// Hashes the rest of a message to its end, padding included. The state has taken in the key's block and all of the

@@ -16,6 +16,7 @@ const UDP_LITE: u8 = 136;
 
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
+
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -69,6 +70,18 @@ pub enum IpError {
     Fragment,
 }
 
+/// Source and destination from how they stand in a packet, one behind the other.
+#[inline]
+pub(crate) fn addresses(family: Family, both: &[u8]) -> (IpAddr, IpAddr) {
+    fn octets<const N: usize>(both: &[u8], at: usize) -> [u8; N] {
+        both.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+    match family {
+        Family::Ipv4 => (octets::<4>(both, 0).into(), octets::<4>(both, 4).into()),
+        Family::Ipv6 => (octets::<16>(both, 0).into(), octets::<16>(both, 16).into()),
+    }
+}
+
 /// What the headers of one datagram say, but its addresses, which are looked at where they stand. Of whole words: it is handed
 /// on within results, and a processor waits where it reads as a whole what it has just written in parts.
 #[derive(Clone, Copy, Debug)]
@@ -95,14 +108,7 @@ impl Datagram {
     /// Source and destination.
     #[inline]
     pub(crate) fn addresses(&self, packet: &[u8]) -> (IpAddr, IpAddr) {
-        fn octets<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
-            octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
-        }
-        let both = self.address_octets(packet);
-        match self.family() {
-            Family::Ipv4 => (octets::<4>(both, 0).into(), octets::<4>(both, 4).into()),
-            Family::Ipv6 => (octets::<16>(both, 0).into(), octets::<16>(both, 16).into()),
-        }
+        addresses(self.family(), self.address_octets(packet))
     }
 
     /// Source and destination as they stand in the packet: twice four octets, or twice sixteen.

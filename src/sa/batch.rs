@@ -428,7 +428,7 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     for ((packet, admitted), job) in packets.iter_mut().zip(&admitted).zip(jobs.iter()) {
         let Some((slot, datagram, numbers)) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
-            *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().place.packet()) });
+            *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
         }
     }
     ahead.fetch(table);

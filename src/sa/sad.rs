@@ -446,7 +446,7 @@ impl Sad {
         }
     }
 
-    /// The SA that a packet came over; `probable` is the slot where it may be.
+    /// The SA that a packet came over; `probable` is the slot where it may be: the first one, where nothing is known.
     #[inline(always)]
     fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         let found = read(packet).and_then(|datagram| {
@@ -476,7 +476,7 @@ impl Sad {
         found
     }
 
-    /// The SA that a datagram is to be sealed with; `probable` is the slot where it may be.
+    /// The SA that a datagram is to be sealed with; `probable` is the slot where it may be: the first one, where nothing is known.
     #[inline(always)]
     fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use crate::esp::Family;
-use crate::esp::ip::Datagram;
+use crate::esp::ip::{Datagram, addresses};
 
 /// The ports of a selector. IMS names two for each SA; a tool that has only a capture may not know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,19 +131,11 @@ impl Wire {
         }
     }
 
-    fn octets<const N: usize>(&self, at: usize) -> [u8; N] {
-        self.addresses.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
-    }
-
     pub(crate) fn selector(&self) -> Selector {
-        let (source, destination) = match self.family {
-            Some(Family::Ipv4) => (self.octets::<4>(0).into(), self.octets::<4>(4).into()),
-            Some(Family::Ipv6) => (self.octets::<16>(0).into(), self.octets::<16>(16).into()),
-            None => {
-                let address = |at| IpAddr::from(self.octets::<16>(at)).to_canonical();
-                (address(0), address(16))
-            }
-        };
+        let (mut source, mut destination) = addresses(self.family.unwrap_or(Family::Ipv6), &self.addresses);
+        if self.family.is_none() {
+            (source, destination) = (source.to_canonical(), destination.to_canonical());
+        }
         let [s0, s1, d0, d1] = self.ports;
         Selector {
             source,

@@ -217,7 +217,7 @@ impl Lane<'_> {
     }
 }
 
-/// `W` is the most lanes that a kernel for the hash has.
+/// Makes the HMACs of messages. `W` is the most lanes that a kernel for the hash has.
 fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
     backend: Backend,
     mut tasks: impl Iterator<Item = Task<'a>>,
@@ -265,7 +265,7 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
             (kernel.compress)(&mut states, &data, count, Some(&outers));
             for (place, lane) in lanes[..active].iter_mut().enumerate() {
                 if let Some(task) = lane.task.take() {
-                    write_icv::<H, N>(task.icv, states.of(place));
+                    *task.icv = H::icv(states.of(place));
                 }
             }
             active = 0;
@@ -323,18 +323,10 @@ impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
         (kernel.compress)(&mut self.digests, &[Blocks::NONE; W], 0, Some(&self.outers));
         for (lane, icv) in self.icvs.iter_mut().enumerate().take(self.len) {
             if let Some(icv) = icv.take() {
-                write_icv::<H, N>(icv, self.digests.of(lane));
+                *icv = H::icv(self.digests.of(lane));
             }
         }
         self.len = 0;
-    }
-}
-
-/// Writes the first octets of an HMAC.
-#[inline]
-fn write_icv<H: Hash<N>, const N: usize>(icv: &mut [u8; ICV], hmac: [u32; N]) {
-    for (to, word) in icv.as_chunks_mut::<4>().0.iter_mut().zip(hmac) {
-        *to = H::octets(word);
     }
 }
 

@@ -9,7 +9,6 @@ use super::BLOCK;
 
 /// The states of `W` lanes of a hash with `N` words each, by word. They wipe themselves: from the state after its key, a
 /// MAC can be made without it. Aligned, or every load of a vector would be two.
-#[derive(Clone)]
 #[repr(align(64))]
 pub(super) struct States<const N: usize, const W: usize> {
     pub(super) words: [[u32; W]; N],
