@@ -51,7 +51,7 @@ pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Optio
             let (message, icv) = esp.split_last_chunk_mut()?;
             Some(HashTask { mac: keys.mac(), message, icv })
         });
-        hmacs(backend, integrity, tasks);
+        hmacs::<N>(backend, integrity, tasks);
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn verify_all<const N: usize>(
     sort(&mut tasks, |task| (task.mac.integrity() as u32, task.message.len()));
     for group in tasks.chunk_by_mut(|a, b| integrity(a) == integrity(b)) {
         if let Some(integrity) = group.first().and_then(integrity) {
-            hmacs(backend, integrity, group.iter_mut().filter_map(Option::take));
+            hmacs::<N>(backend, integrity, group.iter_mut().filter_map(Option::take));
         }
     }
     array::from_fn(|index| {

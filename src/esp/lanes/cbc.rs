@@ -235,10 +235,10 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen {
         unsafe {
             match used.div_ceil(4) {
                 0 => {}
-                1 => vaes::lanes::<1>(keys, chains, data, count),
-                2 => vaes::lanes::<2>(keys, chains, data, count),
-                3 => vaes::lanes::<3>(keys, chains, data, count),
-                _ => vaes::lanes::<4>(keys, chains, data, count),
+                1 => vaes::four_lanes(keys, chains, data, count),
+                2 => vaes::eight_lanes(keys, chains, data, count),
+                3 => vaes::twelve_lanes(keys, chains, data, count),
+                _ => vaes::sixteen_lanes(keys, chains, data, count),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::super::icv::{End, Hash, ICV, Mac, Md5, Sha1};
 use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
-use super::words::{Blocks, States};
+use super::words::{Blocks, GROUP, Group, States};
 use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
 
@@ -15,23 +15,27 @@ pub(in crate::esp) struct Task<'a> {
     pub(in crate::esp) icv: &'a mut [u8; ICV],
 }
 
-/// A compression function over some lanes of a hash with `N` words of state, of which no kernel has more than `W`.
-struct Kernel<const N: usize, const W: usize> {
+/// Takes so many blocks of each lane into its state; then, where there are states of outer hashes, the digest of each lane into
+/// its one.
+type Compress<const N: usize> = fn(&mut [Group<N>], &[Blocks<'_>], usize, Option<&[Group<N>]>);
+
+/// A compression function over some lanes of a hash with `N` words of state.
+struct Kernel<const N: usize> {
     lanes: usize,
-    /// What a step of all lanes costs, as a ratio to the others: some cycles, as measured.
-    cost: usize,
-    /// Takes so many blocks of each lane into its state; then, where there are states of outer hashes, the digest of each
-    /// lane into its one.
-    compress: fn(&mut States<N, W>, &[Blocks<'_>; W], usize, Option<&States<N, W>>),
+    /// What a call takes, and what a block of all lanes: in cycles, as measured.
+    call: usize,
+    block: usize,
+    compress: Compress<N>,
 }
 
 /// A kernel of vectors, which needs what its backend names.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vectors {
-    ($lanes:literal, $cost:literal, $compress:expr) => {
+    ($lanes:literal, $call:literal + $block:literal, $compress:expr) => {
         Kernel {
             lanes: $lanes,
-            cost: $cost,
+            call: $call,
+            block: $block,
             #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
             compress: |states, data, count, outers| {
                 // SAFETY: only `Kernels` gives this out, for a backend that says that the machine has the instructions.
@@ -43,15 +47,16 @@ macro_rules! vectors {
 
 /// A kernel of a function that takes in blocks alone.
 macro_rules! streams {
-    ($hash:ty, $lanes:literal, $cost:literal, $compress:expr) => {
+    ($hash:ty, $lanes:literal, $call:literal + $block:literal, $compress:expr) => {
         Kernel {
             lanes: $lanes,
-            cost: $cost,
+            call: $call,
+            block: $block,
             compress: |states, data, count, outers| {
                 $compress(states, data, count);
                 if let Some(outers) = outers {
                     let mut ends = [const { End::EMPTY }; $lanes];
-                    let data = digests::<$hash, _, _, _>(states, outers, &mut ends);
+                    let data = digests::<$hash, _, _>(states, outers, &mut ends);
                     $compress(states, &data, 1);
                 }
             },
@@ -62,45 +67,38 @@ macro_rules! streams {
 /// The processor's own instructions for SHA-1, for so many streams.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-fn sha1_ni<const L: usize>(
-    states: &mut States<SHA1_WORDS, SHA1_LANES>,
-    data: &[Blocks<'_>; SHA1_LANES],
-    count: usize,
-) {
+fn sha1_ni<const L: usize>(states: &mut [Group<SHA1_WORDS>], data: &[Blocks<'_>], count: usize) {
     // SAFETY: only `Kernels` gives this out, for backends that say that the machine has the instructions.
     unsafe { sha1::ni::streams::<L>(states, data, count) }
 }
 
 /// Writes the digests of lanes as the messages of their outer hashes, and sets their states to those.
-fn digests<'e, H: Hash<N>, const N: usize, const W: usize, const L: usize>(
-    states: &mut States<N, W>,
-    outers: &States<N, W>,
+fn digests<'e, H: Hash<N>, const N: usize, const L: usize>(
+    states: &mut [Group<N>],
+    outers: &[Group<N>],
     ends: &'e mut [End; L],
-) -> [Blocks<'e>; W] {
-    let mut lens = [0; L];
-    for (lane, (end, len)) in ends.iter_mut().zip(&mut lens).enumerate() {
+) -> [Blocks<'e>; L] {
+    let mut data = [Blocks::NONE; L];
+    let (Some(states), Some(outers)) = (states.first_mut(), outers.first()) else { return data };
+    for (lane, (data, end)) in data.iter_mut().zip(ends).enumerate() {
         let digest = H::digest(states.of(lane));
-        *len = end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N);
+        let blocks = end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N);
+        *data = Blocks::new(&[], end.blocks(0, blocks));
     }
-    states.words = outers.words;
-    let mut data = [Blocks::NONE; W];
-    for ((data, end), len) in data.iter_mut().zip(ends).zip(lens) {
-        data.end = end.blocks(0, len);
-    }
+    *states = *outers;
     data
 }
 
 /// The crate's compression function, lane after lane and block after block: while one waits for itself, the processor
 /// goes on with the next.
-fn sha1_in_turn<const L: usize>(
-    states: &mut States<SHA1_WORDS, SHA1_LANES>,
-    data: &[Blocks<'_>; SHA1_LANES],
-    count: usize,
-) {
+fn sha1_in_turn<const L: usize>(states: &mut [Group<SHA1_WORDS>], data: &[Blocks<'_>], count: usize) {
+    let Some(states) = states.first_mut() else { return };
+    let common = Blocks::common::<L>(data);
     let mut own: [_; L] = core::array::from_fn(|lane| states.of(lane));
     for index in 0..count {
-        for (lane, state) in own.iter_mut().enumerate() {
-            ::sha1::block_api::compress(state, core::slice::from_ref(data[lane].get(index)));
+        let blocks: [_; L] = Blocks::get(data, index, common);
+        for (state, block) in own.iter_mut().zip(blocks) {
+            ::sha1::block_api::compress(state, core::slice::from_ref(block));
         }
     }
     for (lane, state) in own.iter().enumerate() {
@@ -108,55 +106,62 @@ fn sha1_in_turn<const L: usize>(
     }
 }
 
-fn md5_one(states: &mut States<MD5_WORDS, MD5_LANES>, data: &[Blocks<'_>; MD5_LANES], count: usize) {
-    let (mut state, Blocks { body, end }) = (states.of(0), data[0]);
+fn md5_one(states: &mut [Group<MD5_WORDS>], data: &[Blocks<'_>], count: usize) {
+    let (Some(states), Some(data)) = (states.first_mut(), data.first()) else { return };
+    let (mut state, [body, end]) = (states.of(0), data.parts());
     let body = body.get(..count).unwrap_or(body);
     ::md5::block_api::compress(&mut state, body);
     ::md5::block_api::compress(&mut state, end.get(..count - body.len()).unwrap_or_default());
     states.set(0, &state);
 }
 
-static SHA1_PORTABLE: [Kernel<SHA1_WORDS, SHA1_LANES>; 3] = [
-    streams!(Sha1, 1, 126, sha1_in_turn::<1>),
-    streams!(Sha1, 2, 150, sha1_in_turn::<2>),
-    streams!(Sha1, 4, 270, sha1_in_turn::<4>),
+static SHA1_PORTABLE: [Kernel<SHA1_WORDS>; 3] = [
+    streams!(Sha1, 1, 30 + 126, sha1_in_turn::<1>),
+    streams!(Sha1, 2, 30 + 150, sha1_in_turn::<2>),
+    streams!(Sha1, 4, 30 + 270, sha1_in_turn::<4>),
 ];
-static MD5_PORTABLE: [Kernel<MD5_WORDS, MD5_LANES>; 2] =
-    [streams!(Md5, 1, 380, md5_one), Kernel { lanes: 3, cost: 500, compress: md5::three }];
+static MD5_PORTABLE: [Kernel<MD5_WORDS>; 2] =
+    [streams!(Md5, 1, 30 + 380, md5_one), Kernel { lanes: 3, call: 70, block: 435, compress: md5::three }];
 #[cfg(target_arch = "x86_64")]
-static SHA1_AVX2: [Kernel<SHA1_WORDS, SHA1_LANES>; 4] = [
-    streams!(Sha1, 1, 126, sha1_ni::<1>),
-    streams!(Sha1, 2, 130, sha1_ni::<2>),
-    streams!(Sha1, 4, 205, sha1_ni::<4>),
-    vectors!(8, 405, sha1::avx2_eight),
-];
-#[cfg(target_arch = "x86_64")]
-static MD5_AVX2: [Kernel<MD5_WORDS, MD5_LANES>; 3] =
-    [streams!(Md5, 1, 380, md5_one), vectors!(8, 390, md5::avx2_eight), vectors!(16, 480, md5::avx2_sixteen)];
-#[cfg(target_arch = "x86_64")]
-static SHA1_AVX512: [Kernel<SHA1_WORDS, SHA1_LANES>; 5] = [
-    streams!(Sha1, 1, 126, sha1_ni::<1>),
-    streams!(Sha1, 2, 130, sha1_ni::<2>),
-    streams!(Sha1, 4, 205, sha1_ni::<4>),
-    vectors!(8, 310, sha1::avx512_eight),
-    vectors!(16, 560, sha1::avx512_sixteen),
+static SHA1_AVX2: [Kernel<SHA1_WORDS>; 4] = [
+    streams!(Sha1, 1, 30 + 122, sha1_ni::<1>),
+    streams!(Sha1, 2, 30 + 130, sha1_ni::<2>),
+    streams!(Sha1, 4, 30 + 205, sha1_ni::<4>),
+    vectors!(8, 40 + 420, sha1::avx2_eight),
 ];
 #[cfg(target_arch = "x86_64")]
-static MD5_AVX512: [Kernel<MD5_WORDS, MD5_LANES>; 4] = [
-    streams!(Md5, 1, 380, md5_one),
-    vectors!(8, 290, md5::avx512_eight),
-    vectors!(16, 330, md5::avx512_sixteen),
-    vectors!(32, 645, md5::avx512_thirty_two),
+static MD5_AVX2: [Kernel<MD5_WORDS>; 4] = [
+    streams!(Md5, 1, 30 + 380, md5_one),
+    vectors!(8, 150 + 375, md5::avx2_eight),
+    vectors!(16, 110 + 525, md5::avx2_sixteen),
+    vectors!(16, 220 + 445, md5::avx2_sixteen_ahead),
+];
+#[cfg(target_arch = "x86_64")]
+static SHA1_AVX512: [Kernel<SHA1_WORDS>; 5] = [
+    streams!(Sha1, 1, 30 + 122, sha1_ni::<1>),
+    streams!(Sha1, 2, 30 + 130, sha1_ni::<2>),
+    streams!(Sha1, 4, 30 + 205, sha1_ni::<4>),
+    vectors!(8, 60 + 280, sha1::avx512_eight),
+    vectors!(16, 100 + 490, sha1::avx512_sixteen),
+];
+#[cfg(target_arch = "x86_64")]
+static MD5_AVX512: [Kernel<MD5_WORDS>; 5] = [
+    streams!(Md5, 1, 30 + 380, md5_one),
+    vectors!(8, 150 + 335, md5::avx512_eight),
+    vectors!(16, 40 + 415, md5::avx512_sixteen),
+    vectors!(16, 220 + 375, md5::avx512_sixteen_ahead),
+    // A block takes 520. But where not all lanes are in use, those that are left run empty sooner.
+    vectors!(32, 440 + 560, md5::avx512_thirty_two_ahead),
 ];
 
 /// The kernels of a hash.
-trait Kernels<const N: usize, const W: usize>: Hash<N> {
+trait Kernels<const N: usize>: Hash<N> {
     /// What a backend has, from few lanes to many.
-    fn of(backend: Backend) -> &'static [Kernel<N, W>];
+    fn of(backend: Backend) -> &'static [Kernel<N>];
 }
 
-impl Kernels<MD5_WORDS, MD5_LANES> for Md5 {
-    fn of(backend: Backend) -> &'static [Kernel<MD5_WORDS, MD5_LANES>] {
+impl Kernels<MD5_WORDS> for Md5 {
+    fn of(backend: Backend) -> &'static [Kernel<MD5_WORDS>] {
         match backend.kind() {
             Kind::Portable => &MD5_PORTABLE,
             #[cfg(target_arch = "x86_64")]
@@ -167,8 +172,8 @@ impl Kernels<MD5_WORDS, MD5_LANES> for Md5 {
     }
 }
 
-impl Kernels<SHA1_WORDS, SHA1_LANES> for Sha1 {
-    fn of(backend: Backend) -> &'static [Kernel<SHA1_WORDS, SHA1_LANES>] {
+impl Kernels<SHA1_WORDS> for Sha1 {
+    fn of(backend: Backend) -> &'static [Kernel<SHA1_WORDS>] {
         match backend.kind() {
             Kind::Portable => &SHA1_PORTABLE,
             #[cfg(target_arch = "x86_64")]
@@ -179,21 +184,23 @@ impl Kernels<SHA1_WORDS, SHA1_LANES> for Sha1 {
     }
 }
 
-/// The HMACs of messages, of which the longest come first, or the lanes run empty one by one.
-pub(in crate::esp) fn hmacs<'a>(
+/// The HMACs of messages, of which the longest come first, or the lanes run empty one by one. They are no more than `MOST`: room
+/// for more would be made, and wiped, for nothing.
+pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
     backend: Backend,
     integrity: Integrity,
     tasks: impl Iterator<Item = Task<'a>>,
 ) {
     match integrity {
-        Integrity::HmacMd5_96 => lanes::<Md5, MD5_WORDS, MD5_LANES>(backend, tasks),
-        Integrity::HmacSha1_96 => lanes::<Sha1, SHA1_WORDS, SHA1_LANES>(backend, tasks),
+        Integrity::HmacMd5_96 if MOST <= GROUP => lanes::<Md5, MD5_WORDS, 1, GROUP>(backend, tasks),
+        Integrity::HmacMd5_96 => lanes::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, tasks),
+        Integrity::HmacSha1_96 => lanes::<Sha1, SHA1_WORDS, 1, SHA1_LANES>(backend, tasks),
     }
 }
 
-/// What is left of a message in a lane.
+/// A message in a lane.
 struct Lane<'a> {
-    /// Whole blocks.
+    /// Whole blocks that are left.
     body: &'a [[u8; BLOCK]],
     /// Where its end is, and from which block to which that is left.
     end: usize,
@@ -203,6 +210,12 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
+    /// How many blocks are left.
+    #[inline]
+    fn len(&self) -> usize {
+        self.body.len() + self.end_to - self.end_from
+    }
+
     /// So many blocks have been hashed. False if none is left.
     #[inline]
     fn go_on(&mut self, count: usize) -> bool {
@@ -217,20 +230,22 @@ impl Lane<'_> {
     }
 }
 
-/// Makes the HMACs of messages. `W` is the most lanes that a kernel for the hash has.
-fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
+/// Makes the HMACs of messages, in no more than `W` lanes, which are `G` groups.
+fn lanes<'a, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     backend: Backend,
     mut tasks: impl Iterator<Item = Task<'a>>,
 ) {
     let kernels = H::of(backend);
-    let widest = kernels.last().map_or(1, |kernel| kernel.lanes).min(W);
-    let mut states = States::<N, W>::new();
+    let fitting = kernels.iter().rposition(|kernel| kernel.lanes <= W).map_or(1, |last| last + 1);
+    let kernels = kernels.get(..fitting).unwrap_or(kernels);
+    let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
+    let mut states = States::<N, G>::new();
     let mut ends = [const { End::EMPTY }; W];
     let mut lanes: [Lane<'a>; W] =
         core::array::from_fn(|end| Lane { body: &[], end, end_from: 0, end_to: 0, task: None });
     let mut active = 0;
     // Made where it is needed: most often all messages end together.
-    let mut hashed: Option<Hashed<'a, N, W>> = None;
+    let mut hashed: Option<Hashed<'a, N, G, W>> = None;
     loop {
         while active < widest
             && let Some(task) = tasks.next()
@@ -246,23 +261,24 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
         if active == 0 {
             break;
         }
-        let kernel = best(kernels, active);
+        let shortest = lanes[..active].iter().map(Lane::len).min().unwrap_or(0);
+        let kernel = best(kernels, active, shortest);
         let used = kernel.lanes.min(active);
         let mut data = [Blocks::NONE; W];
         let (mut count, mut longest) = (usize::MAX, 0);
         for (data, lane) in data.iter_mut().zip(&lanes[..used]) {
-            *data = Blocks { body: lane.body, end: ends[lane.end].blocks(lane.end_from, lane.end_to) };
+            *data = Blocks::new(lane.body, ends[lane.end].blocks(lane.end_from, lane.end_to));
             (count, longest) = (count.min(data.len()), longest.max(data.len()));
         }
         if count == longest && used == active {
             // All end together: their outer hashes follow at once.
-            let mut outers = States::new();
+            let mut outers = States::<N, G>::new();
             for (lane, Lane { task, .. }) in lanes[..active].iter().enumerate() {
                 if let Some(task) = task {
                     outers.set(lane, task.mac.outer());
                 }
             }
-            (kernel.compress)(&mut states, &data, count, Some(&outers));
+            (kernel.compress)(&mut states.0, &data, count, Some(&outers.0));
             for (place, lane) in lanes[..active].iter_mut().enumerate() {
                 if let Some(task) = lane.task.take() {
                     *task.icv = H::icv(states.of(place));
@@ -271,7 +287,7 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
             active = 0;
             continue;
         }
-        (kernel.compress)(&mut states, &data, count, None);
+        (kernel.compress)(&mut states.0, &data, count, None);
         // From the last: a lane that ends is then most often the last that is active, and no other has to take its place.
         for place in (0..used).rev() {
             let lane = &mut lanes[place];
@@ -294,21 +310,21 @@ fn lanes<'a, H: Kernels<N, W>, const N: usize, const W: usize>(
 }
 
 /// Messages whose inner hash is done.
-struct Hashed<'a, const N: usize, const W: usize> {
-    digests: States<N, W>,
-    outers: States<N, W>,
+struct Hashed<'a, const N: usize, const G: usize, const W: usize> {
+    digests: States<N, G>,
+    outers: States<N, G>,
     icvs: [Option<&'a mut [u8; ICV]>; W],
     len: usize,
 }
 
-impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
+impl<'a, const N: usize, const G: usize, const W: usize> Hashed<'a, N, G, W> {
     fn new() -> Self {
         Self { digests: States::new(), outers: States::new(), icvs: [const { None }; W], len: 0 }
     }
 
     /// Adds a message. Where as many are there as a kernel has lanes, their outer hashes are made.
     #[inline]
-    fn push<H: Kernels<N, W>>(&mut self, kernels: &[Kernel<N, W>], digest: &[u32], task: Task<'a>) {
+    fn push<H: Kernels<N>>(&mut self, kernels: &[Kernel<N>], digest: &[u32], task: Task<'a>) {
         self.digests.set(self.len, digest);
         self.outers.set(self.len, task.mac.outer());
         self.icvs[self.len] = Some(task.icv);
@@ -318,9 +334,9 @@ impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
         }
     }
 
-    fn outer_hashes<H: Kernels<N, W>>(&mut self, kernels: &[Kernel<N, W>]) {
+    fn outer_hashes<H: Kernels<N>>(&mut self, kernels: &[Kernel<N>]) {
         let kernel = kernels.iter().find(|kernel| self.len <= kernel.lanes).unwrap_or(&kernels[0]);
-        (kernel.compress)(&mut self.digests, &[Blocks::NONE; W], 0, Some(&self.outers));
+        (kernel.compress)(&mut self.digests.0, &[Blocks::NONE; W], 0, Some(&self.outers.0));
         for (lane, icv) in self.icvs.iter_mut().enumerate().take(self.len) {
             if let Some(icv) = icv.take() {
                 *icv = H::icv(self.digests.of(lane));
@@ -330,12 +346,13 @@ impl<'a, const N: usize, const W: usize> Hashed<'a, N, W> {
     }
 }
 
-/// The kernel that costs least for a lane that is in use. Lanes that it has no room for wait.
+/// The kernel that costs least for a block of a lane that is in use, over so many blocks. Lanes that it has no room for wait.
 #[inline]
-fn best<const N: usize, const W: usize>(kernels: &[Kernel<N, W>], active: usize) -> &Kernel<N, W> {
+fn best<const N: usize>(kernels: &[Kernel<N>], active: usize, count: usize) -> &Kernel<N> {
+    let cost = |kernel: &Kernel<N>| kernel.call + kernel.block * count;
     let mut best = &kernels[0];
     for kernel in kernels {
-        if kernel.cost * best.lanes.min(active) <= best.cost * kernel.lanes.min(active) {
+        if cost(kernel) * best.lanes.min(active) <= cost(best) * kernel.lanes.min(active) {
             best = kernel;
         }
     }
@@ -353,16 +370,15 @@ mod tests {
     }
 
     /// Hashes blocks with every kernel of every backend, and in one lane with the portable twin.
-    fn check<H: Kernels<N, W>, const N: usize, const W: usize>(
-        twin: fn(&mut States<N, W>, &[Blocks<'_>; W], usize, Option<&States<N, W>>),
-    ) {
+    fn check<H: Kernels<N>, const N: usize>(twin: Compress<N>) {
         const COUNT: usize = 5;
+        const GROUPS: usize = 2;
+        const LANES: usize = GROUPS * GROUP;
         let any = |with: u32| {
-            let mut states = States::<N, W>::new();
-            for (word, lanes) in states.words.iter_mut().enumerate() {
-                for (lane, to) in lanes.iter_mut().enumerate() {
-                    *to = (word as u32 * 99 + lane as u32 * 12_345_677) ^ with;
-                }
+            let mut states = States::<N, GROUPS>::new();
+            for lane in 0..LANES {
+                let word = |word: usize| (word as u32 * 99 + lane as u32 * 12_345_677) ^ with;
+                states.set(lane, &core::array::from_fn::<_, N, _>(word));
             }
             states
         };
@@ -370,10 +386,10 @@ mod tests {
             for kernel in H::of(backend) {
                 // The end begins elsewhere in each lane.
                 let messages: Vec<_> = (0..kernel.lanes).map(|lane| octets(BLOCK * COUNT, lane)).collect();
-                let mut data = [Blocks::NONE; W];
+                let mut data = [Blocks::NONE; LANES];
                 for (lane, (data, message)) in data.iter_mut().zip(&messages).enumerate() {
                     let (body, end) = message.as_chunks().0.split_at(lane % (COUNT + 1));
-                    *data = Blocks { body, end };
+                    *data = Blocks::new(body, end);
                 }
                 for (count, with_outers) in
                     [(COUNT, false), (COUNT, true), (0, true), (1, true), (COUNT - 1, false)]
@@ -381,18 +397,17 @@ mod tests {
                     let outers = any(0x5c5c_5c5c);
                     let outers = with_outers.then_some(&outers);
                     let mut states = any(0);
-                    (kernel.compress)(&mut states, &data, count, outers);
+                    (kernel.compress)(&mut states.0, &data, count, outers.map(|outers| &outers.0[..]));
                     for lane in 0..kernel.lanes {
-                        let mut expected = States::<N, W>::new();
+                        let mut expected = States::<N, 1>::new();
                         expected.set(0, &any(0).of(lane));
-                        let mut own = [Blocks::NONE; W];
-                        own[0] = data[lane];
                         let outers = outers.map(|outers| {
-                            let mut own = States::<N, W>::new();
+                            let mut own = States::<N, 1>::new();
                             own.set(0, &outers.of(lane));
                             own
                         });
-                        twin(&mut expected, &own, count, outers.as_ref());
+                        let outers = outers.as_ref().map(|outers| &outers.0[..]);
+                        twin(&mut expected.0, &data[lane..], count, outers);
                         assert_eq!(
                             states.of(lane),
                             expected.of(0),
@@ -407,27 +422,24 @@ mod tests {
 
     #[test]
     fn every_kernel_takes_in_what_its_portable_twin_does() {
-        check::<Md5, MD5_WORDS, MD5_LANES>(md5::one);
-        check::<Sha1, SHA1_WORDS, SHA1_LANES>(sha1::one);
+        check::<Md5, MD5_WORDS>(md5::one);
+        check::<Sha1, SHA1_WORDS>(sha1::one);
     }
 
     #[test]
     fn the_portable_twins_are_the_hashes_of_the_crates() {
         let message = octets(BLOCK * 5, 7);
         let (blocks, _) = message.as_chunks();
-        let mut states = States::new();
+        let data = [Blocks::new(blocks, &[])];
         let (mut of_md5, mut of_sha1) = ([0x1234_5678; 4], [0x1234_5678; 5]);
+        let mut states = States::<MD5_WORDS, 1>::new();
         states.set(0, &of_md5);
-        let mut data = [Blocks::NONE; MD5_LANES];
-        data[0].body = blocks;
-        md5::one(&mut states, &data, 5, None);
+        md5::one(&mut states.0, &data, 5, None);
         ::md5::block_api::compress(&mut of_md5, blocks);
         assert_eq!(states.of(0), of_md5);
-        let mut states = States::new();
+        let mut states = States::<SHA1_WORDS, 1>::new();
         states.set(0, &of_sha1);
-        let mut data = [Blocks::NONE; SHA1_LANES];
-        data[0].body = blocks;
-        sha1::one(&mut states, &data, 5, None);
+        sha1::one(&mut states.0, &data, 5, None);
         ::sha1::block_api::compress(&mut of_sha1, blocks);
         assert_eq!(states.of(0), of_sha1);
     }

@@ -1,10 +1,10 @@
 //! MD5 (RFC 1321) over many lanes.
 
-use super::words::Blocks;
-use super::{BLOCK, MD5_LANES as WIDEST, MD5_WORDS as WORDS};
+use super::words::{Blocks, lanes_of, lanes_of_mut};
+use super::{BLOCK, MD5_WORDS as WORDS};
 
 /// The states of lanes, by word.
-type States = super::words::States<WORDS, WIDEST>;
+type Group = super::words::Group<WORDS>;
 /// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
 const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
@@ -76,98 +76,202 @@ static SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
-// A step with one of the four functions: which words, which word of the block, by how much to rotate, which of the table.
-macro_rules! step {
-    ($f:expr, $a:ident $b:ident $c:ident $d:ident, $m:ident $k:literal, $n:literal, $sines:ident $t:literal) => {
-        for set in 0..SETS {
-            let early = add($a[set], add($m[set][$k], splat($sines[$t])));
-            let mixed = add(early, $f($b[set], $c[set], $d[set]));
-            $a[set] = add($b[set], rotate::<$n, { 32 - $n }>(mixed));
+/// The sixty-four steps of a block. `$step` is a macro that takes one: its function, its number, its word of the block, by how
+/// much it rotates, and which words of the state it takes.
+macro_rules! steps {
+    ($step:ident, $a:ident $b:ident $c:ident $d:ident) => {
+        macro_rules! four {
+            ($f:expr, $t:literal, $from:literal $by:literal, $p:literal $q:literal $r:literal $s:literal) => {{
+                const K: usize = $from + $by * ($t % 16);
+                $step!($f, $t, K % 16, $p, $a $b $c $d);
+                $step!($f, $t + 1, (K + $by) % 16, $q, $d $a $b $c);
+                $step!($f, $t + 2, (K + 2 * $by) % 16, $r, $c $d $a $b);
+                $step!($f, $t + 3, (K + 3 * $by) % 16, $s, $b $c $d $a);
+            }};
         }
-    };
-}
-macro_rules! round {
-    ($f:expr, $a:ident $b:ident $c:ident $d:ident $m:ident $sines:ident, $p:literal $q:literal $r:literal $s:literal, $($k0:literal $t0:literal $k1:literal $t1:literal $k2:literal $t2:literal $k3:literal $t3:literal),*) => {
-        $(
-            step!($f, $a $b $c $d, $m $k0, $p, $sines $t0);
-            step!($f, $d $a $b $c, $m $k1, $q, $sines $t1);
-            step!($f, $c $d $a $b, $m $k2, $r, $sines $t2);
-            step!($f, $b $c $d $a, $m $k3, $s, $sines $t3);
-        )*
+        four!(|b, c, d| choose(b, c, d), 0, 0 1, 7 12 17 22);
+        four!(|b, c, d| choose(b, c, d), 4, 0 1, 7 12 17 22);
+        four!(|b, c, d| choose(b, c, d), 8, 0 1, 7 12 17 22);
+        four!(|b, c, d| choose(b, c, d), 12, 0 1, 7 12 17 22);
+        four!(|b, c, d| choose(d, b, c), 16, 1 5, 5 9 14 20);
+        four!(|b, c, d| choose(d, b, c), 20, 1 5, 5 9 14 20);
+        four!(|b, c, d| choose(d, b, c), 24, 1 5, 5 9 14 20);
+        four!(|b, c, d| choose(d, b, c), 28, 1 5, 5 9 14 20);
+        four!(|b, c, d| parity(b, c, d), 32, 5 3, 4 11 16 23);
+        four!(|b, c, d| parity(b, c, d), 36, 5 3, 4 11 16 23);
+        four!(|b, c, d| parity(b, c, d), 40, 5 3, 4 11 16 23);
+        four!(|b, c, d| parity(b, c, d), 44, 5 3, 4 11 16 23);
+        four!(|b, c, d| or_not(b, c, d), 48, 0 7, 6 10 15 21);
+        four!(|b, c, d| or_not(b, c, d), 52, 0 7, 6 10 15 21);
+        four!(|b, c, d| or_not(b, c, d), 56, 0 7, 6 10 15 21);
+        four!(|b, c, d| or_not(b, c, d), 60, 0 7, 6 10 15 21);
     };
 }
 
-/// Writes the compression function once for each width of vectors. `SETS` vectors take each step side by side: a step
-/// waits for the one before it, and the processor has time for another.
+/// The states of lanes as vectors: by word, and then by set.
+macro_rules! load_all {
+    ($states:expr) => {{
+        let mut state = [[splat(0); SETS]; WORDS];
+        for (index, words) in state.iter_mut().enumerate() {
+            for (set, word) in words.iter_mut().enumerate() {
+                if let Some(lanes) = lanes_of($states, index, set * LANES) {
+                    *word = load(lanes);
+                }
+            }
+        }
+        state
+    }};
+}
+
+/// The other way round.
+macro_rules! store_all {
+    ($states:expr, $state:expr) => {
+        for (index, words) in $state.into_iter().enumerate() {
+            for (set, word) in words.into_iter().enumerate() {
+                if let Some(lanes) = lanes_of_mut($states, index, set * LANES) {
+                    store(lanes, word);
+                }
+            }
+        }
+    };
+}
+
+/// Writes the compression function once for each width of vectors. `SETS` vectors take each step side by side: a step waits
+/// for the one before it, and the processor has time for others.
 macro_rules! compress {
     ($(#[$attribute:meta])* $name:ident, $words:ident, $sets:literal) => {
         /// Takes `count` blocks of every lane into its state; then, where there are states of outer hashes, its digest into
         /// that one.
         $(#[$attribute])*
         pub(super) fn $name(
-            states: &mut States,
-            data: &[Blocks<'_>; WIDEST],
+            states: &mut [Group],
+            data: &[Blocks<'_>],
             count: usize,
-            outers: Option<&States>,
+            outers: Option<&[Group]>,
         ) {
             use super::words::$words::*;
             const SETS: usize = $sets;
+            let Some(data) = data.first_chunk::<{ LANES * SETS }>() else { return };
             // Hidden from the compiler: it adds what it knows to be constant last, where the next step waits for it.
             let sines = core::hint::black_box(&SINES);
-            let load = |states: &States| {
-                let mut state = [[splat(0); SETS]; WORDS];
-                for (words, lanes) in state.iter_mut().zip(&states.words) {
-                    for (word, lanes) in words.iter_mut().zip(lanes.as_chunks::<LANES>().0) {
-                        *word = load(lanes);
-                    }
-                }
-                state
-            };
-            let [mut a, mut b, mut c, mut d] = load(states);
+            let common = Blocks::common::<{ LANES * SETS }>(data);
+            let [mut a, mut b, mut c, mut d] = load_all!(states);
             for index in 0..count + usize::from(outers.is_some()) {
                 let mut m = [[splat(0); 16]; SETS];
                 if let Some(outers) = outers.filter(|_| index == count) {
                     for (set, m) in m.iter_mut().enumerate() {
                         [m[0], m[1], m[2], m[3]] = [a[set], b[set], c[set], d[set]];
-                        [m[4], m[14]] = [splat(0x80), splat(OUTER_BITS)];
+                        (m[4], m[14]) = (splat(0x80), splat(OUTER_BITS));
                     }
-                    [a, b, c, d] = load(outers);
+                    [a, b, c, d] = load_all!(outers);
                 } else {
                     for (set, m) in m.iter_mut().enumerate() {
-                        *m = blocks(core::array::from_fn(|lane| data[set * LANES + lane].get(index)));
+                        *m = blocks(Blocks::get(&data[set * LANES..], index, common));
                     }
                 }
+                macro_rules! step {
+                    ($f:expr, $t:expr, $k:expr, $n:literal, $a:ident $b:ident $c:ident $d:ident) => {
+                        for set in 0..SETS {
+                            let early = sum(add($a[set], add(m[set][$k], splat(sines[$t]))));
+                            let mixed = add(early, $f($b[set], $c[set], $d[set]));
+                            $a[set] = add($b[set], rotate::<$n, { 32 - $n }>(mixed));
+                        }
+                    };
+                }
                 let (a0, b0, c0, d0) = (a, b, c, d);
-                round!(|b, c, d| choose(b, c, d), a b c d m sines, 7 12 17 22,
-                    0 0 1 1 2 2 3 3,
-                    4 4 5 5 6 6 7 7,
-                    8 8 9 9 10 10 11 11,
-                    12 12 13 13 14 14 15 15);
-                round!(|b, c, d| choose(d, b, c), a b c d m sines, 5 9 14 20,
-                    1 16 6 17 11 18 0 19,
-                    5 20 10 21 15 22 4 23,
-                    9 24 14 25 3 26 8 27,
-                    13 28 2 29 7 30 12 31);
-                round!(|b, c, d| parity(b, c, d), a b c d m sines, 4 11 16 23,
-                    5 32 8 33 11 34 14 35,
-                    1 36 4 37 7 38 10 39,
-                    13 40 0 41 3 42 6 43,
-                    9 44 12 45 15 46 2 47);
-                round!(|b, c, d| or_not(b, c, d), a b c d m sines, 6 10 15 21,
-                    0 48 7 49 14 50 5 51,
-                    12 52 3 53 10 54 1 55,
-                    8 56 15 57 6 58 13 59,
-                    4 60 11 61 2 62 9 63);
+                steps!(step, a b c d);
                 for set in 0..SETS {
                     (a[set], b[set]) = (add(a[set], a0[set]), add(b[set], b0[set]));
                     (c[set], d[set]) = (add(c[set], c0[set]), add(d[set], d0[set]));
                 }
             }
-            for (words, lanes) in [a, b, c, d].into_iter().zip(&mut states.words) {
-                for (word, lanes) in words.into_iter().zip(lanes.as_chunks_mut::<LANES>().0) {
-                    store(lanes, word);
+            store_all!(states, [a, b, c, d]);
+        }
+    };
+}
+
+/// The words of a block of each lane: by word, and then by lane. Aligned, or every load of a vector would be two.
+#[repr(align(64))]
+struct Words<const LANES: usize, const SETS: usize>([[[u32; LANES]; SETS]; 16]);
+
+/// [`compress`] for many blocks: what transposes the words of the next block stands among the steps of the one before it. It
+/// takes longer to begin.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compress_ahead {
+    ($(#[$attribute:meta])* $name:ident, $words:ident, $sets:literal) => {
+        /// Takes `count` blocks of every lane into its state; then, where there are states of outer hashes, its digest into
+        /// that one.
+        $(#[$attribute])*
+        pub(super) fn $name(
+            states: &mut [Group],
+            data: &[Blocks<'_>],
+            count: usize,
+            outers: Option<&[Group]>,
+        ) {
+            use super::words::$words::*;
+            const SETS: usize = $sets;
+            // In so many steps four words of the next block are made.
+            const EVERY: usize = 16 / SETS;
+            let Some(data) = data.first_chunk::<{ LANES * SETS }>() else { return };
+            let sines = core::hint::black_box(&SINES);
+            // Four words of the blocks of a set of lanes: there are `4 * SETS` such. The first of a set look the blocks up.
+            let common = Blocks::common::<{ LANES * SETS }>(data);
+            let mut blocks: [&[u8; BLOCK]; LANES] = [&[0; BLOCK]; LANES];
+            let mut make = |words: &mut Words<LANES, SETS>, index: usize, n: usize| {
+                let (set, at) = (n / 4, n % 4 * 4);
+                if at == 0 {
+                    blocks = Blocks::get(&data[set * LANES..], index, common);
+                }
+                let blocks = core::hint::black_box(&blocks);
+                for (index, word) in quad(blocks, at).into_iter().enumerate() {
+                    store(&mut words.0[at + index][set], word);
+                }
+            };
+            // In memory, and hidden there from the compiler: else it would put them in registers, and take them out again.
+            let mut both = [const { Words([[[0; LANES]; SETS]; 16]) }; 2];
+            let [now, next] = &mut both;
+            let (mut now, mut next) = core::hint::black_box((now, next));
+            if count > 0 {
+                for n in 0..4 * SETS {
+                    make(next, 0, n);
                 }
             }
+            let [mut a, mut b, mut c, mut d] = load_all!(states);
+            for index in 0..count + usize::from(outers.is_some()) {
+                core::mem::swap(&mut now, &mut next);
+                if let Some(outers) = outers.filter(|_| index == count) {
+                    for set in 0..SETS {
+                        let mut words = [splat(0); 16];
+                        [words[0], words[1], words[2], words[3]] = [a[set], b[set], c[set], d[set]];
+                        (words[4], words[14]) = (splat(0x80), splat(OUTER_BITS));
+                        for (to, word) in now.0.iter_mut().zip(words) {
+                            store(&mut to[set], word);
+                        }
+                    }
+                    [a, b, c, d] = load_all!(outers);
+                }
+                // The last makes words that nobody needs: to ask whether it is the last takes longer.
+                let following = if index + 1 < count { index + 1 } else { 0 };
+                macro_rules! step {
+                    ($f:expr, $t:expr, $k:expr, $n:literal, $a:ident $b:ident $c:ident $d:ident) => {
+                        for set in 0..SETS {
+                            let early = sum(add($a[set], add(load(&now.0[$k][set]), splat(sines[$t]))));
+                            let mixed = add(early, $f($b[set], $c[set], $d[set]));
+                            $a[set] = add($b[set], rotate::<$n, { 32 - $n }>(mixed));
+                        }
+                        if $t % EVERY == 0 && $t / EVERY < 4 * SETS {
+                            make(next, following, $t / EVERY);
+                        }
+                    };
+                }
+                let (a0, b0, c0, d0) = (a, b, c, d);
+                steps!(step, a b c d);
+                for set in 0..SETS {
+                    (a[set], b[set]) = (add(a[set], a0[set]), add(b[set], b0[set]));
+                    (c[set], d[set]) = (add(c[set], c0[set]), add(d[set], d0[set]));
+                }
+            }
+            store_all!(states, [a, b, c, d]);
         }
     };
 }
@@ -190,6 +294,13 @@ compress!(
     2
 );
 #[cfg(target_arch = "x86_64")]
+compress_ahead!(
+    #[target_feature(enable = "avx2")]
+    avx2_sixteen_ahead,
+    avx2,
+    2
+);
+#[cfg(target_arch = "x86_64")]
 compress!(
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     avx512_eight,
@@ -204,9 +315,16 @@ compress!(
     2
 );
 #[cfg(target_arch = "x86_64")]
-compress!(
+compress_ahead!(
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    avx512_thirty_two,
-    avx512,
+    avx512_sixteen_ahead,
+    avx512vl,
     2
+);
+#[cfg(target_arch = "x86_64")]
+compress_ahead!(
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    avx512_thirty_two_ahead,
+    avx512vl,
+    4
 );

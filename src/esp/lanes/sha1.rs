@@ -1,15 +1,18 @@
 //! SHA-1 (FIPS 180-4) over many lanes.
 
-use super::words::Blocks;
-use super::{BLOCK, SHA1_LANES as WIDEST, SHA1_WORDS as WORDS};
+use super::words::{Blocks, lanes_of, lanes_of_mut};
+use super::{BLOCK, SHA1_WORDS as WORDS};
 
 /// The states of lanes, by word.
-type States = super::words::States<WORDS, WIDEST>;
+type Group = super::words::Group<WORDS>;
 /// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
 const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
 /// What each twenty steps add.
 static CONSTANTS: [u32; 4] = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6];
+
+/// So many steps before it is needed a word is made.
+const AHEAD: usize = 5;
 
 /// Writes the compression function once for each width of vectors.
 macro_rules! compress {
@@ -18,23 +21,25 @@ macro_rules! compress {
         /// that one.
         $(#[$attribute])*
         pub(super) fn $name(
-            states: &mut States,
-            data: &[Blocks<'_>; WIDEST],
+            states: &mut [Group],
+            data: &[Blocks<'_>],
             count: usize,
-            outers: Option<&States>,
+            outers: Option<&[Group]>,
         ) {
             use super::words::$words::*;
+            let Some(data) = data.first_chunk::<LANES>() else { return };
             // Hidden from the compiler: it adds what it knows to be constant last, where the next step waits for it.
             let constants = core::hint::black_box(&CONSTANTS);
-            let load = |states: &States| {
+            let load = |states: &[Group]| {
                 let mut state = [splat(0); WORDS];
-                for (word, lanes) in state.iter_mut().zip(&states.words) {
-                    if let Some(lanes) = lanes.first_chunk::<LANES>() {
+                for (index, word) in state.iter_mut().enumerate() {
+                    if let Some(lanes) = lanes_of(states, index, 0) {
                         *word = load(lanes);
                     }
                 }
                 state
             };
+            let common = Blocks::common::<LANES>(data);
             let [mut a, mut b, mut c, mut d, mut e] = load(states);
             for index in 0..count + usize::from(outers.is_some()) {
                 let mut w;
@@ -44,57 +49,59 @@ macro_rules! compress {
                     w = [a, b, c, d, e, mark, zero, zero, zero, zero, zero, zero, zero, zero, zero, bits];
                     [a, b, c, d, e] = load(outers);
                 } else {
-                    w = blocks(core::array::from_fn(|lane| data[lane].get(index)));
+                    w = blocks(Blocks::get(data, index, common));
                     for word in &mut w {
                         *word = swap(*word);
                     }
                 }
-                // A step with a word of the block, and one with a word that is made from earlier ones.
+                // A step, and before it the word that is made of earlier ones for a later step.
                 macro_rules! step {
-                    ($f:expr, $k:expr, $w:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {{
-                        let early = add($e, add($w, splat($k)));
+                    ($f:expr, $k:expr, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {{
+                        let later = $t + AHEAD;
+                        if (16..80).contains(&later) {
+                            let [x, y, z] = [13, 8, 2].map(|back| w[(later + back) & 15]);
+                            w[later & 15] = rotate::<1, 31>(xor(x, parity(y, z, w[later & 15])));
+                        }
+                        let early = add($e, add(w[$t & 15], splat($k)));
                         $e = add(add(early, $f($b, $c, $d)), rotate::<5, 27>($a));
                         $b = rotate::<30, 2>($b);
-                    }};
-                }
-                macro_rules! next {
-                    ($t:literal) => {{
-                        let mixed = xor(w[($t - 3) & 15], parity(w[($t - 8) & 15], w[($t - 14) & 15], w[$t & 15]));
-                        w[$t & 15] = rotate::<1, 31>(mixed);
-                        w[$t & 15]
+                        #[allow(unused_assignments, reason = "the last steps make no word")]
+                        if (16..80).contains(&later) {
+                            ($e, w[later & 15]) = both($e, w[later & 15]);
+                        }
                     }};
                 }
                 macro_rules! five {
-                    ($f:expr, $k:expr, $v:expr, $w:expr, $x:expr, $y:expr, $z:expr) => {
-                        step!($f, $k, $v, a b c d e);
-                        step!($f, $k, $w, e a b c d);
-                        step!($f, $k, $x, d e a b c);
-                        step!($f, $k, $y, c d e a b);
-                        step!($f, $k, $z, b c d e a);
+                    ($f:expr, $k:expr, $t:literal) => {
+                        step!($f, $k, $t, a b c d e);
+                        step!($f, $k, $t + 1, e a b c d);
+                        step!($f, $k, $t + 2, d e a b c);
+                        step!($f, $k, $t + 3, c d e a b);
+                        step!($f, $k, $t + 4, b c d e a);
                     };
                 }
                 let before = [a, b, c, d, e];
-                five!(choose, constants[0], w[0], w[1], w[2], w[3], w[4]);
-                five!(choose, constants[0], w[5], w[6], w[7], w[8], w[9]);
-                five!(choose, constants[0], w[10], w[11], w[12], w[13], w[14]);
-                five!(choose, constants[0], w[15], next!(16), next!(17), next!(18), next!(19));
-                five!(parity, constants[1], next!(20), next!(21), next!(22), next!(23), next!(24));
-                five!(parity, constants[1], next!(25), next!(26), next!(27), next!(28), next!(29));
-                five!(parity, constants[1], next!(30), next!(31), next!(32), next!(33), next!(34));
-                five!(parity, constants[1], next!(35), next!(36), next!(37), next!(38), next!(39));
-                five!(majority, constants[2], next!(40), next!(41), next!(42), next!(43), next!(44));
-                five!(majority, constants[2], next!(45), next!(46), next!(47), next!(48), next!(49));
-                five!(majority, constants[2], next!(50), next!(51), next!(52), next!(53), next!(54));
-                five!(majority, constants[2], next!(55), next!(56), next!(57), next!(58), next!(59));
-                five!(parity, constants[3], next!(60), next!(61), next!(62), next!(63), next!(64));
-                five!(parity, constants[3], next!(65), next!(66), next!(67), next!(68), next!(69));
-                five!(parity, constants[3], next!(70), next!(71), next!(72), next!(73), next!(74));
-                five!(parity, constants[3], next!(75), next!(76), next!(77), next!(78), next!(79));
+                five!(choose, constants[0], 0);
+                five!(choose, constants[0], 5);
+                five!(choose, constants[0], 10);
+                five!(choose, constants[0], 15);
+                five!(parity, constants[1], 20);
+                five!(parity, constants[1], 25);
+                five!(parity, constants[1], 30);
+                five!(parity, constants[1], 35);
+                five!(majority, constants[2], 40);
+                five!(majority, constants[2], 45);
+                five!(majority, constants[2], 50);
+                five!(majority, constants[2], 55);
+                five!(parity, constants[3], 60);
+                five!(parity, constants[3], 65);
+                five!(parity, constants[3], 70);
+                five!(parity, constants[3], 75);
                 let [a0, b0, c0, d0, e0] = before;
                 (a, b, c, d, e) = (add(a, a0), add(b, b0), add(c, c0), add(d, d0), add(e, e0));
             }
-            for (word, lanes) in [a, b, c, d, e].into_iter().zip(&mut states.words) {
-                if let Some(lanes) = lanes.first_chunk_mut::<LANES>() {
+            for (index, word) in [a, b, c, d, e].into_iter().enumerate() {
+                if let Some(lanes) = lanes_of_mut(states, index, 0) {
                     store(lanes, word);
                 }
             }
@@ -130,7 +137,7 @@ pub(in crate::esp) mod ni {
 
     use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-    use super::{BLOCK, Blocks, States, WIDEST};
+    use super::{BLOCK, Blocks, Group};
 
     /// The state of a hash as the instructions want it: a, b, c, d from the highest word to the lowest; and e.
     #[derive(Clone, Copy)]
@@ -198,14 +205,12 @@ pub(in crate::esp) mod ni {
 
     /// Takes `count` blocks of each of the first lanes into its state.
     #[target_feature(enable = "sha,ssse3,sse4.1")]
-    pub(in super::super) fn streams<const N: usize>(
-        states: &mut States,
-        data: &[Blocks<'_>; WIDEST],
-        count: usize,
-    ) {
+    pub(in super::super) fn streams<const N: usize>(states: &mut [Group], data: &[Blocks<'_>], count: usize) {
+        let Some(states) = states.first_mut() else { return };
+        let common = Blocks::common::<N>(data);
         let mut streams = core::array::from_fn::<_, N, _>(|n| State::new(states.of(n)));
         for index in 0..count {
-            compress(&mut streams, core::array::from_fn(|n| data[n].get(index)));
+            compress(&mut streams, Blocks::get(data, index, common));
         }
         for (n, stream) in streams.into_iter().enumerate() {
             states.set(n, &stream.words());

@@ -1,68 +1,158 @@
 //! Vectors of 32-bit words: the few operations that MD5 and SHA-1 are made of, for each width that there is.
 //!
 //! Every module has the same names, so that the hashes are written once: `V`, a word of each of `LANES` lanes; `load` and
-//! `store`; `blocks`, a block of each lane as sixteen vectors of words; `swap`, the other order of octets.
+//! `store`; `blocks`, a block of each lane as sixteen vectors of words, and `quad`, four of them; `swap`, the other order of
+//! octets; `sum` and `both`, which keep the compiler from another order.
 
 use zeroize::optimization_barrier;
 
 use super::BLOCK;
 
-/// The states of `W` lanes of a hash with `N` words each, by word. They wipe themselves: from the state after its key, a
-/// MAC can be made without it. Aligned, or every load of a vector would be two.
-#[repr(align(64))]
-pub(super) struct States<const N: usize, const W: usize> {
-    pub(super) words: [[u32; W]; N],
+/// Makes each of some vectors depend on all of them, to the compiler: it then does not move what is done with one of them past
+/// what is done with the others. Where many chains of instructions wait for themselves, the order in which they stand decides
+/// how many of them the processor sees at once.
+#[cfg(target_arch = "x86_64")]
+macro_rules! in_order {
+    ($class:ident: $($name:ident = $vector:expr),*) => {
+        #[allow(unsafe_code, reason = "assembler, if without any instruction")]
+        #[allow(asm_sub_register, reason = "how the registers are called is no matter")]
+        // SAFETY: nothing is done.
+        unsafe {
+            core::arch::asm!(
+                concat!("/*", $("{", stringify!($name), "}",)* "*/"),
+                $($name = inout($class) $vector,)*
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+    };
 }
+#[cfg(target_arch = "x86_64")]
+pub(super) use in_order;
 
-impl<const N: usize, const W: usize> States<N, W> {
+/// Lanes of a [`Group`].
+pub(super) const GROUP: usize = 16;
+
+/// The states of sixteen lanes of a hash with `N` words each, by word. Aligned, or every load of a vector would be two.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+pub(super) struct Group<const N: usize>(pub(super) [[u32; GROUP]; N]);
+
+/// The states of `G` groups of lanes. They wipe themselves: from the state after its key, a MAC can be made without it.
+pub(super) struct States<const N: usize, const G: usize>(pub(super) [Group<N>; G]);
+
+impl<const N: usize, const G: usize> States<N, G> {
+    #[inline(always)]
     pub(super) const fn new() -> Self {
-        Self { words: [[0; W]; N] }
+        Self([Group([[0; GROUP]; N]); G])
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(&self, lane: usize) -> [u32; N] {
-        self.words.each_ref().map(|words| words[lane])
+        self.0[lane / GROUP].of(lane % GROUP)
     }
 
     /// `state` has `N` words or more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, lane: usize, state: &[u32]) {
-        for (words, word) in self.words.iter_mut().zip(state) {
+        self.0[lane / GROUP].set(lane % GROUP, state);
+    }
+}
+
+impl<const N: usize> Group<N> {
+    #[inline(always)]
+    pub(super) fn of(&self, lane: usize) -> [u32; N] {
+        self.0.each_ref().map(|words| words[lane])
+    }
+
+    /// `state` has `N` words or more.
+    #[inline(always)]
+    pub(super) fn set(&mut self, lane: usize, state: &[u32]) {
+        for (words, word) in self.0.iter_mut().zip(state) {
             words[lane] = *word;
         }
     }
 }
 
-impl<const N: usize, const W: usize> Drop for States<N, W> {
+/// The words of some lanes from one on, as many as a vector has.
+#[inline(always)]
+pub(super) fn lanes_of<const N: usize, const LANES: usize>(
+    states: &[Group<N>],
+    word: usize,
+    from: usize,
+) -> Option<&[u32; LANES]> {
+    states.get(from / GROUP)?.0[word].as_chunks().0.get(from % GROUP / LANES)
+}
+
+/// [`lanes_of`], to be written.
+#[inline(always)]
+pub(super) fn lanes_of_mut<const N: usize, const LANES: usize>(
+    states: &mut [Group<N>],
+    word: usize,
+    from: usize,
+) -> Option<&mut [u32; LANES]> {
+    states.get_mut(from / GROUP)?.0[word].as_chunks_mut().0.get_mut(from % GROUP / LANES)
+}
+
+impl<const N: usize, const G: usize> Drop for States<N, G> {
     fn drop(&mut self) {
-        self.words.as_flattened_mut().fill(0);
+        for group in &mut self.0 {
+            group.0 = [[0; GROUP]; N];
+        }
         optimization_barrier(self);
     }
 }
 
 /// What a lane hashes: whole blocks of a message, and behind them the blocks that it ends in, or blocks of those.
 #[derive(Clone, Copy)]
-pub(super) struct Blocks<'a> {
-    pub(super) body: &'a [[u8; BLOCK]],
-    pub(super) end: &'a [[u8; BLOCK]],
-}
+pub(super) struct Blocks<'a>([&'a [[u8; BLOCK]]; 2]);
 
-impl Blocks<'_> {
-    pub(super) const NONE: Self = Self { body: &[], end: &[] };
+impl<'a> Blocks<'a> {
+    pub(super) const NONE: Self = Self([&[]; 2]);
+
+    #[inline(always)]
+    pub(super) const fn new(body: &'a [[u8; BLOCK]], end: &'a [[u8; BLOCK]]) -> Self {
+        Self([body, end])
+    }
+
+    /// Whole blocks of a message, and those that it ends in.
+    #[inline(always)]
+    pub(super) const fn parts(&self) -> [&'a [[u8; BLOCK]]; 2] {
+        self.0
+    }
 
     #[inline(always)]
     pub(super) const fn len(&self) -> usize {
-        self.body.len() + self.end.len()
+        let [body, end] = self.0;
+        body.len() + end.len()
     }
 
-    /// The block at an index; zeros where there is none.
+    /// How many blocks all of some lanes have before the ends of their messages.
     #[inline(always)]
-    pub(super) fn get(&self, index: usize) -> &[u8; BLOCK] {
+    pub(super) fn common<const N: usize>(lanes: &[Self]) -> usize {
+        lanes.iter().take(N).fold(usize::MAX, |least, lane| least.min(lane.0[0].len()))
+    }
+
+    /// The block at an index of each lane; zeros where there is none. Without a branch for each lane: where the ends begin
+    /// differs from lane to lane and from call to call, and a processor would often guess wrong.
+    #[inline(always)]
+    pub(super) fn get<const N: usize>(lanes: &[Self], index: usize, common: usize) -> [&'a [u8; BLOCK]; N] {
         static NOTHING: [u8; BLOCK] = [0; BLOCK];
-        match self.body.get(index) {
-            Some(block) => block,
-            None => self.end.get(index - self.body.len()).unwrap_or(&NOTHING),
+        let mut blocks = [&NOTHING; N];
+        if index < common {
+            for (block, lane) in blocks.iter_mut().zip(lanes) {
+                let Self([body, _]) = lane;
+                *block = body.get(index).unwrap_or(&NOTHING);
+            }
+        } else {
+            for (block, lane) in blocks.iter_mut().zip(lanes) {
+                let Self(parts) = lane;
+                let body_len = parts[0].len();
+                let part = usize::from(index >= body_len);
+                let index = index - (body_len & part.wrapping_neg());
+                *block = parts[part].get(index).unwrap_or(&NOTHING);
+            }
         }
+        blocks
     }
 }
 
@@ -91,6 +181,18 @@ pub(super) mod portable {
             *word = u32::from_le_bytes(*octets);
         }
         words
+    }
+
+    /// A sum that is made as it stands here: the compiler does not add its parts in another order.
+    #[inline(always)]
+    pub(in super::super) fn sum(a: V) -> V {
+        a
+    }
+
+    /// Two vectors, in order.
+    #[inline(always)]
+    pub(in super::super) fn both(a: V, b: V) -> (V, V) {
+        (a, b)
     }
 
     #[inline(always)]
@@ -147,7 +249,7 @@ pub(super) mod portable {
 pub(super) mod avx2 {
     use core::arch::x86_64::*;
 
-    use safe_unaligned_simd::x86_64::{_mm256_loadu_si256, _mm256_storeu_si256};
+    use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm256_loadu_si256, _mm256_storeu_si256};
 
     use super::BLOCK;
 
@@ -181,6 +283,25 @@ pub(super) mod avx2 {
         [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
     }
 
+    /// Four words from one on.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn quad(blocks: &[&[u8; BLOCK]; LANES], at: usize) -> [V; 4] {
+        let half = |lane: usize| _mm_loadu_si128(&blocks[lane].as_chunks::<16>().0[at / 4]);
+        let both = |lane: usize| {
+            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(half(lane)), half(lane + LANES / 2))
+        };
+        let [a, b, c, d] = [both(0), both(1), both(2), both(3)];
+        let (ab0, ab1) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let (cd0, cd1) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(ab0, cd0),
+            _mm256_unpackhi_epi64(ab0, cd0),
+            _mm256_unpacklo_epi64(ab1, cd1),
+            _mm256_unpackhi_epi64(ab1, cd1),
+        ]
+    }
+
     /// Eight words of each lane to one word of all lanes each.
     #[target_feature(enable = "avx2")]
     #[inline]
@@ -203,6 +324,20 @@ pub(super) mod avx2 {
             _mm256_permute2x128_si256::<0x31>(ad2, eh2),
             _mm256_permute2x128_si256::<0x31>(ad3, eh3),
         ]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn sum(mut a: V) -> V {
+        in_order!(ymm_reg: a = a);
+        a
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(in super::super) fn both(mut a: V, mut b: V) -> (V, V) {
+        in_order!(ymm_reg: a = a, b = b);
+        (a, b)
     }
 
     #[target_feature(enable = "avx2")]
@@ -331,6 +466,13 @@ pub(super) mod avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
+    pub(in super::super) fn both(mut a: V, mut b: V) -> (V, V) {
+        in_order!(zmm_reg: a = a, b = b);
+        (a, b)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
     pub(in super::super) fn splat(a: u32) -> V {
         _mm512_set1_epi32(a as i32)
     }
@@ -377,12 +519,6 @@ pub(super) mod avx512 {
     pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
         _mm512_ternarylogic_epi32::<0xe8>(a, b, c)
     }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
-        _mm512_ternarylogic_epi32::<0x39>(a, b, c)
-    }
 }
 
 /// Eight lanes in 256 bits, with the instructions of AVX-512: rotations and functions of three words in one each.
@@ -390,7 +526,21 @@ pub(super) mod avx512 {
 pub(super) mod avx512vl {
     use core::arch::x86_64::*;
 
-    pub(in super::super) use super::avx2::{LANES, V, add, blocks, load, splat, store, swap, xor};
+    pub(in super::super) use super::avx2::{LANES, V, add, blocks, load, quad, splat, store, swap, xor};
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn sum(mut a: V) -> V {
+        in_order!(zmm_reg: a = a);
+        a
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    pub(in super::super) fn both(mut a: V, mut b: V) -> (V, V) {
+        in_order!(zmm_reg: a = a, b = b);
+        (a, b)
+    }
 
     #[target_feature(enable = "avx512f,avx512vl")]
     #[inline]

@@ -1,108 +1,129 @@
-//! VAES: four blocks in a vector.
+//! VAES: two or four blocks in a vector.
 
 use core::arch::x86_64::*;
+use core::cell::Cell;
 
 use safe_unaligned_simd::x86_64::{
-    _mm_loadu_si128, _mm_storeu_si128, _mm512_loadu_si512, _mm512_storeu_si512,
+    _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
+    _mm512_storeu_si512,
 };
 
-use super::super::words::avx512::across;
+use super::super::words::in_order;
 use super::{BLOCK, Chains, ROUND_KEYS, RoundKeys, Schedules, WIDEST};
 
 const VECTOR: usize = 64;
 
-/// Enciphers `count` blocks of each of the first `4 * GROUPS` lanes.
-#[target_feature(enable = "vaes,avx512f,avx512bw")]
-pub(in super::super) fn lanes<const GROUPS: usize>(
-    keys: &Schedules,
-    chains: &mut Chains,
-    data: &mut [&mut [u8]; WIDEST],
-    count: usize,
-) {
-    let (chains, _) = chains.as_chunks_mut::<VECTOR>();
-    let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&chains[group]));
-    let step = |state: &mut [__m512i; GROUPS], blocks: [__m512i; GROUPS]| {
-        // A barrier: else the compiler puts all blocks of one group before those of the next, to keep the keys of the group
-        // in registers. Each then waits for the one before it, and the processor does not see far enough to the others.
-        let keys = core::hint::black_box(keys);
-        let key = |round: usize, group: usize| match keys[round].as_chunks::<VECTOR>().0.get(group) {
-            Some(keys) => _mm512_loadu_si512(keys),
-            None => _mm512_setzero_si512(),
-        };
-        for group in 0..GROUPS {
-            state[group] = _mm512_ternarylogic_epi32::<0x96>(state[group], blocks[group], key(0, group));
-        }
-        for round in 1..ROUND_KEYS - 1 {
-            for group in 0..GROUPS {
-                state[group] = _mm512_aesenc_epi128(state[group], key(round, group));
+/// Two blocks: of two lanes side by side, or of one lane one after the other.
+const PAIR: usize = 2 * BLOCK;
+/// Pairs of blocks of each lane that are looked up together.
+const STRIDE: usize = 16;
+
+/// Writes the kernel for so many lanes, each two of which are a pair. They are in vectors of 256 bits, and not of 512, since
+/// two blocks of two lanes are then transposed with one instruction for each vector, and the processor has more of them.
+macro_rules! lanes {
+    ($name:ident, $pairs:literal: $($pair:literal $vector:ident $first:ident $second:ident),*) => {
+        /// Enciphers `count` blocks of each of the first lanes.
+        #[target_feature(enable = "vaes,avx512f,avx512vl")]
+        pub(in super::super) fn $name(
+            keys: &Schedules,
+            chains: &mut Chains,
+            data: &mut [&mut [u8]; WIDEST],
+            count: usize,
+        ) {
+            const PAIRS: usize = $pairs;
+            let key = |keys: &Schedules, round: usize, pair: usize| {
+                match keys[round].as_chunks::<PAIR>().0.get(pair) {
+                    Some(keys) => _mm256_loadu_si256(keys),
+                    None => _mm256_setzero_si256(),
+                }
+            };
+            // The state after a block more of each pair.
+            let step = |mut state: [__m256i; PAIRS], blocks: [__m256i; PAIRS]| {
+                let keys = core::hint::black_box(keys);
+                for pair in 0..PAIRS {
+                    state[pair] =
+                        _mm256_ternarylogic_epi32::<0x96>(state[pair], blocks[pair], key(keys, 0, pair));
+                }
+                for round in 1..ROUND_KEYS - 1 {
+                    for pair in 0..PAIRS {
+                        state[pair] = _mm256_aesenc_epi128(state[pair], key(keys, round, pair));
+                    }
+                    // Else the compiler puts all rounds of one pair before those of the next: each waits for the one before
+                    // it, and the processor does not see far enough to the others.
+                    in_order!(zmm_reg: $($vector = state[$pair]),*);
+                }
+                for pair in 0..PAIRS {
+                    state[pair] = _mm256_aesenclast_epi128(state[pair], key(keys, ROUND_KEYS - 1, pair));
+                }
+                state
+            };
+            let (chains, _) = chains.as_chunks_mut::<PAIR>();
+            let mut state: [_; PAIRS] = core::array::from_fn(|pair| _mm256_loadu_si256(&chains[pair]));
+            // What lanes encipher that have nothing.
+            let idle = [const { Cell::new([0; PAIR]) }; STRIDE];
+            let mut at = 0;
+            while at < count / 2 {
+                let stride = STRIDE.min(count / 2 - at);
+                // Each has a name and the same length: then nothing is checked for every block.
+                let [$($first, $second,)* ..] = &mut *data;
+                $(
+                    let $first = part($first, at, &idle[..stride]);
+                    let $second = part($second, at, &idle[..stride]);
+                )*
+                for index in 0..stride {
+                    let blocks = [$({
+                        let (first, second) = ($first[index].get(), $second[index].get());
+                        (_mm256_loadu_si256(&first), _mm256_loadu_si256(&second))
+                    }),*];
+                    let before = step(state, blocks.map(|(a, b)| _mm256_permute2x128_si256::<0x20>(a, b)));
+                    state = step(before, blocks.map(|(a, b)| _mm256_permute2x128_si256::<0x31>(a, b)));
+                    $(
+                        let mut octets = [[0; PAIR]; 2];
+                        let [a, b] = &mut octets;
+                        _mm256_storeu_si256(a, _mm256_permute2x128_si256::<0x20>(before[$pair], state[$pair]));
+                        _mm256_storeu_si256(b, _mm256_permute2x128_si256::<0x31>(before[$pair], state[$pair]));
+                        $first[index].set(octets[0]);
+                        $second[index].set(octets[1]);
+                    )*
+                }
+                at += stride;
             }
-        }
-        for group in 0..GROUPS {
-            state[group] = _mm512_aesenclast_epi128(state[group], key(ROUND_KEYS - 1, group));
+            if count % 2 == 1 {
+                let mut blocks = [[0; PAIR]; PAIRS];
+                let mut last = data.each_mut().map(|data| data.as_chunks_mut().0.get_mut(count - 1));
+                for (to, from) in blocks.as_flattened_mut().as_chunks_mut::<BLOCK>().0.iter_mut().zip(&last) {
+                    *to = from.as_deref().copied().unwrap_or_default();
+                }
+                state = step(state, blocks.each_ref().map(|blocks| _mm256_loadu_si256(blocks)));
+                for (to, state) in blocks.iter_mut().zip(state) {
+                    _mm256_storeu_si256(to, state);
+                }
+                for (from, to) in blocks.as_flattened().as_chunks::<BLOCK>().0.iter().zip(&mut last) {
+                    if let Some(to) = to {
+                        **to = *from;
+                    }
+                }
+            }
+            for (chain, state) in chains.iter_mut().zip(state) {
+                _mm256_storeu_si256(chain, state);
+            }
         }
     };
-    let mut at = 0;
-    // Four blocks of four lanes make four vectors, transposed.
-    for _ in 0..count / 4 {
-        let mut blocks: [[_; 4]; GROUPS] = core::array::from_fn(|group| {
-            let [a, b, c, d] = core::array::from_fn(|lane| {
-                match data[4 * group + lane].get(at..).and_then(|rest| rest.first_chunk::<VECTOR>()) {
-                    Some(octets) => _mm512_loadu_si512(octets),
-                    None => _mm512_setzero_si512(),
-                }
-            });
-            across(a, b, c, d)
-        });
-        // Spelt out: where the compiler makes a loop of it, the blocks leave the registers.
-        macro_rules! steps {
-            ($($index:literal)*) => {
-                $(
-                    step(&mut state, core::array::from_fn(|group| blocks[group][$index]));
-                    for group in 0..GROUPS {
-                        blocks[group][$index] = state[group];
-                    }
-                )*
-            };
-        }
-        steps!(0 1 2 3);
-        for (group, [a, b, c, d]) in blocks.into_iter().enumerate() {
-            for (lane, octets) in across(a, b, c, d).into_iter().enumerate() {
-                if let Some(to) =
-                    data[4 * group + lane].get_mut(at..).and_then(|rest| rest.first_chunk_mut::<VECTOR>())
-                {
-                    _mm512_storeu_si512(to, octets);
-                }
-            }
-        }
-        at += VECTOR;
-    }
-    for _ in 0..count % 4 {
-        let blocks = core::array::from_fn(|group| {
-            let mut octets = [0; VECTOR];
-            for (lane, to) in octets.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-                if let Some(block) = data[4 * group + lane].get(at..).and_then(|rest| rest.first_chunk()) {
-                    *to = *block;
-                }
-            }
-            _mm512_loadu_si512(&octets)
-        });
-        step(&mut state, blocks);
-        for (group, state) in state.iter().enumerate() {
-            let mut octets = [0; VECTOR];
-            _mm512_storeu_si512(&mut octets, *state);
-            for (lane, block) in octets.as_chunks::<BLOCK>().0.iter().enumerate() {
-                if let Some(to) = data[4 * group + lane].get_mut(at..).and_then(|rest| rest.first_chunk_mut())
-                {
-                    *to = *block;
-                }
-            }
-        }
-        at += BLOCK;
-    }
-    for (chain, state) in chains.iter_mut().zip(state) {
-        _mm512_storeu_si512(chain, state);
+}
+
+/// As many pairs of blocks of a lane as are idle ones, from one on; those, if it does not have so many.
+#[inline(always)]
+fn part<'a>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; PAIR]>]) -> &'a [Cell<[u8; PAIR]>] {
+    match data.get_mut(at * PAIR..(at + idle.len()) * PAIR) {
+        Some(data) => &Cell::from_mut(data.as_chunks_mut().0).as_slice_of_cells()[..idle.len()],
+        None => idle,
     }
 }
+
+lanes!(four_lanes, 2: 0 q a b, 1 r c d);
+lanes!(eight_lanes, 4: 0 q a b, 1 r c d, 2 s e f, 3 t g h);
+lanes!(twelve_lanes, 6: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l);
+lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6 w m n, 7 x o p);
 
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
