@@ -128,15 +128,23 @@ lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8]) {
+    const WIDE: usize = 4 * VECTOR;
     let keys = load(keys);
-    let (wide, rest) = to.as_chunks_mut::<{ 4 * VECTOR }>();
     let mut at = 0;
-    for to in wide {
+    for to in to.as_chunks_mut::<WIDE>().0 {
         let Some(from) = from.get(at..).and_then(|rest| rest.first_chunk()) else { return };
         sixteen(&keys, from, to);
-        at += 4 * VECTOR;
+        at += WIDE;
     }
-    some(&keys, from.get(at..).unwrap_or_default(), rest);
+    let rest = to.len() - at;
+    // Sixteen that end where the packet does take no longer than half as many one by one, and some again make no difference.
+    if rest >= WIDE / 2
+        && let (Some(from), Some(to)) = (from.last_chunk(), to.last_chunk_mut())
+    {
+        sixteen(&keys, from, to);
+    } else {
+        some(&keys, from.get(at..).unwrap_or_default(), to.get_mut(at..).unwrap_or_default());
+    }
 }
 
 /// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
