@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// Where a value lies in a [`Slab`], and which of those that lay there it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,15 +14,33 @@ pub(crate) struct Place {
 /// Values in slots that never move: keys that a growing vector moved would be left behind unwiped. The slots are in
 /// chunks, of which the first few are small, for a UE with four SAs, and the others of a size.
 #[derive(Debug)]
-pub(crate) struct Slab<T> {
+pub(crate) struct Slab<T: Slotted> {
     chunks: Vec<Box<[Slot<T>]>>,
     free: Vec<u32>,
     /// Slots that have been used.
     used: u32,
 }
 
+/// What lies in a [`Slab`]: where its slots may begin, which decides on how many of the caches' lines each lies.
+pub(crate) trait Slotted {
+    /// A type that may begin only there.
+    type Begins: fmt::Debug;
+}
+
+/// Slots that begin with a line.
 #[derive(Debug)]
-struct Slot<T> {
+#[repr(align(64))]
+pub(crate) struct WithLine;
+
+/// Slots that begin with half a line: where that keeps them from lying on a line more, it takes less room.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(crate) struct WithHalfLine;
+
+#[derive(Debug)]
+struct Slot<T: Slotted> {
+    /// Nothing but the place.
+    _begins: [T::Begins; 0],
     generation: u32,
     value: Option<T>,
 }
@@ -29,7 +48,7 @@ struct Slot<T> {
 const FIRST_BITS: u32 = 2;
 const LARGEST_BITS: u32 = 13;
 
-impl<T> Default for Slab<T> {
+impl<T: Slotted> Default for Slab<T> {
     fn default() -> Self {
         Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
     }
@@ -49,7 +68,7 @@ const fn locate(slot: u32) -> (usize, usize, usize) {
     }
 }
 
-impl<T> Slab<T> {
+impl<T: Slotted> Slab<T> {
     /// Whether the numbers of slots may run out with the next set.
     pub(crate) const fn is_full(&self) -> bool {
         self.free.len() < 2 && self.used >= u32::MAX - 2
@@ -62,7 +81,8 @@ impl<T> Slab<T> {
                 let slot = self.used;
                 let (chunk, _, size) = locate(slot);
                 if chunk == self.chunks.len() {
-                    self.chunks.push((0..size).map(|_| Slot { generation: 0, value: None }).collect());
+                    self.chunks
+                        .push((0..size).map(|_| Slot { _begins: [], generation: 0, value: None }).collect());
                 }
                 self.used = slot.checked_add(1)?;
                 slot
@@ -143,6 +163,22 @@ impl<T> Slab<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Inbound, Outbound};
+
+    impl Slotted for i32 {
+        type Begins = Self;
+    }
+
+    #[test]
+    fn an_sa_lies_on_six_lines_wherever_its_slot_is() {
+        const LINE: usize = 64;
+        fn lines<T: Slotted>() -> usize {
+            // A chunk begins where its slots may begin.
+            let starts = (0..LINE).step_by(align_of::<Slot<T>>());
+            starts.map(|start| (start + size_of::<Slot<T>>()).div_ceil(LINE)).max().unwrap()
+        }
+        assert_eq!((lines::<Inbound>(), lines::<Outbound>()), (6, 6));
+    }
 
     #[test]
     fn every_slot_has_one_place_and_chunks_follow_each_other() {

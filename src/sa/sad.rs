@@ -17,7 +17,7 @@ use super::set::{Ends, SaName, SaSet, SaSpec, Side};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, IpError, ids};
 use crate::index::Index;
-use crate::slab::{Place, Slab};
+use crate::slab::{Place, Slab, Slotted, WithHalfLine, WithLine};
 use crate::spi::Spi;
 
 /// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.
@@ -40,6 +40,16 @@ pub struct Sad {
     local: HashMap<(IpAddr, u16), usize>,
     hasher: DefaultHashBuilder,
     counters: SadCounters,
+}
+
+/// Six lines of 64 octets, and not sometimes seven.
+impl Slotted for Inbound {
+    type Begins = WithLine;
+}
+
+/// The same.
+impl Slotted for Outbound {
+    type Begins = WithHalfLine;
 }
 
 /// An inbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.

@@ -16,7 +16,7 @@ use crate::registration::identity::Identity;
 use crate::registration::instruction::{Instruction, SetId};
 use crate::registration::timers::Timers;
 use crate::sec_agree::{PortPair, Setup};
-use crate::slab::{Place, Slab};
+use crate::slab::{Place, Slab, Slotted};
 use crate::spi::{Spi, SpiAllocator};
 use crate::time::Instant;
 
@@ -39,6 +39,11 @@ pub struct Counters {
     pub refused: u64,
     /// Messages discarded for what they came over.
     pub discarded: u64,
+}
+
+/// Wherever they may: they are looked at one by one.
+impl Slotted for Contact {
+    type Begins = u64;
 }
 
 /// The table of all registered contacts.
