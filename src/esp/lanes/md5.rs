@@ -228,9 +228,10 @@ macro_rules! compress_ahead {
                 }
             };
             // In memory, and hidden there from the compiler: else it would put them in registers, and take them out again.
-            let mut both = [const { Words([[[0; LANES]; SETS]; 16]) }; 2];
-            let [now, next] = &mut both;
-            let (mut now, mut next) = core::hint::black_box((now, next));
+            let mut one = Words([[[0; LANES]; SETS]; 16]);
+            let mut other = Words([[[0; LANES]; SETS]; 16]);
+            let mut now = core::hint::black_box(&mut one);
+            let mut next = core::hint::black_box(&mut other);
             if count > 0 {
                 for n in 0..4 * SETS {
                     make(next, 0, n);
