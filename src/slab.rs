@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn an_sa_lies_on_six_lines_wherever_its_slot_is() {
+    fn an_sa_lies_on_no_more_than_six_lines_wherever_its_slot_is() {
         const LINE: usize = 64;
         fn lines<T: Slotted>() -> usize {
             // A chunk begins where its slots may begin.
             let starts = (0..LINE).step_by(align_of::<Slot<T>>());
             starts.map(|start| (start + size_of::<Slot<T>>()).div_ceil(LINE)).max().unwrap()
         }
-        assert_eq!((lines::<Inbound>(), lines::<Outbound>()), (6, 6));
+        assert!(lines::<Inbound>() <= 6 && lines::<Outbound>() <= 6);
     }
 
     #[test]
