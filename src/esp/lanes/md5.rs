@@ -191,6 +191,7 @@ macro_rules! compress {
 }
 
 /// The words of a block of each lane: by word, and then by lane. Aligned, or every load of a vector would be two.
+#[cfg(target_arch = "x86_64")]
 #[repr(align(64))]
 struct Words<const LANES: usize, const SETS: usize>([[[u32; LANES]; SETS]; 16]);
 
