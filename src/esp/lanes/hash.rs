@@ -4,7 +4,7 @@ use super::super::icv::{End, Hash, ICV, Mac, Md5, Sha1};
 use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
-use super::words::{Blocks, GROUP, Group, States};
+use super::state::{Blocks, GROUP, Group, States};
 use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
 
@@ -236,8 +236,7 @@ fn lanes<'a, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     mut tasks: impl Iterator<Item = Task<'a>>,
 ) {
     let kernels = H::of(backend);
-    let fitting = kernels.iter().rposition(|kernel| kernel.lanes <= W).map_or(1, |last| last + 1);
-    let kernels = kernels.get(..fitting).unwrap_or(kernels);
+    let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     let mut states = States::<N, G>::new();
     let mut ends = [const { End::EMPTY }; W];

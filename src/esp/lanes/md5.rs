@@ -1,10 +1,10 @@
 //! MD5 (RFC 1321) over many lanes.
 
-use super::words::{Blocks, lanes_of, lanes_of_mut};
+use super::state::{Blocks, lanes_of, lanes_of_mut};
 use super::{BLOCK, MD5_WORDS as WORDS};
 
 /// The states of lanes, by word.
-type Group = super::words::Group<WORDS>;
+type Group = super::state::Group<WORDS>;
 /// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
 const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
@@ -76,19 +76,31 @@ static SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
-/// The sixty-four steps of a block. `$step` is a macro that takes one: its function, its number, its word of the block, by how
-/// much it rotates, and which words of the state it takes.
+/// The sixty-four steps of a block, and the sum with the state before it. Two macros are given: `$word`, which is a word of the
+/// block of a set of lanes, and `$beside`, which is done beside each step.
 macro_rules! steps {
-    ($step:ident, $a:ident $b:ident $c:ident $d:ident) => {
+    ($word:ident $beside:ident $sines:ident, $a:ident $b:ident $c:ident $d:ident) => {
+        // Which words of the state, which word of the block, by how much to rotate.
+        macro_rules! step {
+            ($f:expr, $t:expr, $k:expr, $n:literal, $p:ident $q:ident $r:ident $s:ident) => {
+                for set in 0..SETS {
+                    let early = sum(add($p[set], add($word!(set, $k), splat($sines[$t]))));
+                    let mixed = add(early, $f($q[set], $r[set], $s[set]));
+                    $p[set] = add($q[set], rotate::<$n, { 32 - $n }>(mixed));
+                }
+                $beside!($t);
+            };
+        }
         macro_rules! four {
             ($f:expr, $t:literal, $from:literal $by:literal, $p:literal $q:literal $r:literal $s:literal) => {{
                 const K: usize = $from + $by * ($t % 16);
-                $step!($f, $t, K % 16, $p, $a $b $c $d);
-                $step!($f, $t + 1, (K + $by) % 16, $q, $d $a $b $c);
-                $step!($f, $t + 2, (K + 2 * $by) % 16, $r, $c $d $a $b);
-                $step!($f, $t + 3, (K + 3 * $by) % 16, $s, $b $c $d $a);
+                step!($f, $t, K % 16, $p, $a $b $c $d);
+                step!($f, $t + 1, (K + $by) % 16, $q, $d $a $b $c);
+                step!($f, $t + 2, (K + 2 * $by) % 16, $r, $c $d $a $b);
+                step!($f, $t + 3, (K + 3 * $by) % 16, $s, $b $c $d $a);
             }};
         }
+        let (a0, b0, c0, d0) = ($a, $b, $c, $d);
         four!(|b, c, d| choose(b, c, d), 0, 0 1, 7 12 17 22);
         four!(|b, c, d| choose(b, c, d), 4, 0 1, 7 12 17 22);
         four!(|b, c, d| choose(b, c, d), 8, 0 1, 7 12 17 22);
@@ -105,7 +117,21 @@ macro_rules! steps {
         four!(|b, c, d| or_not(b, c, d), 52, 0 7, 6 10 15 21);
         four!(|b, c, d| or_not(b, c, d), 56, 0 7, 6 10 15 21);
         four!(|b, c, d| or_not(b, c, d), 60, 0 7, 6 10 15 21);
+        for set in 0..SETS {
+            ($a[set], $b[set]) = (add($a[set], a0[set]), add($b[set], b0[set]));
+            ($c[set], $d[set]) = (add($c[set], c0[set]), add($d[set], d0[set]));
+        }
     };
+}
+
+/// The words of the block that the outer hash takes in: the digest that the state of a set of lanes is, and its end.
+macro_rules! outer_words {
+    ($set:ident, $a:ident $b:ident $c:ident $d:ident) => {{
+        let mut words = [splat(0); 16];
+        [words[0], words[1], words[2], words[3]] = [$a[$set], $b[$set], $c[$set], $d[$set]];
+        (words[4], words[14]) = (splat(0x80), splat(OUTER_BITS));
+        words
+    }};
 }
 
 /// The states of lanes as vectors: by word, and then by set.
@@ -160,8 +186,7 @@ macro_rules! compress {
                 let mut m = [[splat(0); 16]; SETS];
                 if let Some(outers) = outers.filter(|_| index == count) {
                     for (set, m) in m.iter_mut().enumerate() {
-                        [m[0], m[1], m[2], m[3]] = [a[set], b[set], c[set], d[set]];
-                        (m[4], m[14]) = (splat(0x80), splat(OUTER_BITS));
+                        *m = outer_words!(set, a b c d);
                     }
                     [a, b, c, d] = load_all!(outers);
                 } else {
@@ -169,21 +194,15 @@ macro_rules! compress {
                         *m = blocks(Blocks::get(&data[set * LANES..], index, common));
                     }
                 }
-                macro_rules! step {
-                    ($f:expr, $t:expr, $k:expr, $n:literal, $a:ident $b:ident $c:ident $d:ident) => {
-                        for set in 0..SETS {
-                            let early = sum(add($a[set], add(m[set][$k], splat(sines[$t]))));
-                            let mixed = add(early, $f($b[set], $c[set], $d[set]));
-                            $a[set] = add($b[set], rotate::<$n, { 32 - $n }>(mixed));
-                        }
+                macro_rules! word {
+                    ($set:expr, $k:expr) => {
+                        m[$set][$k]
                     };
                 }
-                let (a0, b0, c0, d0) = (a, b, c, d);
-                steps!(step, a b c d);
-                for set in 0..SETS {
-                    (a[set], b[set]) = (add(a[set], a0[set]), add(b[set], b0[set]));
-                    (c[set], d[set]) = (add(c[set], c0[set]), add(d[set], d0[set]));
+                macro_rules! beside {
+                    ($t:expr) => {};
                 }
+                steps!(word beside sines, a b c d);
             }
             store_all!(states, [a, b, c, d]);
         }
@@ -243,10 +262,7 @@ macro_rules! compress_ahead {
                 core::mem::swap(&mut now, &mut next);
                 if let Some(outers) = outers.filter(|_| index == count) {
                     for set in 0..SETS {
-                        let mut words = [splat(0); 16];
-                        [words[0], words[1], words[2], words[3]] = [a[set], b[set], c[set], d[set]];
-                        (words[4], words[14]) = (splat(0x80), splat(OUTER_BITS));
-                        for (to, word) in now.0.iter_mut().zip(words) {
+                        for (to, word) in now.0.iter_mut().zip(outer_words!(set, a b c d)) {
                             store(&mut to[set], word);
                         }
                     }
@@ -254,24 +270,19 @@ macro_rules! compress_ahead {
                 }
                 // The last makes words that nobody needs: to ask whether it is the last takes longer.
                 let following = if index + 1 < count { index + 1 } else { 0 };
-                macro_rules! step {
-                    ($f:expr, $t:expr, $k:expr, $n:literal, $a:ident $b:ident $c:ident $d:ident) => {
-                        for set in 0..SETS {
-                            let early = sum(add($a[set], add(load(&now.0[$k][set]), splat(sines[$t]))));
-                            let mixed = add(early, $f($b[set], $c[set], $d[set]));
-                            $a[set] = add($b[set], rotate::<$n, { 32 - $n }>(mixed));
-                        }
+                macro_rules! word {
+                    ($set:expr, $k:expr) => {
+                        load(&now.0[$k][$set])
+                    };
+                }
+                macro_rules! beside {
+                    ($t:expr) => {
                         if $t % EVERY == 0 && $t / EVERY < 4 * SETS {
                             make(next, following, $t / EVERY);
                         }
                     };
                 }
-                let (a0, b0, c0, d0) = (a, b, c, d);
-                steps!(step, a b c d);
-                for set in 0..SETS {
-                    (a[set], b[set]) = (add(a[set], a0[set]), add(b[set], b0[set]));
-                    (c[set], d[set]) = (add(c[set], c0[set]), add(d[set], d0[set]));
-                }
+                steps!(word beside sines, a b c d);
             }
             store_all!(states, [a, b, c, d]);
         }

@@ -2,7 +2,8 @@
 //! path of [`super::cipher`] and [`super::icv`] is the judge of all of them.
 //!
 //! - [`backend`]: which kernels run;
-//! - [`words`], [`md5`], [`sha1`]: hashes over lanes of 32-bit words, and [`hash`], which keeps the lanes full;
+//! - [`words`], [`md5`], [`sha1`]: hashes over lanes of 32-bit words, [`state`], what they work on, and [`hash`], which keeps the lanes
+//!   full;
 //! - [`aes`], [`des`]: CBC over lanes, and the blocks of one packet deciphered side by side; [`cbc`] keeps the lanes full.
 #![allow(
     clippy::indexing_slicing,
@@ -21,6 +22,7 @@ mod hash;
 mod md5;
 #[cfg(any(test, target_arch = "x86_64"))]
 mod sha1;
+mod state;
 mod words;
 
 pub(super) use aes::RoundKeys;

@@ -1,10 +1,10 @@
 //! SHA-1 (FIPS 180-4) over many lanes.
 
-use super::words::{Blocks, lanes_of, lanes_of_mut};
+use super::state::{Blocks, lanes_of, lanes_of_mut};
 use super::{BLOCK, SHA1_WORDS as WORDS};
 
 /// The states of lanes, by word.
-type Group = super::words::Group<WORDS>;
+type Group = super::state::Group<WORDS>;
 /// Bits of what the outer hash of HMAC hashes: its key's block, and a digest.
 const OUTER_BITS: u32 = 8 * (BLOCK + 4 * WORDS) as u32;
 
@@ -56,13 +56,13 @@ macro_rules! compress {
                 }
                 // A step, and before it the word that is made of earlier ones for a later step.
                 macro_rules! step {
-                    ($f:expr, $k:expr, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {{
+                    ($f:expr, $t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {{
                         let later = $t + AHEAD;
                         if (16..80).contains(&later) {
                             let [x, y, z] = [13, 8, 2].map(|back| w[(later + back) & 15]);
                             w[later & 15] = rotate::<1, 31>(xor(x, parity(y, z, w[later & 15])));
                         }
-                        let early = add($e, add(w[$t & 15], splat($k)));
+                        let early = add($e, add(w[$t & 15], splat(constants[$t / 20])));
                         $e = add(add(early, $f($b, $c, $d)), rotate::<5, 27>($a));
                         $b = rotate::<30, 2>($b);
                         #[allow(unused_assignments, reason = "the last steps make no word")]
@@ -72,31 +72,31 @@ macro_rules! compress {
                     }};
                 }
                 macro_rules! five {
-                    ($f:expr, $k:expr, $t:literal) => {
-                        step!($f, $k, $t, a b c d e);
-                        step!($f, $k, $t + 1, e a b c d);
-                        step!($f, $k, $t + 2, d e a b c);
-                        step!($f, $k, $t + 3, c d e a b);
-                        step!($f, $k, $t + 4, b c d e a);
+                    ($f:expr, $t:literal) => {
+                        step!($f, $t, a b c d e);
+                        step!($f, $t + 1, e a b c d);
+                        step!($f, $t + 2, d e a b c);
+                        step!($f, $t + 3, c d e a b);
+                        step!($f, $t + 4, b c d e a);
                     };
                 }
                 let before = [a, b, c, d, e];
-                five!(choose, constants[0], 0);
-                five!(choose, constants[0], 5);
-                five!(choose, constants[0], 10);
-                five!(choose, constants[0], 15);
-                five!(parity, constants[1], 20);
-                five!(parity, constants[1], 25);
-                five!(parity, constants[1], 30);
-                five!(parity, constants[1], 35);
-                five!(majority, constants[2], 40);
-                five!(majority, constants[2], 45);
-                five!(majority, constants[2], 50);
-                five!(majority, constants[2], 55);
-                five!(parity, constants[3], 60);
-                five!(parity, constants[3], 65);
-                five!(parity, constants[3], 70);
-                five!(parity, constants[3], 75);
+                five!(choose, 0);
+                five!(choose, 5);
+                five!(choose, 10);
+                five!(choose, 15);
+                five!(parity, 20);
+                five!(parity, 25);
+                five!(parity, 30);
+                five!(parity, 35);
+                five!(majority, 40);
+                five!(majority, 45);
+                five!(majority, 50);
+                five!(majority, 55);
+                five!(parity, 60);
+                five!(parity, 65);
+                five!(parity, 70);
+                five!(parity, 75);
                 let [a0, b0, c0, d0, e0] = before;
                 (a, b, c, d, e) = (add(a, a0), add(b, b0), add(c, c0), add(d, d0), add(e, e0));
             }

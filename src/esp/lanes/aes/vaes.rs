@@ -12,6 +12,8 @@ use super::super::words::in_order;
 use super::{BLOCK, Chains, ROUND_KEYS, RoundKeys, Schedules, WIDEST};
 
 const VECTOR: usize = 64;
+/// Octets that are deciphered side by side.
+const WIDE: usize = 4 * VECTOR;
 
 /// Two blocks: of two lanes side by side, or of one lane one after the other.
 const PAIR: usize = 2 * BLOCK;
@@ -128,7 +130,6 @@ lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8]) {
-    const WIDE: usize = 4 * VECTOR;
     let keys = load(keys);
     let mut at = 0;
     for to in to.as_chunks_mut::<WIDE>().0 {
@@ -150,7 +151,6 @@ pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8
 /// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 pub(in super::super) fn decrypt(keys: &RoundKeys, whole: &mut [u8]) {
-    const WIDE: usize = 4 * VECTOR;
     let keys = load(keys);
     // From the end: each block is then still as it was when the one behind it needs it.
     let body_len = whole.len().saturating_sub(BLOCK);
@@ -180,7 +180,7 @@ fn load(keys: &RoundKeys) -> [__m512i; ROUND_KEYS] {
 
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[inline]
-fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; 4 * VECTOR + BLOCK], to: &mut [u8; 4 * VECTOR]) {
+fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8; WIDE]) {
     let vector = |at: usize| match from.get(at..).and_then(|rest| rest.first_chunk::<VECTOR>()) {
         Some(octets) => _mm512_loadu_si512(octets),
         None => _mm512_setzero_si512(),

@@ -1,0 +1,130 @@
+//! What the kernels of hashes work on: the states of lanes, and the blocks that go into them.
+
+use zeroize::optimization_barrier;
+
+use super::BLOCK;
+
+/// Lanes of a [`Group`].
+pub(super) const GROUP: usize = 16;
+
+/// The states of sixteen lanes of a hash with `N` words each, by word. Aligned, or every load of a vector would be two.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+pub(super) struct Group<const N: usize>(pub(super) [[u32; GROUP]; N]);
+
+/// The states of `G` groups of lanes. They wipe themselves: from the state after its key, a MAC can be made without it.
+pub(super) struct States<const N: usize, const G: usize>(pub(super) [Group<N>; G]);
+
+impl<const N: usize, const G: usize> States<N, G> {
+    #[inline(always)]
+    pub(super) const fn new() -> Self {
+        Self([Group([[0; GROUP]; N]); G])
+    }
+
+    #[inline(always)]
+    pub(super) fn of(&self, lane: usize) -> [u32; N] {
+        self.0[lane / GROUP].of(lane % GROUP)
+    }
+
+    /// `state` has `N` words or more.
+    #[inline(always)]
+    pub(super) fn set(&mut self, lane: usize, state: &[u32]) {
+        self.0[lane / GROUP].set(lane % GROUP, state);
+    }
+}
+
+impl<const N: usize> Group<N> {
+    #[inline(always)]
+    pub(super) fn of(&self, lane: usize) -> [u32; N] {
+        self.0.each_ref().map(|words| words[lane])
+    }
+
+    /// `state` has `N` words or more.
+    #[inline(always)]
+    pub(super) fn set(&mut self, lane: usize, state: &[u32]) {
+        for (words, word) in self.0.iter_mut().zip(state) {
+            words[lane] = *word;
+        }
+    }
+}
+
+/// The words of some lanes from one on, as many as a vector has.
+#[inline(always)]
+pub(super) fn lanes_of<const N: usize, const LANES: usize>(
+    states: &[Group<N>],
+    word: usize,
+    from: usize,
+) -> Option<&[u32; LANES]> {
+    states.get(from / GROUP)?.0[word].as_chunks().0.get(from % GROUP / LANES)
+}
+
+/// [`lanes_of`], to be written.
+#[inline(always)]
+pub(super) fn lanes_of_mut<const N: usize, const LANES: usize>(
+    states: &mut [Group<N>],
+    word: usize,
+    from: usize,
+) -> Option<&mut [u32; LANES]> {
+    states.get_mut(from / GROUP)?.0[word].as_chunks_mut().0.get_mut(from % GROUP / LANES)
+}
+
+impl<const N: usize, const G: usize> Drop for States<N, G> {
+    fn drop(&mut self) {
+        for group in &mut self.0 {
+            group.0 = [[0; GROUP]; N];
+        }
+        optimization_barrier(self);
+    }
+}
+
+/// What a lane hashes: whole blocks of a message, and behind them the blocks that it ends in, or blocks of those.
+#[derive(Clone, Copy)]
+pub(super) struct Blocks<'a>([&'a [[u8; BLOCK]]; 2]);
+
+impl<'a> Blocks<'a> {
+    pub(super) const NONE: Self = Self([&[]; 2]);
+
+    #[inline(always)]
+    pub(super) const fn new(body: &'a [[u8; BLOCK]], end: &'a [[u8; BLOCK]]) -> Self {
+        Self([body, end])
+    }
+
+    /// Whole blocks of a message, and those that it ends in.
+    #[inline(always)]
+    pub(super) const fn parts(&self) -> [&'a [[u8; BLOCK]]; 2] {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(super) const fn len(&self) -> usize {
+        let [body, end] = self.0;
+        body.len() + end.len()
+    }
+
+    /// How many blocks all of some lanes have before the ends of their messages.
+    #[inline(always)]
+    pub(super) fn common<const N: usize>(lanes: &[Self]) -> usize {
+        lanes.iter().take(N).fold(usize::MAX, |least, lane| least.min(lane.0[0].len()))
+    }
+
+    /// The block at an index of each lane; zeros where there is none. Without a branch for each lane: where the ends begin
+    /// differs from lane to lane and from call to call, and a processor would often guess wrong.
+    #[inline(always)]
+    pub(super) fn get<const N: usize>(lanes: &[Self], index: usize, common: usize) -> [&'a [u8; BLOCK]; N] {
+        static NOTHING: [u8; BLOCK] = [0; BLOCK];
+        let mut blocks = [&NOTHING; N];
+        if index < common {
+            for (block, Self([body, _])) in blocks.iter_mut().zip(lanes) {
+                *block = body.get(index).unwrap_or(&NOTHING);
+            }
+        } else {
+            for (block, Self(parts)) in blocks.iter_mut().zip(lanes) {
+                let body_len = parts[0].len();
+                let part = usize::from(index >= body_len);
+                let index = index - (body_len & part.wrapping_neg());
+                *block = parts[part].get(index).unwrap_or(&NOTHING);
+            }
+        }
+        blocks
+    }
+}
