@@ -10,8 +10,8 @@ pub(crate) fn prefetch<T>(value: &T) {
         // Into the second cache: fetched into the first, part of many lines was found missing later.
         const LINE: usize = 64;
         let start = core::ptr::from_ref(value).cast::<i8>();
-        // The last octet too: a value need not begin where a line does.
-        for octet in (0..size_of::<T>()).step_by(LINE).chain([size_of::<T>().saturating_sub(1)]) {
+        // What is fetched here begins where it lies on no more lines than these.
+        for octet in (0..size_of::<T>()).step_by(LINE) {
             // SAFETY: a hint; the address lies within a value that a reference points to, and nothing is read or written.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(octet)) };
         }

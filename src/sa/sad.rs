@@ -243,7 +243,7 @@ impl Sad {
     fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
         let wire = Wire::new(&spec.selector);
         let hash = self.hasher.hash_one(wire);
-        if self.by_selector.find(hash, |slot| self.is_of(slot, &wire)).is_some() {
+        if self.exact_slot(hash, &wire).is_some() {
             Err(InstallError::SelectorInUse(spec.selector))
         } else if self.outbound.is_full() {
             Err(InstallError::Full)
@@ -274,7 +274,8 @@ impl Sad {
         });
         let outbound = outbound.map(|name| {
             let (spi, selector) = ends.sa(name);
-            let id = OutboundId(self.outbound.id(self.exact_slot(&Wire::new(&selector))?)?);
+            let wire = Wire::new(&selector);
+            let id = OutboundId(self.outbound.id(self.exact_slot(self.hasher.hash_one(wire), &wire)?)?);
             self.outbound(id).is_some_and(|sa| sa.spi() == spi).then_some(id)
         });
         (inbound, outbound)
@@ -517,8 +518,14 @@ impl Sad {
         if is(probable) {
             return Some(probable);
         }
+        self.by_spi.find(self.arrival_hash(spi, datagram, packet), is)
+    }
+
+    /// What the SA that a packet came over is found by.
+    #[inline]
+    fn arrival_hash(&self, spi: u32, datagram: &Datagram, packet: &[u8]) -> u64 {
         let (_, destination) = datagram.addresses(packet);
-        self.by_spi.find(hash_of(&self.hasher, spi, destination), is)
+        hash_of(&self.hasher, spi, destination)
     }
 
     /// Whether the SA in a slot has exactly this selector.
@@ -528,13 +535,14 @@ impl Sad {
     }
 
     #[inline]
-    fn exact_slot(&self, wire: &Wire) -> Option<u32> {
-        self.by_selector.find(self.hasher.hash_one(wire), |slot| self.is_of(slot, wire))
+    fn exact_slot(&self, hash: u64, wire: &Wire) -> Option<u32> {
+        self.by_selector.find(hash, |slot| self.is_of(slot, wire))
     }
 
     #[inline]
     fn outbound_slot(&self, wire: &Wire) -> Option<u32> {
-        self.exact_slot(wire).or_else(|| self.exact_slot(&wire.any_port()))
+        let exact = |wire: &Wire| self.exact_slot(self.hasher.hash_one(wire), wire);
+        exact(wire).or_else(|| exact(&wire.any_port()))
     }
 }
 

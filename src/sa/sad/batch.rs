@@ -3,7 +3,7 @@
 use core::hash::BuildHasher;
 
 use super::super::batch::Table;
-use super::{InboundId, Sad, hash_of};
+use super::{InboundId, Sad};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, ids};
 use crate::sa::inbound::{Inbound, OpenError, read};
@@ -57,7 +57,7 @@ impl Table<Inbound, OpenError> for Sad {
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = read(packet) else { return 0 };
         let Ok((spi, _)) = ids(datagram.payload(packet)) else { return 0 };
-        let hash = hash_of(&self.hasher, spi, datagram.addresses(packet).1);
+        let hash = self.arrival_hash(spi, &datagram, packet);
         self.by_spi.prefetch(hash);
         hash
     }
