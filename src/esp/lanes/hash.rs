@@ -1,5 +1,7 @@
 //! Hashes over many messages: which go side by side, and with which kernel.
 
+use core::mem::MaybeUninit;
+
 use super::super::icv::{End, Hash, ICV, Mac, Md5, Sha1};
 use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
@@ -191,6 +193,9 @@ pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
     integrity: Integrity,
     tasks: impl Iterator<Item = Task<'a>>,
 ) {
+    // A place for each, of which those are written that are used.
+    let mut ends = [const { MaybeUninit::uninit() }; MOST];
+    let tasks = tasks.zip(&mut ends);
     match integrity {
         Integrity::HmacMd5_96 if MOST <= GROUP => lanes::<Md5, MD5_WORDS, 1, GROUP>(backend, tasks),
         Integrity::HmacMd5_96 => lanes::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, tasks),
@@ -199,21 +204,19 @@ pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
 }
 
 /// A message in a lane.
-struct Lane<'a> {
-    /// Whole blocks that are left.
+struct Lane<'a, 'e> {
+    /// Whole blocks that are left, and blocks of the end.
     body: &'a [[u8; BLOCK]],
-    /// Where its end is, and from which block to which that is left.
-    end: usize,
-    end_from: usize,
-    end_to: usize,
-    task: Option<Task<'a>>,
+    end: &'e [[u8; BLOCK]],
+    /// What is left to be done then.
+    task: Option<(&'a Mac, &'a mut [u8; ICV])>,
 }
 
-impl Lane<'_> {
+impl Lane<'_, '_> {
     /// How many blocks are left.
     #[inline]
     fn len(&self) -> usize {
-        self.body.len() + self.end_to - self.end_from
+        self.body.len() + self.end.len()
     }
 
     /// So many blocks have been hashed. False if none is left.
@@ -222,39 +225,36 @@ impl Lane<'_> {
         match self.body.split_at_checked(count) {
             Some((_, rest)) => self.body = rest,
             None => {
-                self.end_from += count - self.body.len();
+                self.end = self.end.get(count - self.body.len()..).unwrap_or_default();
                 self.body = &[];
             }
         }
-        !self.body.is_empty() || self.end_from < self.end_to
+        !self.body.is_empty() || !self.end.is_empty()
     }
 }
 
-/// Makes the HMACs of messages, in no more than `W` lanes, which are `G` groups.
-fn lanes<'a, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
+/// Makes the HMACs of messages, in no more than `W` lanes, which are `G` groups. Each has a place for its end.
+fn lanes<'a, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     backend: Backend,
-    mut tasks: impl Iterator<Item = Task<'a>>,
+    mut tasks: impl Iterator<Item = (Task<'a>, &'e mut MaybeUninit<End>)>,
 ) {
     let kernels = H::of(backend);
     let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     let mut states = States::<N, G>::new();
-    let mut ends = [const { End::EMPTY }; W];
-    let mut lanes: [Lane<'a>; W] =
-        core::array::from_fn(|end| Lane { body: &[], end, end_from: 0, end_to: 0, task: None });
+    let mut lanes = [const { Lane { body: &[], end: &[], task: None } }; W];
     let mut active = 0;
     // Made where it is needed: most often all messages end together.
     let mut hashed: Option<Hashed<'a, N, G, W>> = None;
     loop {
         while active < widest
-            && let Some(task) = tasks.next()
+            && let Some((Task { mac, message, icv }, end)) = tasks.next()
         {
-            let lane = &mut lanes[active];
-            states.set(active, task.mac.inner());
-            lane.body = task.message.as_chunks().0;
-            (lane.end_from, lane.end_to) =
-                (0, ends[lane.end].write::<H, N>(task.message, task.message.len()));
-            lane.task = Some(task);
+            states.set(active, mac.inner());
+            let end = end.write(End::EMPTY);
+            let blocks = end.write::<H, N>(message, message.len());
+            lanes[active] =
+                Lane { body: message.as_chunks().0, end: end.blocks(0, blocks), task: Some((mac, icv)) };
             active += 1;
         }
         if active == 0 {
@@ -266,21 +266,21 @@ fn lanes<'a, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
         let mut data = [Blocks::NONE; W];
         let (mut count, mut longest) = (usize::MAX, 0);
         for (data, lane) in data.iter_mut().zip(&lanes[..used]) {
-            *data = Blocks::new(lane.body, ends[lane.end].blocks(lane.end_from, lane.end_to));
+            *data = Blocks::new(lane.body, lane.end);
             (count, longest) = (count.min(data.len()), longest.max(data.len()));
         }
         if count == longest && used == active {
             // All end together: their outer hashes follow at once.
             let mut outers = States::<N, G>::new();
             for (lane, Lane { task, .. }) in lanes[..active].iter().enumerate() {
-                if let Some(task) = task {
-                    outers.set(lane, task.mac.outer());
+                if let Some((mac, _)) = task {
+                    outers.set(lane, mac.outer());
                 }
             }
             (kernel.compress)(&mut states.0, &data, count, Some(&outers.0));
             for (place, lane) in lanes[..active].iter_mut().enumerate() {
-                if let Some(task) = lane.task.take() {
-                    *task.icv = H::icv(states.of(place));
+                if let Some((_, icv)) = lane.task.take() {
+                    *icv = H::icv(states.of(place));
                 }
             }
             active = 0;
@@ -293,8 +293,8 @@ fn lanes<'a, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
             if lane.go_on(count) {
                 continue;
             }
-            if let Some(task) = lane.task.take() {
-                hashed.get_or_insert_with(Hashed::new).push::<H>(kernels, &states.of(place), task);
+            if let Some((mac, icv)) = lane.task.take() {
+                hashed.get_or_insert_with(Hashed::new).push::<H>(kernels, &states.of(place), mac, icv);
             }
             active -= 1;
             if place != active {
@@ -323,10 +323,16 @@ impl<'a, const N: usize, const G: usize, const W: usize> Hashed<'a, N, G, W> {
 
     /// Adds a message. Where as many are there as a kernel has lanes, their outer hashes are made.
     #[inline]
-    fn push<H: Kernels<N>>(&mut self, kernels: &[Kernel<N>], digest: &[u32], task: Task<'a>) {
+    fn push<H: Kernels<N>>(
+        &mut self,
+        kernels: &[Kernel<N>],
+        digest: &[u32],
+        mac: &Mac,
+        icv: &'a mut [u8; ICV],
+    ) {
         self.digests.set(self.len, digest);
-        self.outers.set(self.len, task.mac.outer());
-        self.icvs[self.len] = Some(task.icv);
+        self.outers.set(self.len, mac.outer());
+        self.icvs[self.len] = Some(icv);
         self.len += 1;
         if kernels.last().is_none_or(|kernel| self.len >= kernel.lanes) {
             self.outer_hashes::<H>(kernels);
