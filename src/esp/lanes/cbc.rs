@@ -4,6 +4,8 @@
 //! the IV.
 
 use alloc::boxed::Box;
+#[cfg(target_arch = "x86_64")]
+use core::mem::MaybeUninit;
 
 use aes::Aes128Enc;
 use aes::cipher::BlockCipherEncrypt;
@@ -112,9 +114,13 @@ pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<It
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => encipher(&mut Eight(AesLanes::new()), tasks),
+        Kind::Avx2 => encipher(&mut Eight { keys: Schedules::new(), chains: [0; _] }, tasks),
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => encipher(&mut Sixteen(AesLanes::new()), tasks),
+        Kind::Avx512 => {
+            let mut place = MaybeUninit::uninit();
+            let keys = Keys::First(&mut place);
+            encipher(&mut Sixteen { keys, chains: [0; _] }, tasks);
+        }
     }
 }
 
@@ -165,71 +171,83 @@ impl<'k> Lanes<'k, Box<Aes128Enc>, IN_TURN> for InTurn<'k> {
     }
 }
 
-/// Round keys and last blocks of lanes, side by side. They wipe themselves. Aligned, or every load of a vector of keys
-/// would be two.
+/// Eight lanes with AES-NI. Made only where there is the backend. Keys wipe themselves.
 #[cfg(target_arch = "x86_64")]
-#[repr(C, align(64))]
-struct AesLanes {
+struct Eight {
     keys: Schedules,
     chains: Chains,
 }
-
-#[cfg(target_arch = "x86_64")]
-impl AesLanes {
-    fn new() -> Self {
-        Self { keys: [[0; _]; _], chains: [0; _] }
-    }
-
-    fn begin(&mut self, lane: usize, key: &RoundKeys) {
-        for (lanes, key) in self.keys.iter_mut().zip(key.octets()) {
-            lanes.as_chunks_mut::<16>().0[lane] = *key;
-        }
-        self.chains.as_chunks_mut::<16>().0[lane] = [0; 16];
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Drop for AesLanes {
-    fn drop(&mut self) {
-        self.keys.as_flattened_mut().fill(0);
-        zeroize::optimization_barrier(self);
-    }
-}
-
-/// Eight lanes with AES-NI. Made only where there is the backend.
-#[cfg(target_arch = "x86_64")]
-struct Eight(AesLanes);
 
 #[cfg(target_arch = "x86_64")]
 impl Lanes<'_, RoundKeys, 8> for Eight {
     const BLOCK: usize = 16;
 
     fn begin(&mut self, lane: usize, key: &RoundKeys) {
-        self.0.begin(lane, key);
+        self.keys.set(lane, key);
+        self.chains.as_chunks_mut::<16>().0[lane] = [0; 16];
     }
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn encrypt(&mut self, data: &mut [&mut [u8]; 8], count: usize) {
         // SAFETY: there is a value of this type only where the machine has AES-NI and AVX2.
-        unsafe { ni::eight_lanes(&self.0.keys, &mut self.0.chains, data, count) }
+        unsafe { ni::eight_lanes(&self.keys, &mut self.chains, data, count) }
     }
 }
 
-/// Sixteen lanes with VAES. Made only where there is the backend.
 #[cfg(target_arch = "x86_64")]
-struct Sixteen(AesLanes);
+impl Drop for Eight {
+    fn drop(&mut self) {
+        self.keys.wipe();
+    }
+}
+
+/// Sixteen lanes with VAES. Made only where there is the backend. Keys wipe themselves.
+#[cfg(target_arch = "x86_64")]
+struct Sixteen<'s> {
+    keys: Keys<'s>,
+    chains: Chains,
+}
+
+/// The keys of sixteen lanes.
+#[cfg(target_arch = "x86_64")]
+enum Keys<'s> {
+    /// Those of the first packets stand where their last blocks will. Here they are expanded, all together.
+    First(&'s mut MaybeUninit<Schedules>),
+    Expanded(&'s mut Schedules),
+    None,
+}
 
 #[cfg(target_arch = "x86_64")]
-impl Lanes<'_, RoundKeys, 16> for Sixteen {
+impl Lanes<'_, RoundKeys, 16> for Sixteen<'_> {
     const BLOCK: usize = 16;
 
     fn begin(&mut self, lane: usize, key: &RoundKeys) {
-        self.0.begin(lane, key);
+        let chain = &mut self.chains.as_chunks_mut::<16>().0[lane];
+        match &mut self.keys {
+            Keys::First(_) => *chain = *key.key(),
+            Keys::Expanded(keys) => {
+                keys.set(lane, key);
+                *chain = [0; 16];
+            }
+            Keys::None => {}
+        }
+    }
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn ready(&mut self) {
+        self.keys = match core::mem::replace(&mut self.keys, Keys::None) {
+            Keys::First(to) => {
+                // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
+                Keys::Expanded(unsafe { vaes::expand(&mut self.chains, to) })
+            }
+            keys @ (Keys::Expanded(_) | Keys::None) => keys,
+        };
     }
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn encrypt(&mut self, data: &mut [&mut [u8]; 16], count: usize) {
-        let AesLanes { keys, chains } = &mut self.0;
+        let Keys::Expanded(keys) = &self.keys else { return };
+        let chains = &mut self.chains;
         let used = data.iter().rposition(|data| !data.is_empty()).map_or(0, |last| last + 1);
         // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
         unsafe {
@@ -240,6 +258,17 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen {
                 3 => vaes::twelve_lanes(keys, chains, data, count),
                 _ => vaes::sixteen_lanes(keys, chains, data, count),
             }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Drop for Sixteen<'_> {
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn drop(&mut self) {
+        if let Keys::Expanded(keys) = &mut self.keys {
+            // SAFETY: there is a value of this type only where the machine has AVX-512.
+            unsafe { vaes::wipe(keys) };
         }
     }
 }

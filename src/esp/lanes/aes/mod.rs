@@ -19,9 +19,32 @@ const ROUND_KEYS: usize = 11;
 #[cfg(target_arch = "x86_64")]
 pub(super) const WIDEST: usize = 16;
 
-/// The round keys of many lanes, by round and then by lane.
+/// The round keys of many lanes, by round and then by lane. Aligned, or every load of a vector of keys would be two.
 #[cfg(target_arch = "x86_64")]
-pub(super) type Schedules = [[u8; WIDEST * BLOCK]; ROUND_KEYS];
+#[repr(align(64))]
+pub(super) struct Schedules([[u8; WIDEST * BLOCK]; ROUND_KEYS]);
+
+#[cfg(target_arch = "x86_64")]
+impl Schedules {
+    pub(super) const fn new() -> Self {
+        Self([[0; _]; _])
+    }
+
+    /// A lane has another packet.
+    #[inline]
+    pub(super) fn set(&mut self, lane: usize, key: &RoundKeys) {
+        for (lanes, key) in self.0.iter_mut().zip(&key.octets) {
+            lanes.as_chunks_mut().0[lane] = *key;
+        }
+    }
+
+    /// Overwrites all of them.
+    pub(super) fn wipe(&mut self) {
+        self.0.as_flattened_mut().fill(0);
+        zeroize::optimization_barrier(self);
+    }
+}
+
 /// The last block of each lane.
 #[cfg(target_arch = "x86_64")]
 pub(super) type Chains = [u8; WIDEST * BLOCK];
@@ -57,9 +80,11 @@ impl RoundKeys {
         Some(Self { octets, wide: backend.kind() == Kind::Avx512 })
     }
 
+    /// The key that all of them are made of, where they encipher: the first of them.
     #[inline]
-    pub(super) fn octets(&self) -> &[[u8; BLOCK]; ROUND_KEYS] {
-        &self.octets
+    pub(super) const fn key(&self) -> &[u8; BLOCK] {
+        let [key, ..] = &self.octets;
+        key
     }
 
     /// Enciphers one packet with what is before it.

@@ -82,7 +82,7 @@ pub(in super::super) fn eight_lanes(
     count: usize,
 ) {
     const LANES: usize = 8;
-    let round = |index: usize, lane: usize| match keys[index].as_chunks::<BLOCK>().0.get(lane) {
+    let round = |index: usize, lane: usize| match keys.0[index].as_chunks::<BLOCK>().0.get(lane) {
         Some(key) => _mm_loadu_si128(key),
         None => _mm_setzero_si128(),
     };

@@ -2,6 +2,7 @@
 
 use core::arch::x86_64::*;
 use core::cell::Cell;
+use core::mem::MaybeUninit;
 
 use safe_unaligned_simd::x86_64::{
     _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
@@ -34,7 +35,7 @@ macro_rules! lanes {
         ) {
             const PAIRS: usize = $pairs;
             let key = |keys: &Schedules, round: usize, pair: usize| {
-                match keys[round].as_chunks::<PAIR>().0.get(pair) {
+                match keys.0[round].as_chunks::<PAIR>().0.get(pair) {
                     Some(keys) => _mm256_loadu_si256(keys),
                     None => _mm256_setzero_si256(),
                 }
@@ -126,6 +127,54 @@ lanes!(four_lanes, 2: 0 q a b, 1 r c d);
 lanes!(eight_lanes, 4: 0 q a b, 1 r c d, 2 s e f, 3 t g h);
 lanes!(twelve_lanes, 6: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l);
 lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6 w m n, 7 x o p);
+
+/// Expands the keys of all lanes (FIPS 197 5.2): sixteen take less time so than their round keys would to be read and put in
+/// order. Zeros are left where they were.
+#[target_feature(enable = "vaes,avx512f,avx512bw")]
+#[allow(unsafe_code, reason = "memory that is written for the first time")]
+pub(in super::super) fn expand<'s>(
+    keys: &mut [u8; WIDEST * BLOCK],
+    to: &'s mut MaybeUninit<Schedules>,
+) -> &'s mut Schedules {
+    const GROUPS: usize = WIDEST * BLOCK / VECTOR;
+    // The last word of each key with its octets rotated, in all words: then rows need not be shifted back.
+    let rotated = _mm512_set1_epi32(0x0c0f_0e0d);
+    let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&keys.as_chunks().0[group]));
+    *keys = [0; _];
+    let mut constant = 1_u8;
+    // SAFETY: places that need not hold anything, one behind the other as they are in `Schedules`.
+    let rounds = unsafe { &mut *to.as_mut_ptr().cast::<[MaybeUninit<[[u8; VECTOR]; GROUPS]>; ROUND_KEYS]>() };
+    for (round, to) in rounds.iter_mut().enumerate() {
+        let mut octets = [[0; VECTOR]; GROUPS];
+        for (octets, state) in octets.iter_mut().zip(&mut state) {
+            if round > 0 {
+                let constant = _mm512_set1_epi32(constant.into());
+                let mixed = _mm512_aesenclast_epi128(_mm512_shuffle_epi8(*state, rotated), constant);
+                // Each word is the sum of the words before it.
+                let two = _mm512_xor_si512(*state, _mm512_bslli_epi128::<4>(*state));
+                *state = _mm512_ternarylogic_epi32::<0x96>(two, _mm512_bslli_epi128::<8>(two), mixed);
+            }
+            _mm512_storeu_si512(octets, *state);
+        }
+        if round > 0 {
+            constant = (constant << 1) ^ (0x1b * (constant >> 7));
+        }
+        to.write(octets);
+    }
+    // SAFETY: every round has been written.
+    unsafe { to.assume_init_mut() }
+}
+
+/// Overwrites round keys with zeros: with vectors, since what fills memory of any length takes longer to begin.
+#[target_feature(enable = "avx512f")]
+pub(in super::super) fn wipe(keys: &mut Schedules) {
+    // Whoever knew that these are zeros would call that again.
+    let zeros = core::hint::black_box(_mm512_setzero_si512());
+    for to in keys.0.as_flattened_mut().as_chunks_mut::<VECTOR>().0 {
+        _mm512_storeu_si512(to, zeros);
+    }
+    zeroize::optimization_barrier(keys);
+}
 
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
@@ -247,4 +296,29 @@ fn four(keys: &[__m512i; ROUND_KEYS], from: &[u8; VECTOR + BLOCK]) -> [u8; VECTO
     let mut plain = [0; VECTOR];
     _mm512_storeu_si512(&mut plain, _mm512_xor_si512(last, _mm512_loadu_si512(before)));
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::backend::{Backend, Kind};
+    use super::*;
+
+    #[test]
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn keys_that_are_expanded_together_are_those_that_are_expanded_alone() {
+        let Some(backend) = Backend::available().find(|backend| backend.kind() == Kind::Avx512) else {
+            return;
+        };
+        let mut keys: [u8; WIDEST * BLOCK] = core::array::from_fn(|n| (n * n * 7 + n * 31) as u8);
+        let alone = keys.as_chunks().0.iter().map(|key| RoundKeys::encrypting(backend, key).unwrap());
+        let mut expected = Schedules::new();
+        alone.enumerate().for_each(|(lane, key)| expected.set(lane, &key));
+        let mut place = MaybeUninit::uninit();
+        // SAFETY: the machine has the backend.
+        let together = unsafe { expand(&mut keys, &mut place) };
+        assert_eq!((together.0, keys), (expected.0, [0; _]));
+        // SAFETY: as above.
+        unsafe { wipe(together) };
+        assert_eq!(together.0, Schedules::new().0);
+    }
 }
