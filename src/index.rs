@@ -47,7 +47,7 @@ impl Index {
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
         if let Some(entry) = self.entries.get(self.home(hash)) {
-            prefetch(entry);
+            prefetch(entry, size_of_val(entry));
         }
     }
 

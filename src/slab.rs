@@ -22,9 +22,11 @@ pub(crate) struct Slab<T: Slotted> {
 }
 
 /// What lies in a [`Slab`]: where its slots may begin, which decides on how many of the caches' lines each lies.
-pub(crate) trait Slotted {
+pub(crate) trait Slotted: Sized {
     /// A type that may begin only there.
     type Begins: fmt::Debug;
+    /// How many octets from its start are needed in most cases.
+    const HOT: usize = size_of::<Self>();
 }
 
 /// Slots that begin with a line.
@@ -38,9 +40,11 @@ pub(crate) struct WithLine;
 pub(crate) struct WithHalfLine;
 
 #[derive(Debug)]
+#[repr(C)]
 struct Slot<T: Slotted> {
     /// Nothing but the place.
     _begins: [T::Begins; 0],
+    /// In front of the value, which is longer than what is needed of it.
     generation: u32,
     value: Option<T>,
 }
@@ -128,11 +132,12 @@ impl<T: Slotted> Slab<T> {
         self.slot(slot)?.value.as_ref()
     }
 
-    /// Has a slot fetched that will be needed soon.
+    /// Has a slot fetched that will be needed soon: all of it, or what is needed in most cases.
     #[inline]
-    pub(crate) fn prefetch(&self, slot: u32) {
+    pub(crate) fn prefetch(&self, slot: u32, all: bool) {
         if let Some(slot) = self.slot(slot) {
-            crate::prefetch::prefetch(slot);
+            let hot = core::mem::offset_of!(Slot<T>, value) + T::HOT;
+            crate::prefetch::prefetch(slot, if all { size_of::<Slot<T>>() } else { hot });
         }
     }
 
@@ -172,12 +177,15 @@ mod tests {
     #[test]
     fn an_sa_lies_on_no_more_than_six_lines_wherever_its_slot_is() {
         const LINE: usize = 64;
-        fn lines<T: Slotted>() -> usize {
+        fn lines<T: Slotted>(octets: usize) -> usize {
             // A chunk begins where its slots may begin.
             let starts = (0..LINE).step_by(align_of::<Slot<T>>());
-            starts.map(|start| (start + size_of::<Slot<T>>()).div_ceil(LINE)).max().unwrap()
+            starts.map(|start| (start + octets).div_ceil(LINE)).max().unwrap()
         }
-        assert!(lines::<Inbound>() <= 6 && lines::<Outbound>() <= 6);
+        assert!(lines::<Inbound>(size_of::<Slot<Inbound>>()) <= 6);
+        assert!(lines::<Outbound>(size_of::<Slot<Outbound>>()) <= 6);
+        let hot = core::mem::offset_of!(Slot<Outbound>, value) + Outbound::HOT;
+        assert!(lines::<Outbound>(hot) <= 3, "{hot} octets of an outbound SA");
     }
 
     #[test]

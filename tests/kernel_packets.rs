@@ -119,7 +119,7 @@ fn state(sa: &Inbound) -> String {
     format!("{:?}", sa.window())
 }
 
-fn refusals(counters: &InboundCounters) -> u32 {
+fn refusals(counters: InboundCounters) -> u32 {
     let InboundCounters {
         packets: _,
         octets: _,

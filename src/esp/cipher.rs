@@ -33,6 +33,9 @@ pub(super) enum Decryptor {
 }
 
 impl Encryptor {
+    /// How many octets are read for a packet in a batch, where keys are expanded together: which it is, and the key.
+    pub(super) const HOT: usize = 1 + 16;
+
     pub(super) fn new(keys: &SaKeys, backend: Backend) -> Self {
         match keys.suite().encryption() {
             Encryption::Null => Encryptor::Null,

@@ -36,11 +36,12 @@ pub(super) const IDS: usize = 8;
 
 /// The keys of an outbound SA, expanded.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct SealKeys {
+    mac: Mac,
     suite: Suite,
     backend: Backend,
     cipher: Encryptor,
-    mac: Mac,
 }
 
 /// The keys of an inbound SA, expanded.
@@ -53,6 +54,9 @@ pub(crate) struct OpenKeys {
 }
 
 impl SealKeys {
+    /// Where all ends that is read for a packet in a batch: behind what the cipher begins with.
+    pub(crate) const HOT: usize = core::mem::offset_of!(Self, cipher) + Encryptor::HOT;
+
     pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
         Self { suite: keys.suite(), backend, cipher: Encryptor::new(keys, backend), mac: Mac::new(keys) }
     }

@@ -182,8 +182,8 @@ impl Inbound {
     }
 
     /// What the SA has done.
-    pub const fn counters(&self) -> &InboundCounters {
-        &self.counters
+    pub const fn counters(&self) -> InboundCounters {
+        self.counters
     }
 
     /// The replay window, to look at.

@@ -108,17 +108,25 @@ pub struct OutboundCounters {
 /// Sequence numbers start at 1 and stop before 2^32. The initialisation vector of a CBC suite is the block cipher
 /// over SPI and sequence number: unpredictable without the key, and never the same twice in a set, whose SAs share
 /// their keys but not their SPIs. No random source is needed.
+// What a packet in a batch needs comes first, and on no more lines of the caches than it must: see `Outbound::HOT`.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Outbound {
     spi: Spi,
     /// 0 once all are used.
     next_sequence: u32,
-    selector: Wire,
-    limits: Limits,
+    /// As many as there are sequence numbers, at most.
+    packets: u32,
+    soft_packets: u32,
+    /// Octets of payload.
+    octets: u64,
     /// Octets of ESP: never fewer than were enciphered.
     esp_octets: u64,
-    counters: OutboundCounters,
+    /// No limit, if it cannot be reached.
+    soft_octets: u64,
+    selector: Wire,
     keys: SealKeys,
+    refused: u64,
 }
 
 impl Outbound {
@@ -129,21 +137,31 @@ impl Outbound {
 
     /// An SA that has sent nothing, with limits of the caller's.
     pub fn with_limits(spec: &SaSpec<'_>, limits: Limits) -> Self {
-        Self { limits, ..Self::with_backend(spec, Backend::best()) }
+        let mut sa = Self::with_backend(spec, Backend::best());
+        sa.set_limits(limits);
+        sa
     }
 
     /// An SA that has sent nothing, with the limits of its suite, whose packets a backend of the caller's choice makes.
     pub fn with_backend(spec: &SaSpec<'_>, backend: Backend) -> Self {
+        let limits = Limits::of(spec.keys.suite());
         Self {
             spi: spec.spi,
             next_sequence: 1,
-            selector: Wire::new(&spec.selector),
-            limits: Limits::of(spec.keys.suite()),
+            packets: 0,
+            soft_packets: limits.soft_packets,
+            octets: 0,
             esp_octets: 0,
-            counters: OutboundCounters::default(),
+            soft_octets: limits.soft_octets.unwrap_or(u64::MAX),
+            selector: Wire::new(&spec.selector),
             keys: SealKeys::new(spec.keys, backend),
+            refused: 0,
         }
     }
+
+    /// So many octets from its start are all that is read of it and written to it for a packet in a batch. The rest, mostly round
+    /// keys, is for packets that come alone or few.
+    pub(super) const HOT: usize = core::mem::offset_of!(Self, keys) + SealKeys::HOT;
 
     /// The SPI that the packets carry.
     pub const fn spi(&self) -> Spi {
@@ -172,8 +190,8 @@ impl Outbound {
     }
 
     /// What the SA has done.
-    pub const fn counters(&self) -> &OutboundCounters {
-        &self.counters
+    pub const fn counters(&self) -> OutboundCounters {
+        OutboundCounters { packets: self.packets as u64, octets: self.octets, refused: self.refused }
     }
 
     /// The sequence number of the next packet; `None` once all are used.
@@ -193,7 +211,11 @@ impl Outbound {
 
     /// Changes when the SA asks to be replaced.
     pub const fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+        self.soft_packets = limits.soft_packets;
+        self.soft_octets = match limits.soft_octets {
+            Some(octets) => octets,
+            None => u64::MAX,
+        };
     }
 
     /// Seals a datagram into another buffer, and returns where it stands there: at its start.
@@ -292,7 +314,7 @@ impl Outbound {
     #[inline]
     pub(super) fn count<T>(&mut self, result: Result<T, SealError>) -> Result<T, SealError> {
         if result.is_err() {
-            self.counters.refused += 1;
+            self.refused += 1;
         }
         result
     }
@@ -385,12 +407,12 @@ impl Outbound {
     #[inline(always)]
     pub(super) fn sent(&mut self, range: Range<usize>, sequence: u32, datagram: &Datagram) -> Sealed {
         self.next_sequence = sequence.wrapping_add(1);
-        self.counters.packets += 1;
-        self.counters.octets += datagram.payload_len() as u64;
+        self.packets += 1;
+        self.octets += datagram.payload_len() as u64;
         self.esp_octets += self.suite().sealed_len(datagram.payload_len()) as u64;
-        let warning = if sequence > self.limits.soft_packets {
+        let warning = if sequence > self.soft_packets {
             Some(Warning::Packets)
-        } else if self.limits.soft_octets.is_some_and(|limit| self.esp_octets > limit) {
+        } else if self.esp_octets > self.soft_octets {
             Some(Warning::Octets)
         } else {
             None

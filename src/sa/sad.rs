@@ -42,14 +42,15 @@ pub struct Sad {
     counters: SadCounters,
 }
 
-/// Six lines of 64 octets, and not sometimes seven.
+/// Six lines of 64 octets, and not sometimes seven. All of them are needed for a packet.
 impl Slotted for Inbound {
     type Begins = WithLine;
 }
 
-/// The same.
+/// Three of six lines are needed for a packet in a batch.
 impl Slotted for Outbound {
     type Begins = WithHalfLine;
+    const HOT: usize = Self::HOT;
 }
 
 /// An inbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.
@@ -166,8 +167,8 @@ impl Sad {
     }
 
     /// What was refused before an SA was found.
-    pub const fn counters(&self) -> &SadCounters {
-        &self.counters
+    pub const fn counters(&self) -> SadCounters {
+        self.counters
     }
 
     /// Installs the four SAs of a set, as one end has them: all of them or none.
@@ -290,7 +291,7 @@ impl Sad {
     /// Removes one inbound SA and returns what it has done; `None` if it is not there.
     pub fn remove_inbound(&mut self, id: InboundId) -> Option<InboundCounters> {
         let sa = self.inbound.get(id.0)?;
-        let (counters, hash) = (*sa.counters(), hash_of_inbound(&self.hasher, sa));
+        let (counters, hash) = (sa.counters(), hash_of_inbound(&self.hasher, sa));
         let local = sa.selector().destination_end();
         self.by_spi.remove(hash, id.0.slot);
         self.count_local(local, false);
@@ -300,7 +301,7 @@ impl Sad {
     /// Removes one outbound SA and returns what it has done; `None` if it is not there.
     pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
         let sa = self.outbound.get(id.0)?;
-        let (counters, selector) = (*sa.counters(), sa.selector());
+        let (counters, selector) = (sa.counters(), sa.selector());
         let hash = self.hasher.hash_one(sa.wire());
         if let Ok(entry) =
             self.by_remote.find_entry(hash_of_remote(&self.hasher, &selector), |slot| *slot == id.0.slot)

@@ -27,7 +27,7 @@ impl Table<Outbound, SealError> for Sad {
 
     fn prefetch(&self, hash: u64) -> usize {
         let slot = self.by_selector.find(hash, |_| true).unwrap_or(0);
-        self.outbound.prefetch(slot);
+        self.outbound.prefetch(slot, !self.backend.expands_keys());
         slot as usize
     }
 
@@ -64,7 +64,7 @@ impl Table<Inbound, OpenError> for Sad {
 
     fn prefetch(&self, hash: u64) -> usize {
         let slot = self.by_spi.find(hash, |_| true).unwrap_or(0);
-        self.inbound.prefetch(slot);
+        self.inbound.prefetch(slot, true);
         slot as usize
     }
 

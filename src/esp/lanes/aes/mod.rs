@@ -53,6 +53,7 @@ pub(super) type Chains = [u8; WIDEST * BLOCK];
 /// those instructions. They wipe themselves.
 #[cfg(target_arch = "x86_64")]
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[repr(C)]
 pub(in crate::esp) struct RoundKeys {
     octets: [[u8; BLOCK]; ROUND_KEYS],
     #[zeroize(skip)]
