@@ -134,10 +134,12 @@ impl<T: Slotted> Slab<T> {
 
     /// Has a slot fetched that will be needed soon: all of it, or what is needed in most cases.
     #[inline]
-    pub(crate) fn prefetch(&self, slot: u32, all: bool) {
-        if let Some(slot) = self.slot(slot) {
-            let hot = core::mem::offset_of!(Slot<T>, value) + T::HOT;
-            crate::prefetch::prefetch(slot, if all { size_of::<Slot<T>>() } else { hot });
+    pub(crate) fn prefetch(&self, slots: &[usize], all: bool) {
+        let hot = if all { size_of::<Slot<T>>() } else { core::mem::offset_of!(Slot<T>, value) + T::HOT };
+        for slot in slots {
+            if let Some(slot) = self.slot(*slot as u32) {
+                crate::prefetch::prefetch(slot, hot);
+            }
         }
     }
 

@@ -202,15 +202,21 @@ pub(super) trait Table<Sa, E> {
         false
     }
 
-    /// What the SA of a packet is looked up by; has the place fetched where that begins.
+    /// What the SA of a packet is looked up by.
     fn hash(&self, _packet: &[u8]) -> u64 {
         0
     }
 
-    /// Has the SA fetched that is looked up by this, and returns where it probably is.
-    fn prefetch(&self, _hash: u64) -> usize {
+    /// Has the places fetched where SAs are looked up.
+    fn prefetch_places(&self, _hashes: &[u64]) {}
+
+    /// Where the SA probably is that is looked up by this.
+    fn place(&self, _hash: u64) -> usize {
         0
     }
+
+    /// Has the SAs fetched that are at these places.
+    fn prefetch(&self, _places: &[usize]) {}
 
     /// The datagram in a job, and the slot of its SA. `place` is where that is, or probably is.
     fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
@@ -356,6 +362,7 @@ impl<const N: usize> Ahead<N> {
             for (hash, job) in self.hashes.iter_mut().zip(jobs) {
                 *hash = table.hash(job.job().input());
             }
+            table.prefetch_places(self.hashes.get(..self.len).unwrap_or_default());
         }
     }
 
@@ -363,8 +370,9 @@ impl<const N: usize> Ahead<N> {
     #[inline(always)]
     fn fetch<Sa, E>(&mut self, table: &impl Table<Sa, E>) {
         for (place, hash) in self.places.iter_mut().zip(self.hashes).take(self.len) {
-            *place = table.prefetch(hash);
+            *place = table.place(hash);
         }
+        table.prefetch(self.places.get(..self.len).unwrap_or_default());
     }
 }
 

@@ -20,15 +20,19 @@ impl Table<Outbound, SealError> for Sad {
 
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = Datagram::parse_plain(packet) else { return 0 };
-        let hash = self.hasher.hash_one(Wire::of(&datagram, packet));
-        self.by_selector.prefetch(hash);
-        hash
+        self.hasher.hash_one(Wire::of(&datagram, packet))
     }
 
-    fn prefetch(&self, hash: u64) -> usize {
-        let slot = self.by_selector.find(hash, |_| true).unwrap_or(0);
-        self.outbound.prefetch(slot, !self.backend.expands_keys());
-        slot as usize
+    fn prefetch_places(&self, hashes: &[u64]) {
+        hashes.iter().for_each(|hash| self.by_selector.prefetch(*hash));
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        self.by_selector.find(hash, |_| true).unwrap_or(0) as usize
+    }
+
+    fn prefetch(&self, places: &[usize]) {
+        self.outbound.prefetch(places, !self.backend.expands_keys());
     }
 
     fn backend(&self) -> Backend {
@@ -57,15 +61,19 @@ impl Table<Inbound, OpenError> for Sad {
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = read(packet) else { return 0 };
         let Ok((spi, _)) = ids(datagram.payload(packet)) else { return 0 };
-        let hash = self.arrival_hash(spi, &datagram, packet);
-        self.by_spi.prefetch(hash);
-        hash
+        self.arrival_hash(spi, &datagram, packet)
     }
 
-    fn prefetch(&self, hash: u64) -> usize {
-        let slot = self.by_spi.find(hash, |_| true).unwrap_or(0);
-        self.inbound.prefetch(slot, true);
-        slot as usize
+    fn prefetch_places(&self, hashes: &[u64]) {
+        hashes.iter().for_each(|hash| self.by_spi.prefetch(*hash));
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        self.by_spi.find(hash, |_| true).unwrap_or(0) as usize
+    }
+
+    fn prefetch(&self, places: &[usize]) {
+        self.inbound.prefetch(places, true);
     }
 
     fn backend(&self) -> Backend {
