@@ -7,7 +7,7 @@ use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
 use super::state::{Blocks, GROUP, Group, States};
-use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
+use super::{MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
 
 /// A message whose HMAC shall be made, and where the first octets of that belong.
@@ -203,38 +203,8 @@ pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
     }
 }
 
-/// A message in a lane.
-struct Lane<'a, 'e> {
-    /// Whole blocks that are left, and blocks of the end.
-    body: &'a [[u8; BLOCK]],
-    end: &'e [[u8; BLOCK]],
-    /// What is left to be done then.
-    task: Option<(&'a Mac, &'a mut [u8; ICV])>,
-}
-
-impl Lane<'_, '_> {
-    /// How many blocks are left.
-    #[inline]
-    fn len(&self) -> usize {
-        self.body.len() + self.end.len()
-    }
-
-    /// So many blocks have been hashed. False if none is left.
-    #[inline]
-    fn go_on(&mut self, count: usize) -> bool {
-        match self.body.split_at_checked(count) {
-            Some((_, rest)) => self.body = rest,
-            None => {
-                self.end = self.end.get(count - self.body.len()..).unwrap_or_default();
-                self.body = &[];
-            }
-        }
-        !self.body.is_empty() || !self.end.is_empty()
-    }
-}
-
 /// Makes the HMACs of messages, in no more than `W` lanes, which are `G` groups. Each has a place for its end.
-fn lanes<'a, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
+fn lanes<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     backend: Backend,
     mut tasks: impl Iterator<Item = (Task<'a>, &'e mut MaybeUninit<End>)>,
 ) {
@@ -242,7 +212,9 @@ fn lanes<'a, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     let mut states = States::<N, G>::new();
-    let mut lanes = [const { Lane { body: &[], end: &[], task: None } }; W];
+    // What is left of the message in a lane, and what is to be done then. Lanes that are not in use hash whatever is there.
+    let mut data = [Blocks::NONE; W];
+    let mut open: [Option<(&Mac, &mut [u8; ICV])>; W] = [const { None }; W];
     let mut active = 0;
     // Made where it is needed: most often all messages end together.
     let mut hashed: Option<Hashed<'a, N, G, W>> = None;
@@ -253,34 +225,31 @@ fn lanes<'a, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
             states.set(active, mac.inner());
             let end = end.write(End::EMPTY);
             let blocks = end.write::<H, N>(message, message.len());
-            lanes[active] =
-                Lane { body: message.as_chunks().0, end: end.blocks(0, blocks), task: Some((mac, icv)) };
+            data[active] = Blocks::new(message.as_chunks().0, end.blocks(0, blocks));
+            open[active] = Some((mac, icv));
             active += 1;
         }
         if active == 0 {
             break;
         }
-        let shortest = lanes[..active].iter().map(Lane::len).min().unwrap_or(0);
+        let shortest = data[..active].iter().map(Blocks::len).min().unwrap_or(0);
         let kernel = best(kernels, active, shortest);
         let used = kernel.lanes.min(active);
-        let mut data = [Blocks::NONE; W];
-        let (mut count, mut longest) = (usize::MAX, 0);
-        for (data, lane) in data.iter_mut().zip(&lanes[..used]) {
-            *data = Blocks::new(lane.body, lane.end);
-            (count, longest) = (count.min(data.len()), longest.max(data.len()));
-        }
+        let lens = data[..used].iter().map(Blocks::len);
+        let (count, longest) =
+            lens.fold((usize::MAX, 0), |(least, most), len| (least.min(len), most.max(len)));
         if count == longest && used == active {
             // All end together: their outer hashes follow at once.
             let mut outers = States::<N, G>::new();
-            for (lane, Lane { task, .. }) in lanes[..active].iter().enumerate() {
-                if let Some((mac, _)) = task {
+            for (lane, open) in open[..active].iter().enumerate() {
+                if let Some((mac, _)) = open {
                     outers.set(lane, mac.outer());
                 }
             }
             (kernel.compress)(&mut states.0, &data, count, Some(&outers.0));
-            for (place, lane) in lanes[..active].iter_mut().enumerate() {
-                if let Some((_, icv)) = lane.task.take() {
-                    *icv = H::icv(states.of(place));
+            for (lane, open) in open[..active].iter_mut().enumerate() {
+                if let Some((_, icv)) = open.take() {
+                    *icv = H::icv(states.of(lane));
                 }
             }
             active = 0;
@@ -288,18 +257,19 @@ fn lanes<'a, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
         }
         (kernel.compress)(&mut states.0, &data, count, None);
         // From the last: a lane that ends is then most often the last that is active, and no other has to take its place.
-        for place in (0..used).rev() {
-            let lane = &mut lanes[place];
-            if lane.go_on(count) {
+        for lane in (0..used).rev() {
+            data[lane].go_on(count);
+            if data[lane].len() > 0 {
                 continue;
             }
-            if let Some((mac, icv)) = lane.task.take() {
-                hashed.get_or_insert_with(Hashed::new).push::<H>(kernels, &states.of(place), mac, icv);
+            if let Some((mac, icv)) = open[lane].take() {
+                hashed.get_or_insert_with(Hashed::new).push::<H>(kernels, &states.of(lane), mac, icv);
             }
             active -= 1;
-            if place != active {
-                lanes.swap(place, active);
-                states.set(place, &states.of(active));
+            if lane != active {
+                data.swap(lane, active);
+                open.swap(lane, active);
+                states.set(lane, &states.of(active));
             }
         }
     }
@@ -366,7 +336,7 @@ fn best<const N: usize>(kernels: &[Kernel<N>], active: usize, count: usize) -> &
 
 #[cfg(test)]
 mod tests {
-    use super::super::sha1;
+    use super::super::{BLOCK, sha1};
     use super::*;
 
     /// Octets that look like none in particular.

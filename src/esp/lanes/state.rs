@@ -101,6 +101,19 @@ impl<'a> Blocks<'a> {
         body.len() + end.len()
     }
 
+    /// So many blocks have been hashed, of as many or more.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, count: usize) {
+        let [body, end] = &mut self.0;
+        match body.split_at_checked(count) {
+            Some((_, rest)) => *body = rest,
+            None => {
+                *end = end.get(count - body.len()..).unwrap_or_default();
+                *body = &[];
+            }
+        }
+    }
+
     /// How many blocks all of some lanes have before the ends of their messages.
     #[inline(always)]
     pub(super) fn common<const N: usize>(lanes: &[Self]) -> usize {
