@@ -202,6 +202,12 @@ pub(super) struct End([[u8; BLOCK]; 3]);
 impl End {
     pub(super) const EMPTY: Self = Self([[0; BLOCK]; 3]);
 
+    /// That of two blocks; the second may not be needed.
+    #[inline]
+    pub(super) const fn of([first, second]: [[u8; BLOCK]; 2]) -> Self {
+        Self([first, first, second])
+    }
+
     /// Writes the end of a message of `len` octets, the last of which are given: a block of them, if there is one. Returns
     /// how many blocks it is.
     #[inline]

@@ -7,7 +7,7 @@ use super::backend::{Backend, Kind};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
 use super::state::{Blocks, GROUP, Group, States};
-use super::{MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
+use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
 
 /// A message whose HMAC shall be made, and where the first octets of that belong.
@@ -197,16 +197,45 @@ pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
     let mut ends = [const { MaybeUninit::uninit() }; MOST];
     let tasks = tasks.zip(&mut ends);
     match integrity {
-        Integrity::HmacMd5_96 if MOST <= GROUP => lanes::<Md5, MD5_WORDS, 1, GROUP>(backend, tasks),
-        Integrity::HmacMd5_96 => lanes::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, tasks),
-        Integrity::HmacSha1_96 => lanes::<Sha1, SHA1_WORDS, 1, SHA1_LANES>(backend, tasks),
+        Integrity::HmacMd5_96 if MOST <= GROUP => on::<Md5, MD5_WORDS, 1, GROUP>(backend, tasks),
+        Integrity::HmacMd5_96 => on::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, tasks),
+        Integrity::HmacSha1_96 => on::<Sha1, SHA1_WORDS, 1, SHA1_LANES>(backend, tasks),
     }
 }
 
+/// [`lanes`] on a backend.
+#[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+fn on<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
+    backend: Backend,
+    tasks: impl Iterator<Item = (Task<'a>, &'e mut MaybeUninit<End>)>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+        fn wide<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
+            backend: Backend,
+            tasks: impl Iterator<Item = (Task<'a>, &'e mut MaybeUninit<End>)>,
+        ) {
+            lanes::<H, N, G, W>(backend, tasks, |place, message| super::ends::write::<H, N>(place, message));
+        }
+        if backend.kind() == Kind::Avx512 {
+            // SAFETY: the backend says that the machine has the instructions.
+            return unsafe { wide::<H, N, G, W>(backend, tasks) };
+        }
+    }
+    lanes::<H, N, G, W>(backend, tasks, |place, message| {
+        let end = place.write(End::EMPTY);
+        let blocks = end.write::<H, N>(message, message.len());
+        end.blocks(0, blocks)
+    });
+}
+
 /// Makes the HMACs of messages, in no more than `W` lanes, which are `G` groups. Each has a place for its end.
+#[inline(always)]
 fn lanes<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>(
     backend: Backend,
     mut tasks: impl Iterator<Item = (Task<'a>, &'e mut MaybeUninit<End>)>,
+    write_end: impl Fn(&'e mut MaybeUninit<End>, &[u8]) -> &'e [[u8; BLOCK]],
 ) {
     let kernels = H::of(backend);
     let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
@@ -223,9 +252,7 @@ fn lanes<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usi
             && let Some((Task { mac, message, icv }, end)) = tasks.next()
         {
             states.set(active, mac.inner());
-            let end = end.write(End::EMPTY);
-            let blocks = end.write::<H, N>(message, message.len());
-            data[active] = Blocks::new(message.as_chunks().0, end.blocks(0, blocks));
+            data[active] = Blocks::new(message.as_chunks().0, write_end(end, message));
             open[active] = Some((mac, icv));
             active += 1;
         }
@@ -336,7 +363,7 @@ fn best<const N: usize>(kernels: &[Kernel<N>], active: usize, count: usize) -> &
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BLOCK, sha1};
+    use super::super::sha1;
     use super::*;
 
     /// Octets that look like none in particular.

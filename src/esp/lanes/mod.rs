@@ -2,8 +2,8 @@
 //! path of [`super::cipher`] and [`super::icv`] is the judge of all of them.
 //!
 //! - [`backend`]: which kernels run;
-//! - [`words`], [`md5`], [`sha1`]: hashes over lanes of 32-bit words, [`state`], what they work on, and [`hash`], which keeps the lanes
-//!   full;
+//! - [`words`], [`md5`], [`sha1`]: hashes over lanes of 32-bit words, [`state`], what they work on, `ends`, which makes the last
+//!   blocks of messages, and [`hash`], which keeps the lanes full;
 //! - [`aes`], [`des`]: CBC over lanes, and the blocks of one packet deciphered side by side; [`cbc`] keeps the lanes full.
 #![allow(
     clippy::indexing_slicing,
@@ -18,6 +18,8 @@ mod aes;
 mod backend;
 mod cbc;
 mod des;
+#[cfg(target_arch = "x86_64")]
+mod ends;
 mod hash;
 mod md5;
 #[cfg(any(test, target_arch = "x86_64"))]

@@ -1,0 +1,73 @@
+//! The ends of messages, made in vectors.
+
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
+use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
+
+use super::super::icv::{End, Hash};
+use super::BLOCK;
+
+/// [`End::write`] of a whole message: each block is made in a register, and written once.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+pub(super) fn write<'e, H: Hash<N>, const N: usize>(
+    place: &'e mut MaybeUninit<End>,
+    message: &[u8],
+) -> &'e [[u8; BLOCK]] {
+    const LENGTH: usize = 8;
+    const COUNTING: [u8; BLOCK] = {
+        let mut octets = [0; BLOCK];
+        let mut n = 0;
+        while n < BLOCK {
+            octets[n] = n as u8;
+            n += 1;
+        }
+        octets
+    };
+    let rest_len = message.len() % BLOCK;
+    let Some(last) = message.last_chunk() else {
+        let end = place.write(End::EMPTY);
+        let blocks = end.write::<H, N>(message, message.len());
+        return end.blocks(0, blocks);
+    };
+    // The last octets of the message come first, then the mark.
+    let order = _mm512_sub_epi8(_mm512_loadu_si512(&COUNTING), _mm512_set1_epi8(rest_len as i8));
+    let rest = _mm512_maskz_permutexvar_epi8((1 << rest_len) - 1, order, _mm512_loadu_si512(last));
+    let marked = _mm512_mask_mov_epi8(rest, 1 << rest_len, _mm512_set1_epi8(0x80_u8 as i8));
+    let bits = 8 * (BLOCK as u64 + message.len() as u64);
+    let length = _mm512_maskz_set1_epi64(0x80, i64::from_ne_bytes(H::length(bits)));
+    let one = rest_len + 1 + LENGTH <= BLOCK;
+    let first = _mm512_mask_mov_epi64(marked, if one { 0x80 } else { 0 }, length);
+    let mut blocks = [[0; BLOCK]; 2];
+    _mm512_storeu_si512(&mut blocks[0], first);
+    _mm512_storeu_si512(&mut blocks[1], length);
+    place.write(End::of(blocks)).blocks(0, if one { 1 } else { 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::icv::{Md5, Sha1};
+    use super::super::backend::{Backend, Kind};
+    use super::*;
+
+    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+    fn check<H: Hash<N>, const N: usize>() {
+        let message: [u8; 200] = core::array::from_fn(|n| n as u8 ^ 0xa5);
+        for len in 0..=message.len() {
+            let (mut place, mut end) = (MaybeUninit::uninit(), End::EMPTY);
+            let blocks = end.write::<H, N>(&message[..len], len);
+            // SAFETY: the machine has the backend.
+            let made = unsafe { write::<H, N>(&mut place, &message[..len]) };
+            assert_eq!(made, end.blocks(0, blocks), "{len} octets");
+        }
+    }
+
+    #[test]
+    fn an_end_is_the_same_however_it_was_made() {
+        if Backend::available().any(|backend| backend.kind() == Kind::Avx512) {
+            check::<Md5, 4>();
+            check::<Sha1, 5>();
+        }
+    }
+}
