@@ -107,7 +107,7 @@ impl SealKeys {
     /// behind the headroom. `None` if the lengths do not fit, or a given IV is not as long as those of the suite.
     ///
     /// Where no IV is given, the block stands in its place that it will be made of: SPI, sequence number, and zeros.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn frame(
         &self,
         esp: &mut [u8],
@@ -119,18 +119,19 @@ impl SealKeys {
         let (header, body) = message.split_at_mut_checked(self.suite.headroom())?;
         let (ids, iv_place) = header.split_first_chunk_mut::<IDS>()?;
         write_trailer(body.get_mut(payload_len..)?, next_header)?;
-        let [s0, s1, s2, s3] = spi.value().to_be_bytes();
-        let [n0, n1, n2, n3] = sequence.to_be_bytes();
-        *ids = [s0, s1, s2, s3, n0, n1, n2, n3];
-        match iv {
-            None => {
-                if let Some((counter, zeros)) = iv_place.split_first_chunk_mut::<IDS>() {
-                    *counter = *ids;
-                    zeros.fill(0);
-                }
+        let both = (u64::from(spi.value()) << 32 | u64::from(sequence)).to_be_bytes();
+        *ids = both;
+        match (iv, iv_place.len()) {
+            // Of fixed lengths: filling any number of octets takes longer to begin.
+            (None, 0) => {}
+            (None, IDS) => *iv_place.first_chunk_mut()? = both,
+            (None, _) => {
+                let (counter, zeros) = iv_place.first_chunk_mut::<16>()?.split_first_chunk_mut::<IDS>()?;
+                *counter = both;
+                *zeros.first_chunk_mut()? = [0; IDS];
             }
-            Some(iv) if iv.len() == iv_place.len() => iv_place.copy_from_slice(iv),
-            Some(_) => return None,
+            (Some(iv), len) if iv.len() == len => iv_place.copy_from_slice(iv),
+            (Some(_), _) => return None,
         }
         Some(())
     }
@@ -192,7 +193,7 @@ const PADDING: [u8; 255] = {
 };
 
 /// Padding 1, 2, 3, ..., its length, and the next header.
-#[inline]
+#[inline(always)]
 fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
     let len = u8::try_from(padding.len()).ok()?;
@@ -235,14 +236,10 @@ fn is_padding(padding: &[u8]) -> bool {
 }
 
 /// The octets of the padding that end in this one, which is at least as large as they are many.
-const fn counting_to<const N: usize>(last: u8) -> [u8; N] {
-    let mut octets = [last; N];
-    let mut rest: &mut [u8] = &mut octets;
-    while let Some((octet, others)) = rest.split_first_mut() {
-        *octet = last - others.len() as u8;
-        rest = others;
-    }
-    octets
+#[inline(always)]
+fn counting_to<const N: usize>(last: u8) -> [u8; N] {
+    let from = usize::from(last).wrapping_sub(N);
+    PADDING.get(from..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
 /// What a deciphered packet holds.

@@ -394,7 +394,7 @@ fn begin<'p>(
     };
     let (range, esp) = sa.count(laid_out)?;
     // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
-    *result = Some(Ok(sa.sent(range, sequence, &datagram)));
+    *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
     Ok((slot, esp))
 }
 

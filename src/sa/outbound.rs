@@ -287,8 +287,9 @@ impl Outbound {
     ) -> Result<Sealed, SealError> {
         let sequence = self.sequence()?;
         let (range, esp) = self.lay_out(datagram, packet, out, (sequence, None))?;
+        let esp_len = esp.len();
         self.protect(esp, false)?;
-        Ok(self.sent(range, sequence, datagram))
+        Ok(self.sent(range, sequence, (datagram.payload_len(), esp_len)))
     }
 
     /// Seals a datagram in place that is known to be traffic of this SA and whole.
@@ -301,8 +302,9 @@ impl Outbound {
     ) -> Result<Sealed, SealError> {
         let sequence = self.sequence()?;
         let (range, esp) = self.lay_out_in_place(datagram, buffer, start, sequence)?;
+        let esp_len = esp.len();
         self.protect(esp, false)?;
-        Ok(self.sent(range, sequence, datagram))
+        Ok(self.sent(range, sequence, (datagram.payload_len(), esp_len)))
     }
 
     /// What [`Outbound::lay_out`] leaves to be done is done with these.
@@ -311,12 +313,15 @@ impl Outbound {
         &self.keys
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn count<T>(&mut self, result: Result<T, SealError>) -> Result<T, SealError> {
-        if result.is_err() {
-            self.refused += 1;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.refused += 1;
+                Err(error)
+            }
         }
-        result
     }
 
     #[inline]
@@ -405,11 +410,16 @@ impl Outbound {
 
     /// Counts a packet that has been laid out.
     #[inline(always)]
-    pub(super) fn sent(&mut self, range: Range<usize>, sequence: u32, datagram: &Datagram) -> Sealed {
+    pub(super) fn sent(
+        &mut self,
+        range: Range<usize>,
+        sequence: u32,
+        (payload_len, esp_len): (usize, usize),
+    ) -> Sealed {
         self.next_sequence = sequence.wrapping_add(1);
         self.packets += 1;
-        self.octets += datagram.payload_len() as u64;
-        self.esp_octets += self.suite().sealed_len(datagram.payload_len()) as u64;
+        self.octets += payload_len as u64;
+        self.esp_octets += esp_len as u64;
         let warning = if sequence > self.soft_packets {
             Some(Warning::Packets)
         } else if self.esp_octets > self.soft_octets {
