@@ -218,7 +218,7 @@ fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
 }
 
 /// Whether padding is 1, 2, 3, ...
-#[inline]
+#[inline(always)]
 fn is_padding(padding: &[u8]) -> bool {
     match padding {
         [] | [1] | [1, 2] | [1, 2, 3] => true,
@@ -289,7 +289,7 @@ impl OpenKeys {
     }
 
     /// Deciphers into a buffer that is as long as payload and trailer. The packet's ICV was right.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decrypt_into(
         &self,
         _: &Authentic,
@@ -310,7 +310,7 @@ impl OpenKeys {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_trailer(body: &[u8]) -> Result<Deciphered, TrailerError> {
     let Some((rest, &[pad_len, next_header])) = body.split_last_chunk::<2>() else {
         return Err(TrailerError::PadLength(0));
