@@ -299,7 +299,7 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     later: &[J],
 ) {
     let places = ahead.places;
-    ahead.look_up(table, later);
+    ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut begun = [const { None }; N];
     for ((begun, job), sa) in begun.iter_mut().zip(jobs).zip(places) {
         let (own, SealJob { place, result }) = job.parts();
@@ -321,7 +321,7 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
             None => esp.fill(0),
         }
     }
-    ahead.fetch(table);
+    ahead.fetch(table, later);
     protect_all(table.backend(), &mut packets);
 }
 
@@ -332,9 +332,7 @@ fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
     mut jobs: &mut [J],
     tile: impl Fn(&mut B, &mut [J], &mut Ahead<N>, &[J]),
 ) {
-    let mut ahead = Ahead::NONE;
-    ahead.look_up(table, jobs);
-    ahead.fetch(table);
+    let mut ahead = Ahead::of(table, jobs);
     while !jobs.is_empty() {
         let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
         tile(table, now, &mut ahead, later);
@@ -345,34 +343,47 @@ fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
 /// What is fetched while other jobs are done: first the places where SAs are looked up, then the SAs, so that many wait for
 /// memory together, and it is there when they are needed. Nothing, where that is not worth while.
 struct Ahead<const N: usize> {
-    hashes: [u64; N],
-    /// Where the SAs probably are.
+    /// Where the SAs of this tile probably are.
     places: [usize; N],
-    len: usize,
+    /// What the SAs of the next tile are looked up by, and those of the one behind it.
+    next: [u64; N],
+    after: [u64; N],
 }
 
 impl<const N: usize> Ahead<N> {
-    const NONE: Self = Self { hashes: [0; N], places: [0; N], len: 0 };
+    /// Before the first tile. While memory is waited for, the jobs behind it are looked at.
+    #[inline(always)]
+    fn of<Sa, E, T: Input>(table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) -> Self {
+        let mut ahead = Self { places: [0; N], next: [0; N], after: [0; N] };
+        ahead.look_up(table, jobs);
+        ahead.next = ahead.after;
+        ahead.look_up(table, jobs.get(N..).unwrap_or_default());
+        ahead.fetch(table, jobs);
+        ahead
+    }
 
     /// Has the places fetched where the SAs of the first jobs will be looked up.
     #[inline(always)]
     fn look_up<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
         if table.is_far() {
-            self.len = jobs.len().min(N);
-            for (hash, job) in self.hashes.iter_mut().zip(jobs) {
+            for (hash, job) in self.after.iter_mut().zip(jobs) {
                 *hash = table.hash(job.job().input());
             }
-            table.prefetch_places(self.hashes.get(..self.len).unwrap_or_default());
+            table.prefetch_places(self.after.get(..jobs.len().min(N)).unwrap_or_default());
         }
     }
 
-    /// Has the SAs fetched.
+    /// Has the SAs fetched of the first jobs, which are those of the next tile.
     #[inline(always)]
-    fn fetch<Sa, E>(&mut self, table: &impl Table<Sa, E>) {
-        for (place, hash) in self.places.iter_mut().zip(self.hashes).take(self.len) {
-            *place = table.place(hash);
+    fn fetch<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
+        if table.is_far() {
+            let len = jobs.len().min(N);
+            for (place, hash) in self.places.iter_mut().zip(self.next).take(len) {
+                *place = table.place(hash);
+            }
+            table.prefetch(self.places.get(..len).unwrap_or_default());
+            self.next = self.after;
         }
-        table.prefetch(self.places.get(..self.len).unwrap_or_default());
     }
 }
 
@@ -419,7 +430,7 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     later: &[J],
 ) {
     let places = ahead.places;
-    ahead.look_up(table, later);
+    ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut admitted = [const { None }; N];
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();
@@ -439,7 +450,7 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
         }
     }
-    ahead.fetch(table);
+    ahead.fetch(table, later);
     let verified = verify_all(table.backend(), &packets);
     for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs) {
         let Some((slot, datagram, numbers)) = admitted else { continue };
