@@ -10,10 +10,10 @@ pub(crate) fn prefetch<T>(value: &T, octets: usize) {
         // Into the second cache: fetched into the first, part of many lines was found missing later.
         const LINE: usize = 64;
         let start = core::ptr::from_ref(value).cast::<i8>();
-        // What is fetched here begins where it lies on no more lines than these.
-        for octet in (0..size_of::<T>().min(octets)).step_by(LINE) {
-            // SAFETY: a hint; the address lies within a value that a reference points to, and nothing is read or written.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(octet)) };
+        let before = start.addr() % LINE;
+        for octet in (0..before + size_of::<T>().min(octets)).step_by(LINE) {
+            // SAFETY: a hint; the line holds something of a value that a reference points to, and nothing is read or written.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_sub(before).wrapping_add(octet)) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -187,7 +187,7 @@ mod tests {
         assert!(lines::<Inbound>(size_of::<Slot<Inbound>>()) <= 6);
         assert!(lines::<Outbound>(size_of::<Slot<Outbound>>()) <= 6);
         let hot = core::mem::offset_of!(Slot<Outbound>, value) + Outbound::HOT;
-        assert!(lines::<Outbound>(hot) <= 3, "{hot} octets of an outbound SA");
+        assert_eq!(lines::<Outbound>(hot), 3, "{hot} octets of an outbound SA");
     }
 
     #[test]

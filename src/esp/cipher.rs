@@ -33,7 +33,8 @@ pub(super) enum Decryptor {
 }
 
 impl Encryptor {
-    /// How many octets are read for a packet in a batch, where keys are expanded together: which it is, and the key.
+    /// How many octets are read for a packet in a batch, where keys are expanded together: which it is, and the key of AES. That of
+    /// DES is nine octets longer.
     pub(super) const HOT: usize = 1 + 16;
 
     pub(super) fn new(keys: &SaKeys, backend: Backend) -> Self {

@@ -204,6 +204,7 @@ impl End {
     pub(super) const EMPTY: Self = Self([[0; BLOCK]; 3]);
 
     /// That of two blocks; the second may not be needed.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(super) const fn of([first, second]: [[u8; BLOCK]; 2]) -> Self {
         Self([first, first, second])

@@ -351,4 +351,18 @@ mod tests {
     fn the_expanded_keys_of_an_sa_take_four_cache_lines() {
         assert!(size_of::<SealKeys>() <= 256 && size_of::<OpenKeys>() <= 256);
     }
+
+    #[test]
+    fn what_a_batch_reads_of_an_outbound_sa_is_at_its_start() {
+        let suite = Suite::HMAC_SHA_1_96_AES_CBC;
+        let keys = SaKeys::from_expanded(suite, &[1; 20], &[2; 16]).unwrap();
+        for backend in Backend::available().filter(|backend| backend.expands_keys()) {
+            let keys = SealKeys::new(&keys, backend);
+            let Encryptor::AesRounds(rounds) = keys.cipher() else { panic!("no round keys on {backend}") };
+            // They begin with the key.
+            let end = |address: usize, octets: usize| address + octets - core::ptr::from_ref(&keys).addr();
+            assert_eq!(end(core::ptr::from_ref(rounds).addr(), 16), SealKeys::HOT);
+            assert!(end(core::ptr::from_ref(keys.mac()).addr(), size_of::<Mac>()) <= SealKeys::HOT);
+        }
+    }
 }

@@ -207,8 +207,8 @@ pub(super) trait Table<Sa, E> {
         0
     }
 
-    /// Has the places fetched where SAs are looked up.
-    fn prefetch_places(&self, _hashes: &[u64]) {}
+    /// Has that part of an index fetched where SAs are looked up by these.
+    fn prefetch_index(&self, _hashes: &[u64]) {}
 
     /// Where the SA probably is that is looked up by this.
     fn place(&self, _hash: u64) -> usize {
@@ -369,7 +369,7 @@ impl<const N: usize> Ahead<N> {
             for (hash, job) in self.after.iter_mut().zip(jobs) {
                 *hash = table.hash(job.job().input());
             }
-            table.prefetch_places(self.after.get(..jobs.len().min(N)).unwrap_or_default());
+            table.prefetch_index(self.after.get(..jobs.len().min(N)).unwrap_or_default());
         }
     }
 
@@ -485,4 +485,76 @@ fn admit(
     let (sa, _) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
     let numbers = sa.admit(&datagram, packet)?;
     Ok((slot, datagram, numbers))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+
+    use super::*;
+
+    /// A table without SAs that keeps account of what is asked of it. A packet is a number, which is what it is looked up by.
+    #[derive(Default)]
+    struct Account {
+        looked_up: RefCell<Vec<usize>>,
+        fetched: RefCell<Vec<usize>>,
+        /// Where an SA was looked for, and whether it had been fetched, and others since, by then.
+        found: Vec<(usize, usize, bool)>,
+    }
+
+    const PLACE: usize = 1000;
+
+    impl Table<Outbound, SealError> for Account {
+        fn backend(&self) -> Backend {
+            Backend::PORTABLE
+        }
+
+        fn is_far(&self) -> bool {
+            true
+        }
+
+        fn hash(&self, packet: &[u8]) -> u64 {
+            packet[0].into()
+        }
+
+        fn prefetch_index(&self, hashes: &[u64]) {
+            self.looked_up.borrow_mut().extend(hashes.iter().map(|hash| *hash as usize));
+        }
+
+        fn place(&self, hash: u64) -> usize {
+            assert!(self.looked_up.borrow().contains(&(hash as usize)), "{hash} has not been looked up");
+            hash as usize + PLACE
+        }
+
+        fn prefetch(&self, places: &[usize]) {
+            self.fetched.borrow_mut().extend(places);
+        }
+
+        fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+            self.found.push((packet[0].into(), place, self.fetched.borrow().contains(&place)));
+            Err(SealError::TooLong(0))
+        }
+
+        fn get(&self, _: u32) -> Option<&Outbound> {
+            None
+        }
+
+        fn get_mut(&mut self, _: u32) -> Option<(&mut Outbound, Option<InboundId>)> {
+            None
+        }
+    }
+
+    #[test]
+    fn every_sa_is_looked_up_and_fetched_once_and_before_it_is_needed() {
+        for count in 0..=70 {
+            let packets: Vec<_> = (0..count).map(|n| [n as u8]).collect();
+            let mut jobs: Vec<_> = packets.iter().map(|packet| SealJob::new(packet, &mut [])).collect();
+            let mut table = Account::default();
+            seal_all(&mut table, &mut jobs);
+            let all: Vec<_> = (0..count).collect();
+            let places: Vec<_> = (PLACE..PLACE + count).collect();
+            let found: Vec<_> = all.iter().map(|n| (*n, n + PLACE, true)).collect();
+            assert_eq!((table.looked_up.take(), table.fetched.take(), table.found), (all, places, found));
+        }
+    }
 }

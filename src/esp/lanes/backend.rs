@@ -105,7 +105,7 @@ impl fmt::Display for Backend {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     cpufeatures::new!(has_avx2, "avx2", "aes", "sha", "ssse3", "sse4.1");
-    cpufeatures::new!(has_avx512, "avx512f", "avx512bw", "avx512vl", "avx512vbmi", "gfni", "vaes");
+    cpufeatures::new!(has_avx512, "fma", "avx512f", "avx512bw", "avx512vl", "avx512vbmi", "gfni", "vaes");
 
     #[inline]
     pub(super) fn avx2() -> bool {

@@ -203,9 +203,10 @@ impl Drop for Eight {
 
 /// Sixteen lanes with VAES. Made only where there is the backend. Keys wipe themselves.
 #[cfg(target_arch = "x86_64")]
+#[repr(C, align(64))]
 struct Sixteen<'s> {
-    keys: Keys<'s>,
     chains: Chains,
+    keys: Keys<'s>,
 }
 
 /// The keys of sixteen lanes.
@@ -246,7 +247,10 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen<'_> {
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn encrypt(&mut self, data: &mut [&mut [u8]; 16], count: usize) {
-        let Keys::Expanded(keys) = &self.keys else { return };
+        let Keys::Expanded(keys) = &self.keys else {
+            debug_assert!(false, "lanes are ready before they are enciphered");
+            return;
+        };
         let chains = &mut self.chains;
         let used = data.iter().rposition(|data| !data.is_empty()).map_or(0, |last| last + 1);
         // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
@@ -266,9 +270,13 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen<'_> {
 impl Drop for Sixteen<'_> {
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn drop(&mut self) {
-        if let Keys::Expanded(keys) = &mut self.keys {
+        match &mut self.keys {
             // SAFETY: there is a value of this type only where the machine has AVX-512.
-            unsafe { vaes::wipe(keys) };
+            Keys::Expanded(keys) => unsafe { vaes::wipe(keys) },
+            Keys::First(_) | Keys::None => {
+                self.chains = [0; _];
+                zeroize::optimization_barrier(&self.chains);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
 use super::super::icv::{End, Hash};
 use super::BLOCK;
 
-/// [`End::write`] of a whole message: each block is made in a register, and written once.
+/// [`End::write`] of a whole message: each block is made in a register, and written as a whole.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
 pub(super) fn write<'e, H: Hash<N>, const N: usize>(

@@ -186,8 +186,8 @@ impl Kernels<SHA1_WORDS> for Sha1 {
     }
 }
 
-/// The HMACs of messages, of which the longest come first, or the lanes run empty one by one. They are no more than `MOST`: room
-/// for more would be made, and wiped, for nothing.
+/// The HMACs of messages, of which the longest come first, or the lanes run empty one by one. They are no more than `MOST`, as many as
+/// there is room for.
 pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
     backend: Backend,
     integrity: Integrity,
@@ -195,11 +195,16 @@ pub(in crate::esp) fn hmacs<'a, const MOST: usize>(
 ) {
     // A place for each, of which those are written that are used.
     let mut ends = [const { MaybeUninit::uninit() }; MOST];
-    let tasks = tasks.zip(&mut ends);
+    #[cfg(debug_assertions)]
+    let tasks = tasks.enumerate().map(|(number, task)| {
+        assert!(number < MOST, "more than {MOST}");
+        task
+    });
+    let placed = tasks.zip(&mut ends);
     match integrity {
-        Integrity::HmacMd5_96 if MOST <= GROUP => on::<Md5, MD5_WORDS, 1, GROUP>(backend, tasks),
-        Integrity::HmacMd5_96 => on::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, tasks),
-        Integrity::HmacSha1_96 => on::<Sha1, SHA1_WORDS, 1, SHA1_LANES>(backend, tasks),
+        Integrity::HmacMd5_96 if MOST <= GROUP => on::<Md5, MD5_WORDS, 1, GROUP>(backend, placed),
+        Integrity::HmacMd5_96 => on::<Md5, MD5_WORDS, 2, MD5_LANES>(backend, placed),
+        Integrity::HmacSha1_96 => on::<Sha1, SHA1_WORDS, 1, SHA1_LANES>(backend, placed),
     }
 }
 

@@ -23,7 +23,7 @@ impl Table<Outbound, SealError> for Sad {
         self.hasher.hash_one(Wire::of(&datagram, packet))
     }
 
-    fn prefetch_places(&self, hashes: &[u64]) {
+    fn prefetch_index(&self, hashes: &[u64]) {
         hashes.iter().for_each(|hash| self.by_selector.prefetch(*hash));
     }
 
@@ -64,7 +64,7 @@ impl Table<Inbound, OpenError> for Sad {
         self.arrival_hash(spi, &datagram, packet)
     }
 
-    fn prefetch_places(&self, hashes: &[u64]) {
+    fn prefetch_index(&self, hashes: &[u64]) {
         hashes.iter().for_each(|hash| self.by_spi.prefetch(*hash));
     }
 

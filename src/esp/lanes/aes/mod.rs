@@ -21,7 +21,7 @@ pub(super) const WIDEST: usize = 16;
 
 /// The round keys of many lanes, by round and then by lane. Aligned, or every load of a vector of keys would be two.
 #[cfg(target_arch = "x86_64")]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Schedules([[u8; WIDEST * BLOCK]; ROUND_KEYS]);
 
 #[cfg(target_arch = "x86_64")]
@@ -81,7 +81,7 @@ impl RoundKeys {
         Some(Self { octets, wide: backend.kind() == Kind::Avx512 })
     }
 
-    /// The key that all of them are made of, where they encipher: the first of them.
+    /// The key that they are made of: the first of them. Where they decipher it is another.
     #[inline]
     pub(super) const fn key(&self) -> &[u8; BLOCK] {
         let [key, ..] = &self.octets;

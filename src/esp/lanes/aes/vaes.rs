@@ -142,7 +142,7 @@ pub(in super::super) fn expand<'s>(
     let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&keys.as_chunks().0[group]));
     *keys = [0; _];
     let mut constant = 1_u8;
-    // SAFETY: places that need not hold anything, one behind the other as they are in `Schedules`.
+    // SAFETY: `Schedules` is its array and nothing else; no octet of these need hold anything.
     let rounds = unsafe { &mut *to.as_mut_ptr().cast::<[MaybeUninit<[[u8; VECTOR]; GROUPS]>; ROUND_KEYS]>() };
     for (round, to) in rounds.iter_mut().enumerate() {
         let mut octets = [[0; VECTOR]; GROUPS];
