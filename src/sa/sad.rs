@@ -395,7 +395,7 @@ impl Sad {
     /// Seals many datagrams, each with the SA that its addresses and ports select. What comes of each is what
     /// [`Sad::seal`] or [`Sad::seal_in_place`] would make of it, one job after the other: an SA numbers its packets in the
     /// order of the jobs. But ciphers and hashes of all run side by side, whatever their SAs, suites, lengths and families:
-    /// the more jobs there are, the less each costs. Nothing is allocated; some 40 KiB of stack are used, and 20 more
+    /// the more jobs there are, the less each costs. Nothing is allocated; up to 48 KiB of stack are used, and 64
     /// where des-ede3-cbc is sealed. In a large table the SAs of later jobs are fetched while earlier ones are worked on.
     ///
     /// ```
