@@ -202,6 +202,22 @@ pub(super) struct End([[u8; BLOCK]; 3]);
 
 impl End {
     pub(super) const EMPTY: Self = Self([[0; BLOCK]; 3]);
+    /// What stands behind the last octet.
+    pub(super) const MARK: u8 = 0x80;
+    /// Octets of the message's length.
+    const LENGTH: usize = 8;
+
+    /// How many blocks it is, with so many octets that do not fill one.
+    #[inline]
+    pub(super) const fn count(rest_len: usize) -> usize {
+        if rest_len + 1 + Self::LENGTH <= BLOCK { 1 } else { 2 }
+    }
+
+    /// How many bits a message of so many octets is, with the key's block in front of it.
+    #[inline]
+    pub(super) const fn bits(len: usize) -> u64 {
+        8 * (BLOCK as u64 + len as u64)
+    }
 
     /// That of two blocks; the second may not be needed.
     #[cfg(target_arch = "x86_64")]
@@ -211,13 +227,11 @@ impl End {
     }
 
     /// Writes the end of a message of `len` octets, the last of which are given: a block of them, if there is one. Returns
-    /// how many blocks it is.
+    /// its blocks.
     #[inline]
-    pub(super) fn write<H: Hash<N>, const N: usize>(&mut self, last: &[u8], len: usize) -> usize {
-        const LENGTH: usize = 8;
-        const END_MARK: u8 = 0x80;
+    pub(super) fn write<H: Hash<N>, const N: usize>(&mut self, last: &[u8], len: usize) -> &[[u8; BLOCK]] {
         let rest_len = last.len() % BLOCK;
-        let blocks = if rest_len + 1 + LENGTH <= BLOCK { 1 } else { 2 };
+        let blocks = Self::count(rest_len);
         let [_, first, second] = &mut self.0;
         // All of it first, as a whole: how many zeros there are is then no matter.
         (*first, *second) = ([0; BLOCK], [0; BLOCK]);
@@ -231,19 +245,19 @@ impl End {
             to.copy_from_slice(last);
         }
         if let Some(mark) = octets.get_mut(BLOCK + rest_len) {
-            *mark = END_MARK;
+            *mark = Self::MARK;
         }
-        let length_at = BLOCK * (1 + blocks) - LENGTH;
+        let length_at = BLOCK * (1 + blocks) - Self::LENGTH;
         if let Some(length) = octets.get_mut(length_at..).and_then(|octets| octets.first_chunk_mut()) {
-            *length = H::length(8 * (BLOCK as u64 + len as u64));
+            *length = H::length(Self::bits(len));
         }
-        blocks
+        self.blocks(blocks)
     }
 
-    /// Its blocks from one to another.
+    /// Its blocks, as many as are in use.
     #[inline]
-    pub(super) fn blocks(&self, from: usize, to: usize) -> &[[u8; BLOCK]] {
-        self.0.get(1 + from..1 + to).unwrap_or_default()
+    pub(super) fn blocks(&self, count: usize) -> &[[u8; BLOCK]] {
+        self.0.get(1..1 + count).unwrap_or_default()
     }
 }
 
@@ -299,13 +313,13 @@ fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; 
 #[inline]
 fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usize) -> [u32; N] {
     let mut end = End::EMPTY;
-    let used = end.write::<H, N>(rest, len);
+    let last = end.write::<H, N>(rest, len);
     let (blocks, _) = rest.as_chunks::<BLOCK>();
     // The end was written first, so that it has reached memory when the hash comes to read it.
     if !blocks.is_empty() {
         H::compress(&mut state, blocks);
     }
-    H::compress(&mut state, end.blocks(0, used));
+    H::compress(&mut state, last);
     state
 }
 

@@ -15,7 +15,8 @@ pub(super) fn write<'e, H: Hash<N>, const N: usize>(
     place: &'e mut MaybeUninit<End>,
     message: &[u8],
 ) -> &'e [[u8; BLOCK]] {
-    const LENGTH: usize = 8;
+    /// The last eight octets, in which the length stands.
+    const LAST: u8 = 0x80;
     const COUNTING: [u8; BLOCK] = {
         let mut octets = [0; BLOCK];
         let mut n = 0;
@@ -27,22 +28,20 @@ pub(super) fn write<'e, H: Hash<N>, const N: usize>(
     };
     let rest_len = message.len() % BLOCK;
     let Some(last) = message.last_chunk() else {
-        let end = place.write(End::EMPTY);
-        let blocks = end.write::<H, N>(message, message.len());
-        return end.blocks(0, blocks);
+        return place.write(End::EMPTY).write::<H, N>(message, message.len());
     };
     // The last octets of the message come first, then the mark.
     let order = _mm512_sub_epi8(_mm512_loadu_si512(&COUNTING), _mm512_set1_epi8(rest_len as i8));
     let rest = _mm512_maskz_permutexvar_epi8((1 << rest_len) - 1, order, _mm512_loadu_si512(last));
-    let marked = _mm512_mask_mov_epi8(rest, 1 << rest_len, _mm512_set1_epi8(0x80_u8 as i8));
-    let bits = 8 * (BLOCK as u64 + message.len() as u64);
-    let length = _mm512_maskz_set1_epi64(0x80, i64::from_ne_bytes(H::length(bits)));
-    let one = rest_len + 1 + LENGTH <= BLOCK;
-    let first = _mm512_mask_mov_epi64(marked, if one { 0x80 } else { 0 }, length);
+    let marked = _mm512_mask_mov_epi8(rest, 1 << rest_len, _mm512_set1_epi8(End::MARK as i8));
+    let bits = i64::from_ne_bytes(H::length(End::bits(message.len())));
+    let length = _mm512_maskz_set1_epi64(LAST, bits);
+    let count = End::count(rest_len);
+    let first = _mm512_mask_mov_epi64(marked, if count == 1 { LAST } else { 0 }, length);
     let mut blocks = [[0; BLOCK]; 2];
     _mm512_storeu_si512(&mut blocks[0], first);
     _mm512_storeu_si512(&mut blocks[1], length);
-    place.write(End::of(blocks)).blocks(0, if one { 1 } else { 2 })
+    place.write(End::of(blocks)).blocks(count)
 }
 
 #[cfg(test)]
@@ -56,10 +55,10 @@ mod tests {
         let message: [u8; 200] = core::array::from_fn(|n| n as u8 ^ 0xa5);
         for len in 0..=message.len() {
             let (mut place, mut end) = (MaybeUninit::uninit(), End::EMPTY);
-            let blocks = end.write::<H, N>(&message[..len], len);
+            let expected = end.write::<H, N>(&message[..len], len);
             // SAFETY: the machine has the backend.
             let made = unsafe { write::<H, N>(&mut place, &message[..len]) };
-            assert_eq!(made, end.blocks(0, blocks), "{len} octets");
+            assert_eq!(made, expected, "{len} octets");
         }
     }
 

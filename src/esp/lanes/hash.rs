@@ -84,8 +84,7 @@ fn digests<'e, H: Hash<N>, const N: usize, const L: usize>(
     let (Some(states), Some(outers)) = (states.first_mut(), outers.first()) else { return data };
     for (lane, (data, end)) in data.iter_mut().zip(ends).enumerate() {
         let digest = H::digest(states.of(lane));
-        let blocks = end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N);
-        *data = Blocks::new(&[], end.blocks(0, blocks));
+        *data = Blocks::new(&[], end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N));
     }
     *states = *outers;
     data
@@ -229,9 +228,7 @@ fn on<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usize>
         }
     }
     lanes::<H, N, G, W>(backend, tasks, |place, message| {
-        let end = place.write(End::EMPTY);
-        let blocks = end.write::<H, N>(message, message.len());
-        end.blocks(0, blocks)
+        place.write(End::EMPTY).write::<H, N>(message, message.len())
     });
 }
 
