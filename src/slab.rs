@@ -132,7 +132,7 @@ impl<T: Slotted> Slab<T> {
         self.slot(slot)?.value.as_ref()
     }
 
-    /// Has a slot fetched that will be needed soon: all of it, or what is needed in most cases.
+    /// Has slots fetched that will be needed soon: all of each, or what is needed in most cases.
     #[inline]
     pub(crate) fn prefetch(&self, slots: &[usize], all: bool) {
         let hot = if all { size_of::<Slot<T>>() } else { core::mem::offset_of!(Slot<T>, value) + T::HOT };

@@ -144,19 +144,20 @@ impl Outbound {
 
     /// An SA that has sent nothing, with the limits of its suite, whose packets a backend of the caller's choice makes.
     pub fn with_backend(spec: &SaSpec<'_>, backend: Backend) -> Self {
-        let limits = Limits::of(spec.keys.suite());
-        Self {
+        let mut sa = Self {
             spi: spec.spi,
             next_sequence: 1,
             packets: 0,
-            soft_packets: limits.soft_packets,
+            soft_packets: 0,
             octets: 0,
             esp_octets: 0,
-            soft_octets: limits.soft_octets.unwrap_or(u64::MAX),
+            soft_octets: 0,
             selector: Wire::new(&spec.selector),
             keys: SealKeys::new(spec.keys, backend),
             refused: 0,
-        }
+        };
+        sa.set_limits(Limits::of(spec.keys.suite()));
+        sa
     }
 
     /// So many octets from its start are all that is read of it and written to it for a packet in a batch. The rest, mostly round

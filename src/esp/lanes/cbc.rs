@@ -118,8 +118,7 @@ pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<It
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => {
             let mut place = MaybeUninit::uninit();
-            let keys = Keys::First(&mut place);
-            encipher(&mut Sixteen { keys, chains: [0; _] }, tasks);
+            encipher(&mut Sixteen { chains: [0; _], place: Some(&mut place), keys: None }, tasks);
         }
     }
 }
@@ -206,16 +205,9 @@ impl Drop for Eight {
 #[repr(C, align(64))]
 struct Sixteen<'s> {
     chains: Chains,
-    keys: Keys<'s>,
-}
-
-/// The keys of sixteen lanes.
-#[cfg(target_arch = "x86_64")]
-enum Keys<'s> {
-    /// Those of the first packets stand where their last blocks will. Here they are expanded, all together.
-    First(&'s mut MaybeUninit<Schedules>),
-    Expanded(&'s mut Schedules),
-    None,
+    /// Where the keys of the first packets will be expanded, all together. Until then they stand where their last blocks will.
+    place: Option<&'s mut MaybeUninit<Schedules>>,
+    keys: Option<&'s mut Schedules>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -225,29 +217,25 @@ impl Lanes<'_, RoundKeys, 16> for Sixteen<'_> {
     fn begin(&mut self, lane: usize, key: &RoundKeys) {
         let chain = &mut self.chains.as_chunks_mut::<16>().0[lane];
         match &mut self.keys {
-            Keys::First(_) => *chain = *key.key(),
-            Keys::Expanded(keys) => {
+            None => *chain = *key.key(),
+            Some(keys) => {
                 keys.set(lane, key);
                 *chain = [0; 16];
             }
-            Keys::None => {}
         }
     }
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn ready(&mut self) {
-        self.keys = match core::mem::replace(&mut self.keys, Keys::None) {
-            Keys::First(to) => {
-                // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
-                Keys::Expanded(unsafe { vaes::expand(&mut self.chains, to) })
-            }
-            keys @ (Keys::Expanded(_) | Keys::None) => keys,
-        };
+        if let Some(place) = self.place.take() {
+            // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
+            self.keys = Some(unsafe { vaes::expand(&mut self.chains, place) });
+        }
     }
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
     fn encrypt(&mut self, data: &mut [&mut [u8]; 16], count: usize) {
-        let Keys::Expanded(keys) = &self.keys else {
+        let Some(keys) = &self.keys else {
             debug_assert!(false, "lanes are ready before they are enciphered");
             return;
         };
@@ -272,8 +260,8 @@ impl Drop for Sixteen<'_> {
     fn drop(&mut self) {
         match &mut self.keys {
             // SAFETY: there is a value of this type only where the machine has AVX-512.
-            Keys::Expanded(keys) => unsafe { vaes::wipe(keys) },
-            Keys::First(_) | Keys::None => {
+            Some(keys) => unsafe { vaes::wipe(keys) },
+            None => {
                 self.chains = [0; _];
                 zeroize::optimization_barrier(&self.chains);
             }
