@@ -148,13 +148,41 @@ impl Datagram {
     #[inline(always)]
     pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
         let datagram = Self::parse(packet, is_extension)?;
-        if datagram.version == 4 {
-            let header = packet.get(..datagram.header_len).unwrap_or_default();
-            if checksum(header) != 0 {
-                return Err(IpError::Checksum);
-            }
+        if datagram.has_right_checksum(packet) { Ok(datagram) } else { Err(IpError::Checksum) }
+    }
+
+    /// Whether the checksum of an IPv4 header is that of the header.
+    #[inline(always)]
+    pub(crate) fn has_right_checksum(&self, packet: &[u8]) -> bool {
+        self.version != 4 || checksum(packet.get(..self.header_len).unwrap_or_default()) == 0
+    }
+
+    /// Reads an IPv4 datagram without options: nearly all have none, and where that is known, there is less to ask. `None` if it
+    /// is something else, or something is wrong.
+    #[inline(always)]
+    pub(crate) fn parse_bare_ipv4(packet: &[u8]) -> Option<Self> {
+        const VERSION_AND_WORDS: u8 = 4 << 4 | (IPV4_HEADER / 4) as u8;
+        if *packet.first()? != VERSION_AND_WORDS {
+            return None;
         }
-        Ok(datagram)
+        Self::parse_ipv4(packet).ok()?.to_bare_ipv4()
+    }
+
+    /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it is not.
+    #[inline(always)]
+    pub(crate) fn to_bare_ipv4(self) -> Option<Self> {
+        let bare = Self { header_len: IPV4_HEADER, protocol_at: 9, version: 4, ..self };
+        (self.version == bare.version && self.header_len == bare.header_len).then_some(bare)
+    }
+
+    /// Reads an IPv6 datagram without extension headers; see [`Datagram::parse_bare_ipv4`].
+    #[inline(always)]
+    pub(crate) fn parse_bare_ipv6(packet: &[u8]) -> Option<Self> {
+        if packet.first()? >> 4 != 6 {
+            return None;
+        }
+        let datagram = Self::parse_ipv6(packet, |_| false).ok()?;
+        (!is_extension(datagram.protocol())).then_some(datagram)
     }
 
     #[inline(always)]
@@ -186,7 +214,7 @@ impl Datagram {
         Ok(Self { total_len, header_len, protocol_at: 9, protocol: protocol.into(), version: 4 })
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse_ipv6(packet: &[u8], mut belongs_before_esp: impl FnMut(u8) -> bool) -> Result<Self, IpError> {
         let header: &[u8; IPV6_HEADER] = first(packet)?;
         let [_, _, _, _, len_high, len_low, next, ..] = *header;
@@ -280,7 +308,7 @@ impl Datagram {
 
     /// Mends headers that have options or extension headers.
     #[inline(never)]
-    fn mend(&self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
+    fn mend(self, headers: &mut [u8], payload_len: usize, protocol: u8) -> Option<()> {
         match self.version {
             4 => {
                 let (words, options) = headers.split_first_chunk_mut::<IPV4_HEADER>()?;
@@ -312,7 +340,7 @@ impl Datagram {
 
     /// Source and destination port, as they stand there, of the transport header in a payload of this datagram, behind the
     /// IPv6 extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<[u8; 4]> {
         if self.version == 6 {
             while is_extension(protocol) {
@@ -361,20 +389,21 @@ fn mended_ipv4_with(
     protocol: u8,
     options: u64,
 ) -> [u8; IPV4_HEADER] {
-    let mut words = [0; IPV4_HEADER / 4];
-    for (word, octets) in words.iter_mut().zip(header.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*octets);
-    }
-    let [first, _, third, ..] = &mut words;
-    *first = *first & 0xffff_0000 | u32::from(total_len);
-    *third = *third & 0xff00_0000 | u32::from(protocol) << 16;
-    let sum = words.iter().copied().map(u64::from).sum::<u64>();
-    let [_, _, third, ..] = &mut words;
-    *third |= u32::from(fold(sum + options));
+    // Version to flags, hop limit to source, destination.
+    let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ref destination @ ..] = header;
+    let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]) & 0xffff_0000_ffff_ffff;
+    let first = first | u64::from(total_len) << 32;
+    let second = u64::from_be_bytes([i, j, k, l, m, n, o, p]) & 0xff00_0000_ffff_ffff;
+    let second = second | u64::from(protocol) << 48;
+    let halves = |word: u64| (word >> 32) + (word & 0xffff_ffff);
+    let sum = halves(first) + halves(second) + u64::from(u32::from_be_bytes(*destination)) + options;
+    let second = second | u64::from(fold(sum)) << 32;
     let mut mended = [0; IPV4_HEADER];
-    for (octets, word) in mended.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *octets = word.to_be_bytes();
-    }
+    let (to_first, rest) = mended.split_at_mut(8);
+    let (to_second, to_destination) = rest.split_at_mut(8);
+    to_first.copy_from_slice(&first.to_be_bytes());
+    to_second.copy_from_slice(&second.to_be_bytes());
+    to_destination.copy_from_slice(destination);
     mended
 }
 
@@ -405,10 +434,9 @@ fn checksum(header: &[u8]) -> u16 {
 }
 
 /// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the folding is the same whatever
-/// the width.
+/// the width. Each half of a sum is added to the other, and what they carry with it.
 #[inline]
 fn fold(sum: u64) -> u16 {
-    let folded = (sum >> 32) + (sum & 0xffff_ffff);
-    let folded = (folded >> 32) + ((folded >> 16) & 0xffff) + (folded & 0xffff);
-    !((folded >> 16) + (folded & 0xffff)) as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    !((sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16)
 }

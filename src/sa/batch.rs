@@ -6,9 +6,9 @@ use core::ops::Range;
 use super::inbound::{Inbound, OpenError, Opened, read};
 use super::outbound::{Outbound, SealError, Sealed};
 use super::sad::InboundId;
-use crate::esp::Backend;
 use crate::esp::batch::{SMALL_TILE, Sealing, TILE, Verifying, protect_all, verify_all};
 use crate::esp::ip::Datagram;
+use crate::esp::{Authentic, Backend};
 
 /// A datagram that shall be sealed in a batch, and what became of it.
 ///
@@ -221,6 +221,9 @@ pub(super) trait Table<Sa, E> {
     /// The datagram in a job, and the slot of its SA. `place` is where that is, or probably is.
     fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
 
+    /// [`Table::find`] for a datagram that has been read; nothing is counted.
+    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
+
     fn get(&self, slot: u32) -> Option<&Sa>;
 
     fn get_mut(&mut self, slot: u32) -> Option<(&mut Sa, Option<InboundId>)>;
@@ -246,6 +249,11 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         Ok((sa.count(result)?, place as u32))
     }
 
+    #[inline(always)]
+    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        self.0.get(place)?.wire().covers(datagram, packet).then_some(place as u32)
+    }
+
     fn get(&self, slot: u32) -> Option<&Outbound> {
         self.0.get(slot as usize)
     }
@@ -267,6 +275,11 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
     #[inline(always)]
     fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         Ok((read(packet)?, place as u32))
+    }
+
+    #[inline(always)]
+    fn select(&self, place: usize, _: &Datagram, _: &[u8]) -> Option<u32> {
+        Some(place as u32)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {
@@ -301,16 +314,14 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     let places = ahead.places;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut begun = [const { None }; N];
-    for ((begun, job), sa) in begun.iter_mut().zip(jobs).zip(places) {
+    let mut all_begun = true;
+    for ((begun, job), sa) in begun.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, SealJob { place, result }) = job.parts();
         let sa = own.unwrap_or(sa);
         if result.is_some() || !table.has(sa) {
             continue;
         }
-        match begin(table, sa, place, result) {
-            Ok(packet) => *begun = Some(packet),
-            Err(error) => *result = Some(Err(error)),
-        }
+        all_begun &= begin(table, sa, place, result, begun).is_some();
     }
     let mut packets = [const { None }; N];
     for (packet, begun) in packets.iter_mut().zip(&mut begun) {
@@ -323,6 +334,40 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     }
     ahead.fetch(table, later);
     protect_all(table.backend(), &mut packets);
+    if !all_begun {
+        seal_rest(table, jobs, places);
+    }
+}
+
+/// Does the jobs one by one that have no result: something is wrong with each, and each is told what.
+#[cold]
+#[inline(never)]
+fn seal_rest<'b, const N: usize>(
+    table: &mut impl Table<Outbound, SealError>,
+    jobs: &mut [impl Job<SealJob<'b>>],
+    places: [usize; N],
+) {
+    for (job, sa) in jobs.iter_mut().zip(places) {
+        let (own, SealJob { place, result }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_none() && table.has(sa) {
+            *result = Some(seal_alone(table, sa, place));
+        }
+    }
+}
+
+fn seal_alone(
+    table: &mut impl Table<Outbound, SealError>,
+    sa: usize,
+    place: &mut Place<'_>,
+) -> Result<Sealed, SealError> {
+    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
+    let sealed = match place {
+        Place::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
+        Place::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
+    };
+    sa.count(sealed)
 }
 
 /// Does the jobs, as many as are looked at together, and so on.
@@ -387,26 +432,68 @@ impl<const N: usize> Ahead<N> {
     }
 }
 
-/// Does all but encipher and authenticate; returns the slot of the SA, and the packet that is left to be protected.
-#[inline(always)]
+/// Does all but encipher and authenticate. `begun` is the slot of the SA, and the packet that is left to be protected. `None`
+/// if something is wrong: nothing has changed then.
+#[inline(never)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
     sa: usize,
     place: &'p mut Place<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
-) -> Result<(u32, &'p mut [u8]), SealError> {
-    let (datagram, slot) = table.find(sa, place.packet())?;
-    let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
-    let numbered = sa.sequence();
-    let sequence = sa.count(numbered)?;
+    begun: &mut Option<(u32, &'p mut [u8])>,
+) -> Option<()> {
+    // The same for each kind of headers: where the compiler knows which it is, it leaves out what the others need.
+    let packet = place.packet();
+    *begun = Some(match Datagram::parse_bare_ipv4(packet) {
+        Some(datagram) => {
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)?
+        }
+        None => begin_other(table, sa, place, result)?,
+    });
+    Some(())
+}
+
+/// [`begin`] for what is not IPv4 without options.
+#[inline(never)]
+fn begin_other<'p>(
+    table: &mut impl Table<Outbound, SealError>,
+    sa: usize,
+    place: &'p mut Place<'_>,
+    result: &mut Option<Result<Sealed, SealError>>,
+) -> Option<(u32, &'p mut [u8])> {
+    let packet = place.packet();
+    match Datagram::parse_bare_ipv6(packet) {
+        Some(datagram) => {
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)
+        }
+        None => {
+            let datagram = Datagram::parse_plain(packet).ok()?;
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)
+        }
+    }
+}
+
+#[inline(always)]
+fn begin_selected<'p>(
+    table: &mut impl Table<Outbound, SealError>,
+    slot: u32,
+    datagram: &Datagram,
+    place: &'p mut Place<'_>,
+    result: &mut Option<Result<Sealed, SealError>>,
+) -> Option<(u32, &'p mut [u8])> {
+    let (sa, _) = table.get_mut(slot)?;
+    let sequence = sa.next_sequence()?;
     let laid_out = match place {
-        Place::Apart { packet, out } => sa.lay_out(&datagram, packet, out, (sequence, None)),
-        Place::InPlace { buffer, range } => sa.lay_out_in_place(&datagram, buffer, range.start, sequence),
+        Place::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
+        Place::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
     };
-    let (range, esp) = sa.count(laid_out)?;
+    let (range, esp) = laid_out.ok()?;
     // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
     *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
-    Ok((slot, esp))
+    Some((slot, esp))
 }
 
 /// Opens all jobs.
@@ -432,59 +519,151 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     let places = ahead.places;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut admitted = [const { None }; N];
+    let mut all_admitted = true;
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();
         let sa = own.unwrap_or(sa);
-        if job.result.is_some() || !table.has(sa) {
-            continue;
-        }
-        match admit(table, sa, job.place.packet()) {
-            Ok(found) => *admitted = Some(found),
-            Err(error) => job.result = Some(Err(error)),
+        if job.result.is_none() && table.has(sa) {
+            all_admitted &= admit(table, sa, job.place.packet(), admitted).is_some();
         }
     }
     let mut packets = [None; N];
     for ((packet, admitted), job) in packets.iter_mut().zip(&admitted).zip(jobs.iter()) {
-        let Some((slot, datagram, numbers)) = admitted else { continue };
+        let Some(Admitted { slot, datagram, numbers }) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
         }
     }
     ahead.fetch(table, later);
     let verified = verify_all(table.backend(), &packets);
-    for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs) {
-        let Some((slot, datagram, numbers)) = admitted else { continue };
-        let Some((sa, id)) = table.get_mut(*slot) else { continue };
-        let (_, OpenJob { place, result, sa: over }) = job.parts();
-        let (opened, in_place) = match place {
-            Place::Apart { packet, out } => {
-                (sa.open_verified(datagram, packet, out, *numbers, authentic), false)
-            }
-            Place::InPlace { buffer, .. } => {
-                (sa.open_verified_in_place(datagram, buffer, *numbers, authentic), true)
-            }
-        };
-        *over = id.filter(|_| opened.is_ok());
-        // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
-        *result = Some(match opened {
-            Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
-            Ok(len) => Ok(sa.opened(len, numbers.0)),
-            Err(error) => Err(error),
-        });
+    for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs.iter_mut()) {
+        if let Some(admitted) = admitted {
+            deliver(table, admitted, authentic, job.parts().1);
+        }
+    }
+    if !all_admitted {
+        open_rest(table, jobs, places);
     }
 }
 
-/// What is looked at before the ICV; returns the slot of the SA, the headers, and what [`Inbound::admit`] found.
-#[inline(always)]
-fn admit(
+/// Opens the jobs one by one that have no result: something is wrong with each, and each is told what.
+#[cold]
+#[inline(never)]
+fn open_rest<'b, const N: usize>(
+    table: &mut impl Table<Inbound, OpenError>,
+    jobs: &mut [impl Job<OpenJob<'b>>],
+    places: [usize; N],
+) {
+    for (job, sa) in jobs.iter_mut().zip(places) {
+        let (own, OpenJob { place, result, sa: over }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_none() && table.has(sa) {
+            *result = Some(open_alone(table, sa, place, over));
+        }
+    }
+}
+
+fn open_alone(
     table: &mut impl Table<Inbound, OpenError>,
     sa: usize,
+    place: &mut Place<'_>,
+    over: &mut Option<InboundId>,
+) -> Result<Opened, OpenError> {
+    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (sa, id) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
+    let opened = match place {
+        Place::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
+        Place::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,
+    };
+    *over = id;
+    Ok(opened)
+}
+
+/// A packet that may be verified.
+struct Admitted {
+    /// Of its SA.
+    slot: u32,
+    datagram: Datagram,
+    /// What [`Inbound::examine`] found.
+    numbers: (u32, usize),
+}
+
+/// Looks at what is looked at before the ICV. `None` if something is wrong. Nothing changes.
+#[inline(never)]
+fn admit(
+    table: &impl Table<Inbound, OpenError>,
+    sa: usize,
     packet: &[u8],
-) -> Result<(u32, Datagram, (u32, usize)), OpenError> {
-    let (datagram, slot) = table.find(sa, packet)?;
-    let (sa, _) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
-    let numbers = sa.admit(&datagram, packet)?;
-    Ok((slot, datagram, numbers))
+    admitted: &mut Option<Admitted>,
+) -> Option<()> {
+    *admitted = Some(match Datagram::parse_bare_ipv4(packet) {
+        Some(datagram) => admit_parsed(table, sa, datagram, packet)?,
+        None => admit_other(table, sa, packet)?,
+    });
+    Some(())
+}
+
+/// [`admit`] for what is not IPv4 without options.
+#[inline(never)]
+fn admit_other(table: &impl Table<Inbound, OpenError>, sa: usize, packet: &[u8]) -> Option<Admitted> {
+    match Datagram::parse_bare_ipv6(packet) {
+        Some(datagram) => admit_parsed(table, sa, datagram, packet),
+        None => admit_parsed(table, sa, Datagram::parse_received(packet).ok()?, packet),
+    }
+}
+
+#[inline(always)]
+fn admit_parsed(
+    table: &impl Table<Inbound, OpenError>,
+    sa: usize,
+    datagram: Datagram,
+    packet: &[u8],
+) -> Option<Admitted> {
+    if !datagram.has_right_checksum(packet) || !datagram.is_esp() {
+        return None;
+    }
+    let slot = table.select(sa, &datagram, packet)?;
+    let numbers = table.get(slot)?.examine(&datagram, packet).ok()?;
+    Some(Admitted { slot, datagram, numbers })
+}
+
+/// Does what is left to be done with a packet whose ICV has been compared.
+#[inline(never)]
+fn deliver(
+    table: &mut impl Table<Inbound, OpenError>,
+    admitted: &Admitted,
+    authentic: Option<Authentic>,
+    job: &mut OpenJob<'_>,
+) {
+    let Some((sa, id)) = table.get_mut(admitted.slot) else { return };
+    match admitted.datagram.to_bare_ipv4() {
+        Some(datagram) => deliver_parsed((sa, id), &datagram, admitted.numbers, authentic, job),
+        None => deliver_parsed((sa, id), &admitted.datagram, admitted.numbers, authentic, job),
+    }
+}
+
+#[inline(always)]
+fn deliver_parsed(
+    (sa, id): (&mut Inbound, Option<InboundId>),
+    datagram: &Datagram,
+    numbers: (u32, usize),
+    authentic: Option<Authentic>,
+    job: &mut OpenJob<'_>,
+) {
+    let OpenJob { place, result, sa: over } = job;
+    let (opened, in_place) = match place {
+        Place::Apart { packet, out } => (sa.open_verified(datagram, packet, out, numbers, authentic), false),
+        Place::InPlace { buffer, .. } => {
+            (sa.open_verified_in_place(datagram, buffer, numbers, authentic), true)
+        }
+    };
+    *over = id.filter(|_| opened.is_ok());
+    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    *result = Some(match opened {
+        Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
+        Ok(len) => Ok(sa.opened(len, numbers.0)),
+        Err(error) => Err(error),
+    });
 }
 
 #[cfg(test)]
@@ -493,16 +672,27 @@ mod tests {
 
     use super::*;
 
-    /// A table without SAs that keeps account of what is asked of it. A packet is a number, which is what it is looked up by.
+    /// A table without SAs that keeps account of what is asked of it. A packet has a number, which is what it is looked up by.
     #[derive(Default)]
     struct Account {
         looked_up: RefCell<Vec<usize>>,
         fetched: RefCell<Vec<usize>>,
         /// Where an SA was looked for, and whether it had been fetched, and others since, by then.
-        found: Vec<(usize, usize, bool)>,
+        found: RefCell<Vec<(usize, usize, bool)>>,
     }
 
     const PLACE: usize = 1000;
+
+    /// An IPv4 datagram without a payload.
+    fn datagram(number: u8) -> [u8; 20] {
+        let mut octets = [0; 20];
+        (octets[0], octets[3], octets[19]) = (0x45, 20, number);
+        octets
+    }
+
+    fn number(packet: &[u8]) -> u8 {
+        packet[19]
+    }
 
     impl Table<Outbound, SealError> for Account {
         fn backend(&self) -> Backend {
@@ -514,7 +704,7 @@ mod tests {
         }
 
         fn hash(&self, packet: &[u8]) -> u64 {
-            packet[0].into()
+            number(packet).into()
         }
 
         fn prefetch_index(&self, hashes: &[u64]) {
@@ -530,9 +720,14 @@ mod tests {
             self.fetched.borrow_mut().extend(places);
         }
 
-        fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-            self.found.push((packet[0].into(), place, self.fetched.borrow().contains(&place)));
+        fn find(&mut self, _: usize, _: &[u8]) -> Result<(Datagram, u32), SealError> {
             Err(SealError::TooLong(0))
+        }
+
+        fn select(&self, place: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {
+            let fetched = self.fetched.borrow().contains(&place);
+            self.found.borrow_mut().push((number(packet).into(), place, fetched));
+            None
         }
 
         fn get(&self, _: u32) -> Option<&Outbound> {
@@ -547,14 +742,17 @@ mod tests {
     #[test]
     fn every_sa_is_looked_up_and_fetched_once_and_before_it_is_needed() {
         for count in 0..=70 {
-            let packets: Vec<_> = (0..count).map(|n| [n as u8]).collect();
+            let packets: Vec<_> = (0..count).map(|n| datagram(n as u8)).collect();
             let mut jobs: Vec<_> = packets.iter().map(|packet| SealJob::new(packet, &mut [])).collect();
             let mut table = Account::default();
             seal_all(&mut table, &mut jobs);
             let all: Vec<_> = (0..count).collect();
             let places: Vec<_> = (PLACE..PLACE + count).collect();
             let found: Vec<_> = all.iter().map(|n| (*n, n + PLACE, true)).collect();
-            assert_eq!((table.looked_up.take(), table.fetched.take(), table.found), (all, places, found));
+            assert_eq!(
+                (table.looked_up.take(), table.fetched.take(), table.found.take()),
+                (all, places, found)
+            );
         }
     }
 }

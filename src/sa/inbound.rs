@@ -293,21 +293,31 @@ impl Inbound {
     }
 
     /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
-    /// Nothing but a counter has changed.
+    /// Nothing changes.
     #[inline(always)]
-    pub(super) fn admit(&mut self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
+    pub(super) fn examine(&self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
         let esp = datagram.payload(packet);
-        let counters = &mut self.counters;
-        let body_len = self.keys.body_len(esp.len()).inspect_err(|_| count(&mut counters.malformed))?;
+        let body_len = self.keys.body_len(esp.len())?;
         let (spi, sequence) = ids(esp)?;
         if spi != self.spi.value() {
             return Err(OpenError::NoSa(spi));
         }
         if !self.selector.covers_addresses(datagram, packet) {
-            count(&mut counters.addresses);
             return Err(OpenError::Addresses(self.spi));
         }
         Ok((sequence, body_len))
+    }
+
+    /// [`Inbound::examine`]; what is wrong is counted.
+    #[inline(always)]
+    fn admit(&mut self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
+        self.examine(datagram, packet).inspect_err(|error| {
+            if let OpenError::Packet(_) = error {
+                count(&mut self.counters.malformed);
+            } else if let OpenError::Addresses(_) = error {
+                count(&mut self.counters.addresses);
+            }
+        })
     }
 
     /// Sequence number and ICV, in this order. Nothing but a counter has changed when this returns, and dropping what it

@@ -325,15 +325,15 @@ impl Outbound {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn sequence(&self) -> Result<u32, SealError> {
         self.next_sequence().ok_or(SealError::Exhausted(self.spi))
     }
 
-    #[inline]
+    #[inline(always)]
     fn fits(&self, datagram: &Datagram) -> Result<usize, SealError> {
         let payload_len = datagram.payload_len();
-        let esp_len = self.suite().sealed_len(payload_len);
+        let esp_len = payload_len + self.suite().growth(payload_len);
         if esp_len > datagram.largest_payload() { Err(SealError::TooLong(payload_len)) } else { Ok(esp_len) }
     }
 
@@ -371,8 +371,9 @@ impl Outbound {
         start: usize,
         sequence: u32,
     ) -> Result<(Range<usize>, &'o mut [u8]), SealError> {
-        let suite = self.suite();
-        let (headroom, tailroom) = (suite.headroom(), suite.tailroom(datagram.payload_len()));
+        let esp_len = self.fits(datagram)?;
+        let headroom = self.suite().headroom();
+        let tailroom = esp_len - headroom - datagram.payload_len();
         let room = |needed, found| SealError::Room { needed, found };
         let new_start = start.checked_sub(headroom).ok_or(room(headroom, start))?;
         let end = start + datagram.total_len;
@@ -380,7 +381,6 @@ impl Outbound {
         if buffer.len() < new_end {
             return Err(room(tailroom, buffer.len() - end));
         }
-        let esp_len = self.fits(datagram)?;
         datagram
             .move_headers(buffer, (start, new_start), esp_len, PROTOCOL_ESP)
             .ok_or(room(headroom, start))?;

@@ -493,12 +493,18 @@ impl Sad {
     fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
             let wire = Wire::of(&datagram, packet);
-            let slot = if self.is_of(probable, &wire) { Some(probable) } else { self.outbound_slot(&wire) };
-            let slot = slot.ok_or_else(|| SealError::NoSa(wire.selector()))?;
+            let slot =
+                self.departure_slot(probable, &wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
             Ok((datagram, slot))
         });
         self.counters.no_outbound_sa += u64::from(found.is_err());
         found
+    }
+
+    /// The slot of the SA that a datagram is to be sealed with.
+    #[inline(always)]
+    fn departure_slot(&self, probable: u32, wire: &Wire) -> Option<u32> {
+        if self.is_of(probable, wire) { Some(probable) } else { self.outbound_slot(wire) }
     }
 
     #[inline]

@@ -44,6 +44,11 @@ impl Table<Outbound, SealError> for Sad {
         self.depart(place as u32, packet)
     }
 
+    #[inline(always)]
+    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        self.departure_slot(place as u32, &Wire::of(datagram, packet))
+    }
+
     fn get(&self, slot: u32) -> Option<&Outbound> {
         self.outbound.peek(slot)
     }
@@ -83,6 +88,12 @@ impl Table<Inbound, OpenError> for Sad {
     #[inline(always)]
     fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
         self.arrive(place as u32, packet)
+    }
+
+    #[inline(always)]
+    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        let (spi, _) = ids(datagram.payload(packet)).ok()?;
+        self.arrival_slot(place as u32, spi, datagram, packet)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {
