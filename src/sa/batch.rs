@@ -597,7 +597,8 @@ fn admit(
     admitted: &mut Option<Admitted>,
 ) -> Option<()> {
     *admitted = Some(match Datagram::parse_bare_ipv4(packet) {
-        Some(datagram) => admit_parsed(table, sa, datagram, packet)?,
+        Some(datagram) if datagram.has_right_checksum(packet) => admit_parsed(table, sa, datagram, packet)?,
+        Some(_) => return None,
         None => admit_other(table, sa, packet)?,
     });
     Some(())
@@ -619,7 +620,7 @@ fn admit_parsed(
     datagram: Datagram,
     packet: &[u8],
 ) -> Option<Admitted> {
-    if !datagram.has_right_checksum(packet) || !datagram.is_esp() {
+    if !datagram.is_esp() {
         return None;
     }
     let slot = table.select(sa, &datagram, packet)?;
