@@ -1,0 +1,183 @@
+//! Many packets opened: all are admitted, then verified side by side, then deciphered and delivered one after the other.
+
+use super::super::inbound::{Inbound, OpenError, Opened};
+use super::super::sad::InboundId;
+use super::tiles::{Ahead, in_tiles};
+use super::{Input, Job, OpenJob, Place, Table, few};
+use crate::esp::Authentic;
+use crate::esp::batch::{SMALL_TILE, TILE, Verifying, verify_all};
+use crate::esp::ip::Datagram;
+
+/// Opens all jobs.
+pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
+    table: &mut impl Table<Inbound, OpenError>,
+    jobs: &mut [J],
+) {
+    if jobs.len() < few(table.backend()) {
+        in_tiles(table, jobs, open_tile::<1, _, _>);
+    } else if jobs.len() <= SMALL_TILE || table.is_far() {
+        in_tiles(table, jobs, open_tile::<SMALL_TILE, _, _>);
+    } else {
+        in_tiles(table, jobs, open_tile::<TILE, _, _>);
+    }
+}
+
+/// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
+/// next ones are.
+#[inline(always)]
+fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
+    table: &mut B,
+    jobs: &mut [J],
+    ahead: &mut Ahead<N>,
+    later: &[J],
+) {
+    let places = ahead.places;
+    ahead.look_up(table, later.get(N..).unwrap_or_default());
+    let mut admitted = [const { None }; N];
+    let mut all_admitted = true;
+    for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
+        let (own, job) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if job.result.is_none() && table.has(sa) {
+            all_admitted &= admit(table, sa, job.place.packet(), admitted).is_some();
+        }
+    }
+    let mut packets = [None; N];
+    for ((packet, admitted), job) in packets.iter_mut().zip(&admitted).zip(jobs.iter()) {
+        let Some(Admitted { slot, datagram, numbers }) = admitted else { continue };
+        if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
+            *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
+        }
+    }
+    ahead.fetch(table, later);
+    let verified = verify_all(table.backend(), &packets);
+    for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs.iter_mut()) {
+        if let Some(admitted) = admitted {
+            deliver(table, admitted, authentic, job.parts().1);
+        }
+    }
+    if !all_admitted {
+        open_rest(table, jobs, places);
+    }
+}
+
+/// Opens the jobs one by one that have no result: something is wrong with each, and each is told what.
+#[cold]
+#[inline(never)]
+fn open_rest<'b, const N: usize>(
+    table: &mut impl Table<Inbound, OpenError>,
+    jobs: &mut [impl Job<OpenJob<'b>>],
+    places: [usize; N],
+) {
+    for (job, sa) in jobs.iter_mut().zip(places) {
+        let (own, OpenJob { place, result, sa: over }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_none() && table.has(sa) {
+            *result = Some(open_alone(table, sa, place, over));
+        }
+    }
+}
+
+fn open_alone(
+    table: &mut impl Table<Inbound, OpenError>,
+    sa: usize,
+    place: &mut Place<'_>,
+    over: &mut Option<InboundId>,
+) -> Result<Opened, OpenError> {
+    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (sa, id) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
+    let opened = match place {
+        Place::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
+        Place::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,
+    };
+    *over = id;
+    Ok(opened)
+}
+
+/// A packet that may be verified.
+struct Admitted {
+    /// Of its SA.
+    slot: u32,
+    datagram: Datagram,
+    /// What [`Inbound::examine`] found.
+    numbers: (u32, usize),
+}
+
+/// Looks at what is looked at before the ICV. `None` if something is wrong. Nothing changes.
+#[inline(never)]
+fn admit(
+    table: &impl Table<Inbound, OpenError>,
+    sa: usize,
+    packet: &[u8],
+    admitted: &mut Option<Admitted>,
+) -> Option<()> {
+    *admitted = Some(match Datagram::parse_bare_ipv4(packet) {
+        Some(datagram) if datagram.has_right_checksum(packet) => admit_parsed(table, sa, datagram, packet)?,
+        Some(_) => return None,
+        None => admit_other(table, sa, packet)?,
+    });
+    Some(())
+}
+
+/// [`admit`] for what is not IPv4 without options.
+#[inline(never)]
+fn admit_other(table: &impl Table<Inbound, OpenError>, sa: usize, packet: &[u8]) -> Option<Admitted> {
+    match Datagram::parse_bare_ipv6(packet) {
+        Some(datagram) => admit_parsed(table, sa, datagram, packet),
+        None => admit_parsed(table, sa, Datagram::parse_received(packet).ok()?, packet),
+    }
+}
+
+#[inline(always)]
+fn admit_parsed(
+    table: &impl Table<Inbound, OpenError>,
+    sa: usize,
+    datagram: Datagram,
+    packet: &[u8],
+) -> Option<Admitted> {
+    if !datagram.is_esp() {
+        return None;
+    }
+    let slot = table.select(sa, &datagram, packet)?;
+    let numbers = table.get(slot)?.examine(&datagram, packet).ok()?;
+    Some(Admitted { slot, datagram, numbers })
+}
+
+/// Does what is left to be done with a packet whose ICV has been compared.
+#[inline(never)]
+fn deliver(
+    table: &mut impl Table<Inbound, OpenError>,
+    admitted: &Admitted,
+    authentic: Option<Authentic>,
+    job: &mut OpenJob<'_>,
+) {
+    let Some((sa, id)) = table.get_mut(admitted.slot) else { return };
+    match admitted.datagram.to_bare_ipv4() {
+        Some(datagram) => deliver_parsed((sa, id), &datagram, admitted.numbers, authentic, job),
+        None => deliver_parsed((sa, id), &admitted.datagram, admitted.numbers, authentic, job),
+    }
+}
+
+#[inline(always)]
+fn deliver_parsed(
+    (sa, id): (&mut Inbound, Option<InboundId>),
+    datagram: &Datagram,
+    numbers: (u32, usize),
+    authentic: Option<Authentic>,
+    job: &mut OpenJob<'_>,
+) {
+    let OpenJob { place, result, sa: over } = job;
+    let (opened, in_place) = match place {
+        Place::Apart { packet, out } => (sa.open_verified(datagram, packet, out, numbers, authentic), false),
+        Place::InPlace { buffer, .. } => {
+            (sa.open_verified_in_place(datagram, buffer, numbers, authentic), true)
+        }
+    };
+    *over = id.filter(|_| opened.is_ok());
+    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    *result = Some(match opened {
+        Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
+        Ok(len) => Ok(sa.opened(len, numbers.0)),
+        Err(error) => Err(error),
+    });
+}

@@ -1,0 +1,153 @@
+//! Many datagrams sealed: all are laid out, then enciphered and authenticated side by side.
+
+use super::super::outbound::{Outbound, SealError, Sealed};
+use super::tiles::{Ahead, in_tiles};
+use super::{Job, Place, SealJob, Table, few};
+use crate::esp::batch::{SMALL_TILE, Sealing, TILE, protect_all};
+use crate::esp::ip::Datagram;
+
+/// Seals all jobs.
+pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
+    table: &mut impl Table<Outbound, SealError>,
+    jobs: &mut [J],
+) {
+    if jobs.len() < few(table.backend()) {
+        in_tiles(table, jobs, seal_tile::<1, _, _>);
+    } else if jobs.len() <= SMALL_TILE || table.is_far() {
+        in_tiles(table, jobs, seal_tile::<SMALL_TILE, _, _>);
+    } else {
+        in_tiles(table, jobs, seal_tile::<TILE, _, _>);
+    }
+}
+
+/// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
+/// next ones are.
+#[inline(always)]
+fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'b>>>(
+    table: &mut B,
+    jobs: &mut [J],
+    ahead: &mut Ahead<N>,
+    later: &[J],
+) {
+    let places = ahead.places;
+    ahead.look_up(table, later.get(N..).unwrap_or_default());
+    let mut begun = [const { None }; N];
+    let mut all_begun = true;
+    for ((begun, job), sa) in begun.iter_mut().zip(jobs.iter_mut()).zip(places) {
+        let (own, SealJob { place, result }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_some() || !table.has(sa) {
+            continue;
+        }
+        all_begun &= begin(table, sa, place, result, begun).is_some();
+    }
+    let mut packets = [const { None }; N];
+    for (packet, begun) in packets.iter_mut().zip(&mut begun) {
+        let Some((slot, esp)) = begun.take() else { continue };
+        match table.get(slot) {
+            Some(sa) => *packet = Some(Sealing { keys: sa.keys(), esp }),
+            // The SA was there a moment ago. Should it ever not be, nothing leaves in clear.
+            None => esp.fill(0),
+        }
+    }
+    ahead.fetch(table, later);
+    protect_all(table.backend(), &mut packets);
+    if !all_begun {
+        seal_rest(table, jobs, places);
+    }
+}
+
+/// Does the jobs one by one that have no result: something is wrong with each, and each is told what.
+#[cold]
+#[inline(never)]
+fn seal_rest<'b, const N: usize>(
+    table: &mut impl Table<Outbound, SealError>,
+    jobs: &mut [impl Job<SealJob<'b>>],
+    places: [usize; N],
+) {
+    for (job, sa) in jobs.iter_mut().zip(places) {
+        let (own, SealJob { place, result }) = job.parts();
+        let sa = own.unwrap_or(sa);
+        if result.is_none() && table.has(sa) {
+            *result = Some(seal_alone(table, sa, place));
+        }
+    }
+}
+
+fn seal_alone(
+    table: &mut impl Table<Outbound, SealError>,
+    sa: usize,
+    place: &mut Place<'_>,
+) -> Result<Sealed, SealError> {
+    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
+    let sealed = match place {
+        Place::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
+        Place::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
+    };
+    sa.count(sealed)
+}
+
+/// Does all but encipher and authenticate. `begun` is the slot of the SA, and the packet that is left to be protected. `None`
+/// if something is wrong: nothing has changed then.
+#[inline(never)]
+fn begin<'p>(
+    table: &mut impl Table<Outbound, SealError>,
+    sa: usize,
+    place: &'p mut Place<'_>,
+    result: &mut Option<Result<Sealed, SealError>>,
+    begun: &mut Option<(u32, &'p mut [u8])>,
+) -> Option<()> {
+    // The same for each kind of headers: where the compiler knows which it is, it leaves out what the others need.
+    let packet = place.packet();
+    *begun = Some(match Datagram::parse_bare_ipv4(packet) {
+        Some(datagram) => {
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)?
+        }
+        None => begin_other(table, sa, place, result)?,
+    });
+    Some(())
+}
+
+/// [`begin`] for what is not IPv4 without options.
+#[inline(never)]
+fn begin_other<'p>(
+    table: &mut impl Table<Outbound, SealError>,
+    sa: usize,
+    place: &'p mut Place<'_>,
+    result: &mut Option<Result<Sealed, SealError>>,
+) -> Option<(u32, &'p mut [u8])> {
+    let packet = place.packet();
+    match Datagram::parse_bare_ipv6(packet) {
+        Some(datagram) => {
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)
+        }
+        None => {
+            let datagram = Datagram::parse_plain(packet).ok()?;
+            let slot = table.select(sa, &datagram, packet)?;
+            begin_selected(table, slot, &datagram, place, result)
+        }
+    }
+}
+
+#[inline(always)]
+fn begin_selected<'p>(
+    table: &mut impl Table<Outbound, SealError>,
+    slot: u32,
+    datagram: &Datagram,
+    place: &'p mut Place<'_>,
+    result: &mut Option<Result<Sealed, SealError>>,
+) -> Option<(u32, &'p mut [u8])> {
+    let (sa, _) = table.get_mut(slot)?;
+    let sequence = sa.next_sequence()?;
+    let laid_out = match place {
+        Place::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
+        Place::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
+    };
+    let (range, esp) = laid_out.ok()?;
+    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
+    Some((slot, esp))
+}

@@ -1,0 +1,160 @@
+//! Jobs, as many as are looked at together, and what is fetched for the next ones meanwhile.
+
+use super::{Input, Job, Table};
+
+/// Does the jobs, as many as are looked at together, and so on.
+#[inline(always)]
+pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
+    table: &mut B,
+    mut jobs: &mut [J],
+    tile: impl Fn(&mut B, &mut [J], &mut Ahead<N>, &[J]),
+) {
+    let mut ahead = Ahead::of(table, jobs);
+    while !jobs.is_empty() {
+        let (now, later) = jobs.split_at_mut(N.min(jobs.len()));
+        tile(table, now, &mut ahead, later);
+        jobs = later;
+    }
+}
+
+/// What is fetched while other jobs are done: first the places where SAs are looked up, then the SAs, so that many wait for
+/// memory together, and it is there when they are needed. Nothing, where that is not worth while.
+pub(super) struct Ahead<const N: usize> {
+    /// Where the SAs of this tile probably are.
+    pub(super) places: [usize; N],
+    /// What the SAs of the next tile are looked up by, and those of the one behind it.
+    next: [u64; N],
+    after: [u64; N],
+}
+
+impl<const N: usize> Ahead<N> {
+    /// Before the first tile. While memory is waited for, the jobs behind it are looked at.
+    #[inline(always)]
+    fn of<Sa, E, T: Input>(table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) -> Self {
+        let mut ahead = Self { places: [0; N], next: [0; N], after: [0; N] };
+        ahead.look_up(table, jobs);
+        ahead.next = ahead.after;
+        ahead.look_up(table, jobs.get(N..).unwrap_or_default());
+        ahead.fetch(table, jobs);
+        ahead
+    }
+
+    /// Has the places fetched where the SAs of the first jobs will be looked up.
+    #[inline(always)]
+    pub(super) fn look_up<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
+        if table.is_far() {
+            for (hash, job) in self.after.iter_mut().zip(jobs) {
+                *hash = table.hash(job.job().input());
+            }
+            table.prefetch_index(self.after.get(..jobs.len().min(N)).unwrap_or_default());
+        }
+    }
+
+    /// Has the SAs fetched of the first jobs, which are those of the next tile.
+    #[inline(always)]
+    pub(super) fn fetch<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
+        if table.is_far() {
+            let len = jobs.len().min(N);
+            for (place, hash) in self.places.iter_mut().zip(self.next).take(len) {
+                *place = table.place(hash);
+            }
+            table.prefetch(self.places.get(..len).unwrap_or_default());
+            self.next = self.after;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+
+    use super::super::seal::seal_all;
+    use super::*;
+    use crate::esp::Backend;
+    use crate::esp::ip::Datagram;
+    use crate::{InboundId, Outbound, SealError, SealJob};
+
+    /// A table without SAs that keeps account of what is asked of it. A packet has a number, which is what it is looked up by.
+    #[derive(Default)]
+    struct Account {
+        looked_up: RefCell<Vec<usize>>,
+        fetched: RefCell<Vec<usize>>,
+        /// Where an SA was looked for, and whether it had been fetched, and others since, by then.
+        found: RefCell<Vec<(usize, usize, bool)>>,
+    }
+
+    const PLACE: usize = 1000;
+
+    /// An IPv4 datagram without a payload.
+    fn datagram(number: u8) -> [u8; 20] {
+        let mut octets = [0; 20];
+        (octets[0], octets[3], octets[19]) = (0x45, 20, number);
+        octets
+    }
+
+    fn number(packet: &[u8]) -> u8 {
+        packet[19]
+    }
+
+    impl Table<Outbound, SealError> for Account {
+        fn backend(&self) -> Backend {
+            Backend::PORTABLE
+        }
+
+        fn is_far(&self) -> bool {
+            true
+        }
+
+        fn hash(&self, packet: &[u8]) -> u64 {
+            number(packet).into()
+        }
+
+        fn prefetch_index(&self, hashes: &[u64]) {
+            self.looked_up.borrow_mut().extend(hashes.iter().map(|hash| *hash as usize));
+        }
+
+        fn place(&self, hash: u64) -> usize {
+            assert!(self.looked_up.borrow().contains(&(hash as usize)), "{hash} has not been looked up");
+            hash as usize + PLACE
+        }
+
+        fn prefetch(&self, places: &[usize]) {
+            self.fetched.borrow_mut().extend(places);
+        }
+
+        fn find(&mut self, _: usize, _: &[u8]) -> Result<(Datagram, u32), SealError> {
+            Err(SealError::TooLong(0))
+        }
+
+        fn select(&self, place: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {
+            let fetched = self.fetched.borrow().contains(&place);
+            self.found.borrow_mut().push((number(packet).into(), place, fetched));
+            None
+        }
+
+        fn get(&self, _: u32) -> Option<&Outbound> {
+            None
+        }
+
+        fn get_mut(&mut self, _: u32) -> Option<(&mut Outbound, Option<InboundId>)> {
+            None
+        }
+    }
+
+    #[test]
+    fn every_sa_is_looked_up_and_fetched_once_and_before_it_is_needed() {
+        for count in 0..=70 {
+            let packets: Vec<_> = (0..count).map(|n| datagram(n as u8)).collect();
+            let mut jobs: Vec<_> = packets.iter().map(|packet| SealJob::new(packet, &mut [])).collect();
+            let mut table = Account::default();
+            seal_all(&mut table, &mut jobs);
+            let all: Vec<_> = (0..count).collect();
+            let places: Vec<_> = (PLACE..PLACE + count).collect();
+            let found: Vec<_> = all.iter().map(|n| (*n, n + PLACE, true)).collect();
+            assert_eq!(
+                (table.looked_up.take(), table.fetched.take(), table.found.take()),
+                (all, places, found)
+            );
+        }
+    }
+}
