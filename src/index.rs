@@ -7,130 +7,212 @@ use crate::prefetch::prefetch;
 /// Slots of a [`Slab`](crate::slab::Slab) by the hash of what lies there. The caller tells whether a slot is the one that it
 /// looks for; the table holds no more of it than half of its hash.
 ///
-/// Open addressing with linear probing: an entry is found near the place that the upper bits of its hash name, mostly in
-/// the same cache line. What is removed leaves no trace.
+/// Entries lie in cache lines of eight. An entry is in the line that the upper bits of its hash name, or, where that was full,
+/// in the first behind it that was not. All of a line are compared together: a processor that guesses which of them it is
+/// would often guess wrong, and as often wait. What is removed leaves no trace.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// Hash above, slot and one below; 0 where there is none. A power of two, or none at all.
-    entries: Vec<u64>,
+    /// A power of two, or none at all.
+    lines: Vec<Line>,
     len: usize,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+struct Line {
+    /// The upper halves of hashes.
+    hashes: [u32; ENTRIES],
+    /// One more than the slot; 0 where there is no entry.
+    slots: [u32; ENTRIES],
+}
+
+const ENTRIES: usize = 8;
+
 /// The most entries of four places: three.
 const FULL: (usize, usize) = (3, 4);
-const SMALLEST: usize = 8;
+
+impl Line {
+    /// What the entry with this hash has for its slot; 0 if there is none, and anything if there are several.
+    #[inline]
+    fn slot_of(&self, hash: u32) -> u32 {
+        let entries = self.hashes.iter().zip(&self.slots);
+        entries.fold(0, |found, (other, slot)| found | if *other == hash { *slot } else { 0 })
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.slots.iter().fold(true, |full, slot| full & (*slot != 0))
+    }
+
+    /// The place of a slot's entry, or one that is free.
+    fn position(&self, slot: Option<u32>) -> Option<usize> {
+        let wanted = slot.map_or(0, |slot| slot + 1);
+        self.slots.iter().position(|slot| *slot == wanted)
+    }
+
+    fn set(&mut self, place: usize, (hash, slot): (u32, u32)) {
+        if let (Some(to), Some(to_slot)) = (self.hashes.get_mut(place), self.slots.get_mut(place)) {
+            (*to, *to_slot) = (hash, slot);
+        }
+    }
+
+    /// Hashes, and slots and one.
+    fn entries(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        self.hashes.into_iter().zip(self.slots)
+    }
+}
 
 impl Index {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The first slot whose entry has this hash and that is the right one.
+    /// A slot whose entry has this hash and that is the right one.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let mask = self.entries.len().wrapping_sub(1);
-        let mut place = self.home(hash);
+        let slot = self.guess(hash)?;
+        if is(slot) { Some(slot) } else { self.find_among(upper(hash), is) }
+    }
+
+    /// The slot whose entry has this hash; any slot, if there are several.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        let mut place = self.home(upper(hash));
         loop {
-            let entry = *self.entries.get(place)?;
-            if entry == 0 {
+            let line = self.lines.get(place)?;
+            let slot = line.slot_of(upper(hash));
+            if slot != 0 {
+                return Some(slot - 1);
+            }
+            if !line.is_full() {
                 return None;
             }
-            let slot = slot_of(entry);
-            if entry >> 32 == hash >> 32 && is(slot) {
-                return Some(slot);
-            }
-            place = (place + 1) & mask;
+            place = self.behind(place);
         }
     }
 
-    /// Has the place of a hash fetched that will be looked up soon.
+    /// [`Index::find`] where there may be several with the hash.
+    #[cold]
+    #[inline(never)]
+    fn find_among(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut place = self.home(hash);
+        loop {
+            let line = self.lines.get(place)?;
+            let mut slots = line.entries().filter(|(other, slot)| *other == hash && *slot != 0);
+            if let Some((_, slot)) = slots.find(|(_, slot)| is(slot - 1)) {
+                return Some(slot - 1);
+            }
+            if !line.is_full() {
+                return None;
+            }
+            place = self.behind(place);
+        }
+    }
+
+    /// Has the line of a hash fetched that will be looked up soon.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        if let Some(entry) = self.entries.get(self.home(hash)) {
-            prefetch(entry, size_of_val(entry));
+        if let Some(line) = self.lines.get(self.home(upper(hash))) {
+            prefetch(line, size_of_val(line));
         }
     }
 
     /// Adds a slot that is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        if (self.len + 1) * FULL.1 > self.entries.len() * FULL.0 {
-            self.resize((self.entries.len() * 2).max(SMALLEST));
+        if (self.len + 1) * FULL.1 > self.lines.len() * ENTRIES * FULL.0 {
+            self.resize((self.lines.len() * 2).max(1));
         }
-        self.put(hash >> 32 << 32 | (u64::from(slot) + 1));
+        self.put((upper(hash), slot + 1));
         self.len += 1;
     }
 
     /// Removes a slot; false if it is not there.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) -> bool {
-        let mask = self.entries.len().wrapping_sub(1);
-        let wanted = hash >> 32 << 32 | (u64::from(slot) + 1);
-        let mut place = self.home(hash);
-        loop {
-            match self.entries.get(place) {
-                None | Some(0) => return false,
-                Some(entry) if *entry == wanted => break,
-                Some(_) => place = (place + 1) & mask,
+        let mut line = self.home(upper(hash));
+        let mut place = loop {
+            match self.lines.get(line) {
+                None => return false,
+                Some(entries) => match entries.position(Some(slot)) {
+                    Some(place) => break place,
+                    None if !entries.is_full() => return false,
+                    None => line = self.behind(line),
+                },
             }
-        }
-        // Those behind it move up that would not be found behind a gap.
-        let mut next = place;
-        loop {
-            next = (next + 1) & mask;
-            let entry = self.entries.get(next).copied().unwrap_or(0);
-            if entry == 0 {
-                break;
-            }
-            let from_home = next.wrapping_sub(self.home(entry)) & mask;
-            if from_home >= next.wrapping_sub(place) & mask {
-                self.set(place, entry);
-                place = next;
-            }
-        }
-        self.set(place, 0);
+        };
         self.len -= 1;
+        // Those behind it move up that would not be found behind a gap: the lines up to one with room have some.
+        let mut next = line;
+        while self.lines.get(next).is_some_and(Line::is_full) {
+            next = self.behind(next);
+            let Some(entries) = self.lines.get(next) else { break };
+            let found = entries.entries().enumerate().find(|(_, (hash, slot))| {
+                *slot != 0 && self.distance(self.home(*hash), next) >= self.distance(line, next)
+            });
+            if let Some((from, entry)) = found {
+                self.set(line, place, entry);
+                (line, place) = (next, from);
+            }
+        }
+        self.set(line, place, (0, 0));
         true
     }
 
     /// Makes room for so many more. Where there is not so much memory, nothing happens.
     pub(crate) fn reserve(&mut self, more: usize) {
-        let needed = self.len.saturating_add(more).saturating_mul(FULL.1) / FULL.0 + 1;
-        if needed > self.entries.len()
-            && let Some(places) = needed.checked_next_power_of_two()
-            && Vec::<u64>::new().try_reserve_exact(places).is_ok()
+        let needed = self.len.saturating_add(more).saturating_mul(FULL.1) / FULL.0 / ENTRIES + 1;
+        if needed > self.lines.len()
+            && let Some(lines) = needed.checked_next_power_of_two()
+            && Vec::<Line>::new().try_reserve_exact(lines).is_ok()
         {
-            self.resize(places.max(SMALLEST));
+            self.resize(lines);
         }
     }
 
-    fn resize(&mut self, places: usize) {
-        let before = core::mem::replace(&mut self.entries, alloc::vec![0; places]);
-        before.into_iter().filter(|entry| *entry != 0).for_each(|entry| self.put(entry));
+    fn resize(&mut self, lines: usize) {
+        let before = core::mem::replace(&mut self.lines, alloc::vec![Line::default(); lines]);
+        before
+            .iter()
+            .flat_map(Line::entries)
+            .filter(|(_, slot)| *slot != 0)
+            .for_each(|entry| self.put(entry));
     }
 
-    fn put(&mut self, entry: u64) {
-        let mask = self.entries.len().wrapping_sub(1);
-        let mut place = self.home(entry);
-        while self.entries.get(place).is_some_and(|entry| *entry != 0) {
-            place = (place + 1) & mask;
+    /// Puts an entry into the first line with room from its own on.
+    fn put(&mut self, entry: (u32, u32)) {
+        let mut line = self.home(entry.0);
+        while let Some(entries) = self.lines.get(line) {
+            match entries.position(None) {
+                Some(place) => return self.set(line, place, entry),
+                None => line = self.behind(line),
+            }
         }
-        self.set(place, entry);
     }
 
-    fn set(&mut self, place: usize, entry: u64) {
-        if let Some(to) = self.entries.get_mut(place) {
-            *to = entry;
+    fn set(&mut self, line: usize, place: usize, entry: (u32, u32)) {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.set(place, entry);
         }
     }
 
-    /// Where the search for a hash begins: the upper half of it is all that counts, and all that an entry keeps.
+    /// The line where the search for a hash begins: the upper half of it is all that counts, and all that an entry keeps.
     #[inline]
-    fn home(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.entries.len() as u64) >> 32) as usize
+    fn home(&self, hash: u32) -> usize {
+        ((u64::from(hash) * self.lines.len() as u64) >> 32) as usize
+    }
+
+    /// The line behind one; behind the last is the first.
+    fn behind(&self, line: usize) -> usize {
+        (line + 1) & self.lines.len().wrapping_sub(1)
+    }
+
+    /// How many lines one is behind another.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.lines.len().wrapping_sub(1)
     }
 }
 
-const fn slot_of(entry: u64) -> u32 {
-    (entry as u32).wrapping_sub(1)
+const fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]
@@ -178,9 +260,10 @@ mod tests {
         let mut index = Index::default();
         let hash = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (0..100_000).for_each(|n| index.insert(hash(n), n));
-        assert_eq!((index.len(), index.entries.len()), (100_000, 1 << 18));
+        assert_eq!((index.len(), index.lines.len() * ENTRIES), (100_000, 1 << 18));
         assert!((0..100_000).all(|n| index.find(hash(n), |slot| slot == n) == Some(n)));
+        assert!((0..100_000).all(|n| index.guess(hash(n)) == Some(n)), "no two have the same hash");
         assert!((0..100_000).all(|n| index.remove(hash(n), n)));
-        assert!(index.entries.iter().all(|entry| *entry == 0));
+        assert!(index.lines.iter().flat_map(Line::entries).all(|entry| entry == (0, 0)));
     }
 }

@@ -28,7 +28,7 @@ impl Table<Outbound, SealError> for Sad {
     }
 
     fn place(&self, hash: u64) -> usize {
-        self.by_selector.find(hash, |_| true).unwrap_or(0) as usize
+        self.by_selector.guess(hash).unwrap_or(0) as usize
     }
 
     fn prefetch(&self, places: &[usize]) {
@@ -74,7 +74,7 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     fn place(&self, hash: u64) -> usize {
-        self.by_spi.find(hash, |_| true).unwrap_or(0) as usize
+        self.by_spi.guess(hash).unwrap_or(0) as usize
     }
 
     fn prefetch(&self, places: &[usize]) {
