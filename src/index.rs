@@ -113,7 +113,7 @@ impl Index {
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
         if let Some(line) = self.lines.get(self.home(upper(hash))) {
-            prefetch(line, size_of_val(line));
+            prefetch(line);
         }
     }
 

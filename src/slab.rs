@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::prefetch::prefetch;
+
 /// Where a value lies in a [`Slab`], and which of those that lay there it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
@@ -25,8 +27,6 @@ pub(crate) struct Slab<T: Slotted> {
 pub(crate) trait Slotted: Sized {
     /// A type that may begin only there.
     type Begins: fmt::Debug;
-    /// How many octets from its start are needed in most cases.
-    const HOT: usize = size_of::<Self>();
 }
 
 /// Slots that begin with a line.
@@ -34,17 +34,11 @@ pub(crate) trait Slotted: Sized {
 #[repr(align(64))]
 pub(crate) struct WithLine;
 
-/// Slots that begin with half a line: where that keeps them from lying on a line more, it takes less room.
-#[derive(Debug)]
-#[repr(align(32))]
-pub(crate) struct WithHalfLine;
-
 #[derive(Debug)]
 #[repr(C)]
 struct Slot<T: Slotted> {
     /// Nothing but the place.
     _begins: [T::Begins; 0],
-    /// In front of the value, which is longer than what is needed of it.
     generation: u32,
     value: Option<T>,
 }
@@ -132,13 +126,12 @@ impl<T: Slotted> Slab<T> {
         self.slot(slot)?.value.as_ref()
     }
 
-    /// Has slots fetched that will be needed soon: all of each, or what is needed in most cases.
+    /// Has slots fetched that will be needed soon.
     #[inline]
-    pub(crate) fn prefetch(&self, slots: &[usize], all: bool) {
-        let hot = if all { size_of::<Slot<T>>() } else { core::mem::offset_of!(Slot<T>, value) + T::HOT };
+    pub(crate) fn prefetch(&self, slots: &[usize]) {
         for slot in slots {
             if let Some(slot) = self.slot(*slot as u32) {
-                crate::prefetch::prefetch(slot, hot);
+                prefetch(slot);
             }
         }
     }
@@ -177,17 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn an_sa_lies_on_no_more_than_six_lines_wherever_its_slot_is() {
+    fn an_sa_lies_on_no_more_lines_than_it_must() {
         const LINE: usize = 64;
-        fn lines<T: Slotted>(octets: usize) -> usize {
-            // A chunk begins where its slots may begin.
-            let starts = (0..LINE).step_by(align_of::<Slot<T>>());
-            starts.map(|start| (start + octets).div_ceil(LINE)).max().unwrap()
-        }
-        assert!(lines::<Inbound>(size_of::<Slot<Inbound>>()) <= 6);
-        assert!(lines::<Outbound>(size_of::<Slot<Outbound>>()) <= 6);
-        let hot = core::mem::offset_of!(Slot<Outbound>, value) + Outbound::HOT;
-        assert_eq!(lines::<Outbound>(hot), 3, "{hot} octets of an outbound SA");
+        assert_eq!((align_of::<Slot<Inbound>>(), size_of::<Slot<Inbound>>()), (LINE, 6 * LINE));
+        assert_eq!((align_of::<Slot<Outbound>>(), size_of::<Slot<Outbound>>()), (LINE, 3 * LINE));
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn encipher(backend: Backend, group: &mut [Option<Sealing<'_>>]) {
         Encryptor::Null => {}
         Encryptor::DesEde3(_) => encipher_des(backend, tasks!(Encryptor::DesEde3)),
         Encryptor::Aes(_) => encipher_aes_in_turn(tasks!(Encryptor::Aes)),
-        Encryptor::AesRounds(_) => encipher_aes(backend, tasks!(Encryptor::AesRounds)),
+        Encryptor::AesKey(_) => encipher_aes(backend, tasks!(Encryptor::AesKey)),
     }
 }
 

@@ -9,7 +9,7 @@ use cbc::cipher::{
     array::ArraySize,
 };
 
-use super::lanes::{Backend, DesKey, RoundKeys};
+use super::lanes::{AesInverseKey, AesKey, Backend, DesKey};
 use crate::algorithm::Encryption;
 use crate::key::SaKeys;
 
@@ -20,7 +20,7 @@ pub(super) enum Encryptor {
     /// Boxed: it wants to lie at whole sixteens of octets, and so would every SA.
     Aes(Box<Aes128Enc>),
     /// For kernels of this crate.
-    AesRounds(RoundKeys),
+    AesKey(AesKey),
 }
 
 /// The keys that decrypt. They wipe themselves.
@@ -29,20 +29,16 @@ pub(super) enum Decryptor {
     DesEde3(DesKey),
     Aes(Box<Aes128Dec>),
     /// For kernels of this crate.
-    AesRounds(RoundKeys),
+    AesKey(AesInverseKey),
 }
 
 impl Encryptor {
-    /// How many octets are read for a packet in a batch, where keys are expanded together: which it is, and the key of AES. That of
-    /// DES is nine octets longer.
-    pub(super) const HOT: usize = 1 + 16;
-
     pub(super) fn new(keys: &SaKeys, backend: Backend) -> Self {
         match keys.suite().encryption() {
             Encryption::Null => Encryptor::Null,
             Encryption::DesEde3Cbc => Encryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
-            Encryption::AesCbc => match RoundKeys::encrypting(backend, keys.expose_aes()) {
-                Some(rounds) => Encryptor::AesRounds(rounds),
+            Encryption::AesCbc => match AesKey::new(backend, keys.expose_aes()) {
+                Some(key) => Encryptor::AesKey(key),
                 None => Encryptor::Aes(Box::new(Aes128Enc::new(keys.expose_aes().into()))),
             },
         }
@@ -50,7 +46,7 @@ impl Encryptor {
 
     /// Whether a hash can run beside the cipher: AES waits for itself in CBC, and leaves the rest of the processor idle.
     pub(super) const fn overlaps_with_hash(&self) -> bool {
-        matches!(self, Encryptor::Aes(_) | Encryptor::AesRounds(_))
+        matches!(self, Encryptor::Aes(_) | Encryptor::AesKey(_))
     }
 
     /// Begins to encrypt in CBC what comes after this block: zeros if nothing does. `None` if it is not a block of the
@@ -63,7 +59,7 @@ impl Encryptor {
             Encryptor::Aes(key) => {
                 Encrypting::Aes(cbc::Encryptor::inner_iv_init(key.as_ref(), before.try_into().ok()?))
             }
-            Encryptor::AesRounds(key) => Encrypting::AesRounds(key, before.try_into().ok()?),
+            Encryptor::AesKey(key) => Encrypting::AesKey(key, before.try_into().ok()?),
         })
     }
 }
@@ -73,7 +69,7 @@ pub(super) enum Encrypting<'a> {
     Null,
     DesEde3(&'a DesKey, [u8; 8]),
     Aes(cbc::Encryptor<&'a Aes128Enc>),
-    AesRounds(&'a RoundKeys, [u8; 16]),
+    AesKey(&'a AesKey, [u8; 16]),
 }
 
 impl Encrypting<'_> {
@@ -89,7 +85,7 @@ impl Encrypting<'_> {
             Encrypting::Null => body.len(),
             Encrypting::DesEde3(key, chain) => some(8, &mut |data| key.encrypt(chain, data)),
             Encrypting::Aes(mode) => encrypt_some(mode, body, octets),
-            Encrypting::AesRounds(key, chain) => some(16, &mut |data| key.encrypt(chain, data)),
+            Encrypting::AesKey(key, chain) => some(16, &mut |data| key.encrypt(chain, data)),
         }
     }
 }
@@ -99,8 +95,8 @@ impl Decryptor {
         match keys.suite().encryption() {
             Encryption::Null => Decryptor::Null,
             Encryption::DesEde3Cbc => Decryptor::DesEde3(DesKey::new(backend, keys.expose_des_ede3())),
-            Encryption::AesCbc => match RoundKeys::decrypting(backend, keys.expose_aes()) {
-                Some(rounds) => Decryptor::AesRounds(rounds),
+            Encryption::AesCbc => match AesInverseKey::new(backend, keys.expose_aes()) {
+                Some(key) => Decryptor::AesKey(key),
                 None => Decryptor::Aes(Box::new(Aes128Dec::new(keys.expose_aes().into()))),
             },
         }
@@ -117,7 +113,7 @@ impl Decryptor {
                     cbc::Decryptor::inner_iv_init(key.as_ref(), (&*iv).into()).decrypt_blocks(blocks(body));
                 }
             }
-            Decryptor::AesRounds(key) => key.decrypt(whole),
+            Decryptor::AesKey(key) => key.decrypt(whole),
         }
     }
 
@@ -132,7 +128,7 @@ impl Decryptor {
             }
             Decryptor::DesEde3(key) => key.decrypt_into(whole, body),
             Decryptor::Aes(key) => decrypt_cbc_into(key.as_ref(), whole, body),
-            Decryptor::AesRounds(key) => key.decrypt_into(whole, body),
+            Decryptor::AesKey(key) => key.decrypt_into(whole, body),
         }
     }
 }
@@ -241,7 +237,7 @@ mod tests {
                     Encryption::Null | Encryption::AesCbc => encipher_aes(
                         backend,
                         tasks.filter_map(|(key, data)| {
-                            let Encryptor::AesRounds(key) = key else { return None };
+                            let Encryptor::AesKey(key) = key else { return None };
                             Some(CbcTask { key, data })
                         }),
                     ),

@@ -5,7 +5,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::lanes::RoundKeys;
+use super::lanes::AesKey;
 use crate::algorithm::Integrity;
 use crate::key::SaKeys;
 
@@ -126,7 +126,7 @@ impl Mac {
     #[inline]
     pub(super) fn beside_aes(
         &self,
-        keys: &RoundKeys,
+        key: &AesKey,
         before: &[u8; 16],
         message: &mut [u8],
         start: usize,
@@ -134,7 +134,7 @@ impl Mac {
         if self.integrity != Integrity::HmacSha1_96 {
             return None;
         }
-        let state = keys.encrypt_and_hash(before, self.inner, message, start);
+        let state = key.encrypt_and_hash(before, self.inner, message, start);
         let rest = message.get(message.len() / BLOCK * BLOCK..).unwrap_or_default();
         Some(outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, message.len()), self.outer))
     }

@@ -108,9 +108,7 @@ pub struct OutboundCounters {
 /// Sequence numbers start at 1 and stop before 2^32. The initialisation vector of a CBC suite is the block cipher
 /// over SPI and sequence number: unpredictable without the key, and never the same twice in a set, whose SAs share
 /// their keys but not their SPIs. No random source is needed.
-// What a packet in a batch needs comes first, and on no more lines of the caches than it must: see `Outbound::HOT`.
 #[derive(Debug)]
-#[repr(C)]
 pub struct Outbound {
     spi: Spi,
     /// 0 once all are used.
@@ -159,10 +157,6 @@ impl Outbound {
         sa.set_limits(Limits::of(spec.keys.suite()));
         sa
     }
-
-    /// So many octets from its start are all that is read of it and written to it for a packet in a batch. The rest, mostly round
-    /// keys, is for packets that come alone or few.
-    pub(super) const HOT: usize = core::mem::offset_of!(Self, keys) + SealKeys::HOT;
 
     /// The SPI that the packets carry.
     pub const fn spi(&self) -> Spi {

@@ -17,7 +17,7 @@ use super::set::{Ends, SaName, SaSet, SaSpec, Side};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, IpError, ids};
 use crate::index::Index;
-use crate::slab::{Place, Slab, Slotted, WithHalfLine, WithLine};
+use crate::slab::{Place, Slab, Slotted, WithLine};
 use crate::spi::Spi;
 
 /// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.
@@ -42,15 +42,14 @@ pub struct Sad {
     counters: SadCounters,
 }
 
-/// Six lines of 64 octets, and not sometimes seven. All of them are needed for a packet.
+/// Six lines of 64 octets, and not sometimes seven.
 impl Slotted for Inbound {
     type Begins = WithLine;
 }
 
-/// Three of six lines are needed for a packet in a batch.
+/// Three lines, and not sometimes four.
 impl Slotted for Outbound {
-    type Begins = WithHalfLine;
-    const HOT: usize = Self::HOT;
+    type Begins = WithLine;
 }
 
 /// An inbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.

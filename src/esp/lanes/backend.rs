@@ -46,18 +46,6 @@ impl Backend {
         Self::PORTABLE
     }
 
-    /// Whether a batch of packets needs nothing but their keys, which it expands side by side, and not the round keys of their SAs.
-    #[inline]
-    pub(crate) const fn expands_keys(self) -> bool {
-        match self.0 {
-            Kind::Portable => false,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => false,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => true,
-        }
-    }
-
     /// All that this machine can run, the fastest first and [`Backend::PORTABLE`] last.
     pub fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]

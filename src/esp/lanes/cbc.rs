@@ -7,14 +7,13 @@ use alloc::boxed::Box;
 #[cfg(target_arch = "x86_64")]
 use core::mem::MaybeUninit;
 
-use aes::Aes128Enc;
-use aes::cipher::BlockCipherEncrypt;
+use ::aes::Aes128Enc;
+use ::aes::cipher::BlockCipherEncrypt;
 
-use super::aes::RoundKeys;
 #[cfg(target_arch = "x86_64")]
 use super::aes::{Chains, Schedules, ni, vaes};
 use super::backend::{Backend, Kind};
-use super::des;
+use super::{aes, des};
 
 /// A packet that shall be enciphered: whole blocks from its counter block on.
 pub(in crate::esp) struct Task<'a, K> {
@@ -34,8 +33,8 @@ trait Lanes<'k, K, const N: usize> {
     /// A lane has another packet: its key, and nothing before its first block.
     fn begin(&mut self, lane: usize, key: &'k K);
 
-    /// Lanes have begun: what must be made of all keys together is made.
-    fn ready(&mut self) {}
+    /// Lanes have begun, and if it is all that are in use: what must be made of their keys together is made.
+    fn ready(&mut self, _all: bool) {}
 
     /// Enciphers `count` blocks of each lane that has so many.
     fn encrypt(&mut self, data: &mut [&mut [u8]; N], count: usize);
@@ -53,7 +52,7 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
     // Only where lanes may have to go on alone: their keys, and the blocks before what is left.
     let mut alone: [(Option<&K>, [u8; 16]); N] = [(None, [0; 16]); N];
     loop {
-        let (mut begun, mut active, mut shortest) = (false, 0, usize::MAX);
+        let (mut begun, mut active, mut shortest) = (0, 0, usize::MAX);
         for (lane, data) in data.iter_mut().enumerate() {
             if data.is_empty()
                 && let Some(task) = tasks.find(|task| !task.data.is_empty())
@@ -62,7 +61,7 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
                 if L::ALONE.is_some() {
                     alone[lane] = (Some(task.key), [0; 16]);
                 }
-                begun = true;
+                begun += 1;
                 *data = task.data;
             }
             if !data.is_empty() {
@@ -85,8 +84,8 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
             }
             return;
         }
-        if begun {
-            lanes.ready();
+        if begun > 0 {
+            lanes.ready(begun == active);
         }
         lanes.encrypt(&mut data, count);
         for (data, (_, before)) in data.iter_mut().zip(&mut alone) {
@@ -105,7 +104,7 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
 }
 
 /// Enciphers with AES-128.
-pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<Item = Task<'k, RoundKeys>>) {
+pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<Item = Task<'k, aes::Key>>) {
     match backend.kind() {
         // Keys of this kind are made on other backends only; whoever mixes them gets one after the other.
         Kind::Portable => {
@@ -114,12 +113,9 @@ pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<It
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => encipher(&mut Eight { keys: Schedules::new(), chains: [0; _] }, tasks),
+        Kind::Avx2 => encipher::<_, _, 8>(&mut Aes::new(&mut MaybeUninit::uninit()), tasks),
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => {
-            let mut place = MaybeUninit::uninit();
-            encipher(&mut Sixteen { chains: [0; _], place: Some(&mut place), keys: None }, tasks);
-        }
+        Kind::Avx512 => encipher::<_, _, 16>(&mut Aes::new(&mut MaybeUninit::uninit()), tasks),
     }
 }
 
@@ -170,97 +166,94 @@ impl<'k> Lanes<'k, Box<Aes128Enc>, IN_TURN> for InTurn<'k> {
     }
 }
 
-/// Eight lanes with AES-NI. Made only where there is the backend. Keys wipe themselves.
-#[cfg(target_arch = "x86_64")]
-struct Eight {
-    keys: Schedules,
-    chains: Chains,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Lanes<'_, RoundKeys, 8> for Eight {
-    const BLOCK: usize = 16;
-
-    fn begin(&mut self, lane: usize, key: &RoundKeys) {
-        self.keys.set(lane, key);
-        self.chains.as_chunks_mut::<16>().0[lane] = [0; 16];
-    }
-
-    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-    fn encrypt(&mut self, data: &mut [&mut [u8]; 8], count: usize) {
-        // SAFETY: there is a value of this type only where the machine has AES-NI and AVX2.
-        unsafe { ni::eight_lanes(&self.keys, &mut self.chains, data, count) }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Drop for Eight {
-    fn drop(&mut self) {
-        self.keys.wipe();
-    }
-}
-
-/// Sixteen lanes with VAES. Made only where there is the backend. Keys wipe themselves.
+/// Eight lanes with AES-NI, or sixteen with VAES. Made only where there is the backend. Keys wipe themselves.
 #[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
-struct Sixteen<'s> {
+struct Aes<'s, const N: usize> {
+    /// The last block of each lane. Before the first, where there is nothing, the key stands there until it is expanded.
     chains: Chains,
-    /// Where the keys of the first packets will be expanded, all together. Until then they stand where their last blocks will.
+    /// Lanes whose keys are not expanded yet, a bit each.
+    begun: u16,
+    /// Where the keys of the first packets will be expanded.
     place: Option<&'s mut MaybeUninit<Schedules>>,
     keys: Option<&'s mut Schedules>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Lanes<'_, RoundKeys, 16> for Sixteen<'_> {
+impl<'s, const N: usize> Aes<'s, N> {
+    const WIDE: bool = N == 16;
+
+    const fn new(place: &'s mut MaybeUninit<Schedules>) -> Self {
+        const { assert!(N == 8 || N == 16) };
+        Self { chains: [0; _], begun: 0, place: Some(place), keys: None }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
+impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
     const BLOCK: usize = 16;
 
-    fn begin(&mut self, lane: usize, key: &RoundKeys) {
-        let chain = &mut self.chains.as_chunks_mut::<16>().0[lane];
-        match &mut self.keys {
-            None => *chain = *key.key(),
-            Some(keys) => {
-                keys.set(lane, key);
-                *chain = [0; 16];
+    fn begin(&mut self, lane: usize, key: &aes::Key) {
+        self.chains.as_chunks_mut().0[lane] = *key.octets();
+        self.begun |= 1 << lane;
+    }
+
+    fn ready(&mut self, all: bool) {
+        let Self { chains, begun, place, keys } = self;
+        // SAFETY: there is a value of this type only where the machine has AES-NI, and a wide one only with VAES and AVX-512.
+        unsafe {
+            match (&mut *keys, place.take()) {
+                (Some(keys), _) if all && Self::WIDE => vaes::expand_again(chains, keys),
+                (Some(keys), _) if all => ni::expand_eight(chains, keys),
+                (Some(keys), _) => {
+                    for (lane, chain) in chains.as_chunks_mut().0.iter_mut().enumerate() {
+                        if *begun >> lane & 1 == 1 {
+                            ni::set(keys, lane, chain);
+                            *chain = [0; 16];
+                        }
+                    }
+                }
+                (None, Some(place)) if Self::WIDE => *keys = Some(vaes::expand(chains, place)),
+                (None, Some(place)) => ni::expand_eight(chains, keys.insert(place.write(Schedules::new()))),
+                (None, None) => {}
             }
         }
+        *begun = 0;
     }
 
-    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-    fn ready(&mut self) {
-        if let Some(place) = self.place.take() {
-            // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
-            self.keys = Some(unsafe { vaes::expand(&mut self.chains, place) });
-        }
-    }
-
-    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-    fn encrypt(&mut self, data: &mut [&mut [u8]; 16], count: usize) {
+    fn encrypt(&mut self, data: &mut [&mut [u8]; N], count: usize) {
         let Some(keys) = &self.keys else {
             debug_assert!(false, "lanes are ready before they are enciphered");
             return;
         };
         let chains = &mut self.chains;
         let used = data.iter().rposition(|data| !data.is_empty()).map_or(0, |last| last + 1);
-        // SAFETY: there is a value of this type only where the machine has VAES and AVX-512.
+        // SAFETY: as above.
         unsafe {
-            match used.div_ceil(4) {
-                0 => {}
-                1 => vaes::four_lanes(keys, chains, data, count),
-                2 => vaes::eight_lanes(keys, chains, data, count),
-                3 => vaes::twelve_lanes(keys, chains, data, count),
-                _ => vaes::sixteen_lanes(keys, chains, data, count),
+            if let Some(data) = data.first_chunk_mut() {
+                match used.div_ceil(4) {
+                    0 => {}
+                    1 => vaes::four_lanes(keys, chains, data, count),
+                    2 => vaes::eight_lanes(keys, chains, data, count),
+                    3 => vaes::twelve_lanes(keys, chains, data, count),
+                    _ => vaes::sixteen_lanes(keys, chains, data, count),
+                }
+            } else if let Some(data) = data.first_chunk_mut() {
+                ni::eight_lanes(keys, chains, data, count);
             }
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Drop for Sixteen<'_> {
-    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+#[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
+impl<const N: usize> Drop for Aes<'_, N> {
     fn drop(&mut self) {
         match &mut self.keys {
-            // SAFETY: there is a value of this type only where the machine has AVX-512.
-            Some(keys) => unsafe { vaes::wipe(keys) },
+            // SAFETY: there is a wide value of this type only where the machine has AVX-512.
+            Some(keys) if Self::WIDE => unsafe { vaes::wipe(keys) },
+            Some(keys) => keys.wipe(),
             None => {
                 self.chains = [0; _];
                 zeroize::optimization_barrier(&self.chains);
@@ -281,7 +274,7 @@ impl Lanes<'_, des::Key, { des::WIDEST }> for des::Lanes {
         des::Lanes::begin(self, lane, key);
     }
 
-    fn ready(&mut self) {
+    fn ready(&mut self, _: bool) {
         self.expand();
     }
 
@@ -303,7 +296,7 @@ impl Lanes<'_, des::Key, { des::WIDEST }> for DesVbmi {
     }
 
     #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-    fn ready(&mut self) {
+    fn ready(&mut self, _: bool) {
         // SAFETY: there is a value of this type only where the machine has VBMI and GFNI.
         unsafe { self.0.expand() }
     }

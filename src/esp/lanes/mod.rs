@@ -27,7 +27,7 @@ mod sha1;
 mod state;
 mod words;
 
-pub(super) use aes::RoundKeys;
+pub(super) use aes::{InverseKey as AesInverseKey, Key as AesKey};
 pub use backend::Backend;
 pub(super) use cbc::{Task as CbcTask, encipher_aes, encipher_aes_in_turn, encipher_des};
 pub(super) use des::Key as DesKey;

@@ -32,7 +32,7 @@ impl Table<Outbound, SealError> for Sad {
     }
 
     fn prefetch(&self, places: &[usize]) {
-        self.outbound.prefetch(places, !self.backend.expands_keys());
+        self.outbound.prefetch(places);
     }
 
     fn backend(&self) -> Backend {
@@ -78,7 +78,7 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     fn prefetch(&self, places: &[usize]) {
-        self.inbound.prefetch(places, true);
+        self.inbound.prefetch(places);
     }
 
     fn backend(&self) -> Backend {

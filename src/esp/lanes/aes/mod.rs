@@ -30,12 +30,9 @@ impl Schedules {
         Self([[0; _]; _])
     }
 
-    /// A lane has another packet.
     #[inline]
-    pub(super) fn set(&mut self, lane: usize, key: &RoundKeys) {
-        for (lanes, key) in self.0.iter_mut().zip(&key.octets) {
-            lanes.as_chunks_mut().0[lane] = *key;
-        }
+    fn of_mut(&mut self, round: usize, lane: usize) -> &mut [u8; BLOCK] {
+        &mut self.0[round].as_chunks_mut().0[lane]
     }
 
     /// Overwrites all of them.
@@ -49,12 +46,21 @@ impl Schedules {
 #[cfg(target_arch = "x86_64")]
 pub(super) type Chains = [u8; WIDEST * BLOCK];
 
-/// The round keys of one direction, as the processor's instructions want them. There are some only where the machine has
-/// those instructions. They wipe themselves.
+/// A key that enciphers, of the backends that have the processor's instructions for it. It wipes itself.
+///
+/// Its round keys are made for each packet, while the cipher waits for itself anyway: an SA is half as large without them, and
+/// less of it has to be fetched.
 #[cfg(target_arch = "x86_64")]
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-#[repr(C)]
-pub(in crate::esp) struct RoundKeys {
+pub(in crate::esp) struct Key([u8; BLOCK]);
+
+/// The round keys that decipher, as the processor's instructions want them. There are some only where the machine has those
+/// instructions. They wipe themselves.
+///
+/// They are kept: unlike when enciphering, no block can begin before the last of them is made.
+#[cfg(target_arch = "x86_64")]
+#[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+pub(in crate::esp) struct InverseKey {
     octets: [[u8; BLOCK]; ROUND_KEYS],
     #[zeroize(skip)]
     wide: bool,
@@ -62,36 +68,28 @@ pub(in crate::esp) struct RoundKeys {
 
 /// No other processor has them; the crate's own are used there.
 #[cfg(not(target_arch = "x86_64"))]
-pub(in crate::esp) enum RoundKeys {}
+pub(in crate::esp) enum Key {}
+/// No other processor has them.
+#[cfg(not(target_arch = "x86_64"))]
+pub(in crate::esp) enum InverseKey {}
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
-impl RoundKeys {
-    /// Keys for enciphering; `None` on the portable backend.
-    pub(in crate::esp) fn encrypting(backend: Backend, key: &[u8; BLOCK]) -> Option<Self> {
-        // SAFETY: both backends say that the machine has AES-NI.
-        let octets = (backend != Backend::PORTABLE).then(|| unsafe { ni::encrypting(key) })?;
-        Some(Self { octets, wide: backend.kind() == Kind::Avx512 })
+impl Key {
+    /// `None` on the portable backend.
+    pub(in crate::esp) fn new(backend: Backend, key: &[u8; BLOCK]) -> Option<Self> {
+        (backend != Backend::PORTABLE).then_some(Self(*key))
     }
 
-    /// Keys for deciphering; `None` on the portable backend.
-    pub(in crate::esp) fn decrypting(backend: Backend, key: &[u8; BLOCK]) -> Option<Self> {
-        // SAFETY: both backends say that the machine has AES-NI.
-        let octets = (backend != Backend::PORTABLE).then(|| unsafe { ni::decrypting(key) })?;
-        Some(Self { octets, wide: backend.kind() == Kind::Avx512 })
-    }
-
-    /// The key that they are made of: the first of them. Where they decipher it is another.
     #[inline]
-    pub(super) const fn key(&self) -> &[u8; BLOCK] {
-        let [key, ..] = &self.octets;
-        key
+    pub(super) const fn octets(&self) -> &[u8; BLOCK] {
+        &self.0
     }
 
     /// Enciphers one packet with what is before it.
     pub(in crate::esp) fn encrypt(&self, chain: &mut [u8; BLOCK], data: &mut [u8]) {
-        // SAFETY: where there are round keys, there is AES-NI.
-        unsafe { ni::encrypt_chain(self, chain, data) }
+        // SAFETY: both backends with such keys say that the machine has AES-NI.
+        unsafe { ni::encrypt_chain(&self.0, chain, data) }
     }
 
     /// Enciphers a message from `start` on, with what is before it, and takes its whole blocks into the state of a SHA-1.
@@ -103,8 +101,19 @@ impl RoundKeys {
         message: &mut [u8],
         start: usize,
     ) -> [u32; 5] {
-        // SAFETY: where there are round keys, there are AES-NI and SHA-NI.
-        unsafe { ni::encrypt_and_hash(self, chain, inner, message, start) }
+        // SAFETY: both backends with such keys say that the machine has AES-NI and SHA-NI.
+        unsafe { ni::encrypt_and_hash(&self.0, chain, inner, message, start) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
+impl InverseKey {
+    /// `None` on the portable backend.
+    pub(in crate::esp) fn new(backend: Backend, key: &[u8; BLOCK]) -> Option<Self> {
+        // SAFETY: both other backends say that the machine has AES-NI.
+        let octets = (backend != Backend::PORTABLE).then(|| unsafe { ni::decrypting(key) })?;
+        Some(Self { octets, wide: backend.kind() == Kind::Avx512 })
     }
 
     /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
@@ -125,12 +134,8 @@ impl RoundKeys {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-impl RoundKeys {
-    pub(in crate::esp) fn encrypting(_: super::Backend, _: &[u8; BLOCK]) -> Option<Self> {
-        None
-    }
-
-    pub(in crate::esp) fn decrypting(_: super::Backend, _: &[u8; BLOCK]) -> Option<Self> {
+impl Key {
+    pub(in crate::esp) fn new(_: super::Backend, _: &[u8; BLOCK]) -> Option<Self> {
         None
     }
 
@@ -147,6 +152,13 @@ impl RoundKeys {
     ) -> [u32; 5] {
         match *self {}
     }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl InverseKey {
+    pub(in crate::esp) fn new(_: super::Backend, _: &[u8; BLOCK]) -> Option<Self> {
+        None
+    }
 
     pub(in crate::esp) fn decrypt_into(&self, _: &[u8], _: &mut [u8]) {
         match *self {}
@@ -154,5 +166,51 @@ impl RoundKeys {
 
     pub(in crate::esp) fn decrypt(&self, _: &mut [u8]) {
         match *self {}
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use core::mem::MaybeUninit;
+
+    use super::*;
+
+    #[test]
+    #[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
+    fn keys_that_are_expanded_together_are_those_that_are_expanded_alone() {
+        let keys: Chains = core::array::from_fn(|n| (n * n * 7 + n * 31) as u8);
+        let expected = |lanes: usize| {
+            let mut expected = Schedules::new();
+            for (lane, key) in keys.as_chunks().0.iter().enumerate().take(lanes) {
+                // SAFETY: there is a backend with these instructions.
+                unsafe { ni::set(&mut expected, lane, key) };
+            }
+            expected
+        };
+        for backend in Backend::available() {
+            let (mut first, mut again) = (keys, keys);
+            match backend.kind() {
+                Kind::Portable => {}
+                Kind::Avx2 => {
+                    let mut together = Schedules::new();
+                    // SAFETY: the machine has the backend.
+                    unsafe { ni::expand_eight(&mut first, &mut together) };
+                    assert_eq!(together.0, expected(8).0);
+                    assert_eq!((first[..128].iter().max(), &first[128..]), (Some(&0), &keys[128..]));
+                }
+                Kind::Avx512 => {
+                    let mut place = MaybeUninit::uninit();
+                    // SAFETY: the machine has the backend.
+                    let together = unsafe { vaes::expand(&mut first, &mut place) };
+                    assert_eq!((together.0, first), (expected(16).0, [0; _]));
+                    // SAFETY: as above.
+                    unsafe { vaes::wipe(together) };
+                    assert_eq!(together.0, Schedules::new().0);
+                    // SAFETY: as above.
+                    unsafe { vaes::expand_again(&mut again, together) };
+                    assert_eq!((together.0, again), (expected(16).0, [0; _]));
+                }
+            }
+        }
     }
 }

@@ -5,14 +5,74 @@ use core::arch::x86_64::*;
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
 use super::super::sha1::ni as sha1;
-use super::{BLOCK, Chains, ROUND_KEYS, RoundKeys, Schedules};
+use super::{BLOCK, Chains, InverseKey, ROUND_KEYS, Schedules};
 
 type Keys = [__m128i; ROUND_KEYS];
 
-/// Expands a key for enciphering (FIPS 197 5.2).
+/// The round key behind one (FIPS 197 5.2).
 #[target_feature(enable = "aes,sse4.1")]
-pub(in super::super) fn encrypting(key: &[u8; BLOCK]) -> [[u8; BLOCK]; ROUND_KEYS] {
-    store(&expand(key))
+#[inline]
+fn next<const CONSTANT: i32>(before: __m128i) -> __m128i {
+    let mixed = _mm_shuffle_epi32::<0xff>(_mm_aeskeygenassist_si128::<CONSTANT>(before));
+    // Each word is the sum of the words before it.
+    let two = _mm_xor_si128(before, _mm_slli_si128::<4>(before));
+    let four = _mm_xor_si128(two, _mm_slli_si128::<8>(two));
+    _mm_xor_si128(four, mixed)
+}
+
+/// Does something with the constant of each round of an expansion.
+macro_rules! rounds {
+    ($name:ident) => {
+        $name!(1 0x01 2 0x02 3 0x04 4 0x08 5 0x10 6 0x20 7 0x40 8 0x80 9 0x1b 10 0x36)
+    };
+}
+
+/// Expands a key for enciphering.
+#[target_feature(enable = "aes,sse4.1")]
+#[inline]
+fn expand(key: &[u8; BLOCK]) -> Keys {
+    let mut keys = [_mm_loadu_si128(key); ROUND_KEYS];
+    macro_rules! each {
+        ($($round:literal $constant:literal)*) => {
+            $(keys[$round] = next::<$constant>(keys[$round - 1]);)*
+        };
+    }
+    rounds!(each);
+    keys
+}
+
+/// A lane has another packet: its round keys are those of this key.
+#[target_feature(enable = "aes,sse4.1")]
+pub(in super::super) fn set(keys: &mut Schedules, lane: usize, key: &[u8; BLOCK]) {
+    for (round, key) in expand(key).into_iter().enumerate() {
+        _mm_storeu_si128(keys.of_mut(round, lane), key);
+    }
+}
+
+/// Expands the keys of the first eight lanes side by side: each waits for itself. Zeros are left where they were.
+#[target_feature(enable = "aes,sse4.1")]
+pub(in super::super) fn expand_eight(keys: &mut Chains, to: &mut Schedules) {
+    const LANES: usize = 8;
+    let (keys, _) = keys.as_chunks_mut::<BLOCK>();
+    let mut state: [_; LANES] = core::array::from_fn(|lane| _mm_loadu_si128(&keys[lane]));
+    let mut store = |round: usize, state: &[__m128i; LANES]| {
+        for (lane, key) in state.iter().enumerate() {
+            _mm_storeu_si128(to.of_mut(round, lane), *key);
+        }
+    };
+    store(0, &state);
+    macro_rules! each {
+        ($($round:literal $constant:literal)*) => {
+            $(
+                for state in &mut state {
+                    *state = next::<$constant>(*state);
+                }
+                store($round, &state);
+            )*
+        };
+    }
+    rounds!(each);
+    keys[..LANES].fill([0; BLOCK]);
 }
 
 /// Expands a key for deciphering with the equivalent inverse cipher (FIPS 197 5.3.5).
@@ -24,42 +84,16 @@ pub(in super::super) fn decrypting(key: &[u8; BLOCK]) -> [[u8; BLOCK]; ROUND_KEY
     for key in middle {
         *key = _mm_aesimc_si128(*key);
     }
-    store(&keys)
-}
-
-#[target_feature(enable = "aes,sse4.1")]
-#[inline]
-fn expand(key: &[u8; BLOCK]) -> Keys {
-    let mut keys = [_mm_loadu_si128(key); ROUND_KEYS];
-    macro_rules! next {
-        ($($round:literal $constant:literal)*) => {
-            $(
-                let before = keys[$round - 1];
-                let mixed = _mm_shuffle_epi32::<0xff>(_mm_aeskeygenassist_si128::<$constant>(before));
-                // Each word is the sum of the words before it.
-                let two = _mm_xor_si128(before, _mm_slli_si128::<4>(before));
-                let four = _mm_xor_si128(two, _mm_slli_si128::<8>(two));
-                keys[$round] = _mm_xor_si128(four, mixed);
-            )*
-        };
-    }
-    next!(1 0x01 2 0x02 3 0x04 4 0x08 5 0x10 6 0x20 7 0x40 8 0x80 9 0x1b 10 0x36);
-    keys
-}
-
-#[target_feature(enable = "aes,sse4.1")]
-#[inline]
-fn store(keys: &Keys) -> [[u8; BLOCK]; ROUND_KEYS] {
     let mut octets = [[0; BLOCK]; ROUND_KEYS];
     for (to, from) in octets.iter_mut().zip(keys) {
-        _mm_storeu_si128(to, *from);
+        _mm_storeu_si128(to, from);
     }
     octets
 }
 
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
-fn load(keys: &RoundKeys) -> Keys {
+fn load(keys: &InverseKey) -> Keys {
     core::array::from_fn(|round| _mm_loadu_si128(&keys.octets[round]))
 }
 
@@ -82,10 +116,7 @@ pub(in super::super) fn eight_lanes(
     count: usize,
 ) {
     const LANES: usize = 8;
-    let round = |index: usize, lane: usize| match keys.0[index].as_chunks::<BLOCK>().0.get(lane) {
-        Some(key) => _mm_loadu_si128(key),
-        None => _mm_setzero_si128(),
-    };
+    let round = |index: usize, lane: usize| _mm_loadu_si128(&keys.0[index].as_chunks::<BLOCK>().0[lane]);
     let (chains, _) = chains.as_chunks_mut::<BLOCK>();
     let mut state: [_; LANES] = core::array::from_fn(|lane| _mm_loadu_si128(&chains[lane]));
     for index in 0..count {
@@ -114,8 +145,8 @@ pub(in super::super) fn eight_lanes(
 }
 
 #[target_feature(enable = "aes,sse4.1")]
-pub(in super::super) fn encrypt_chain(keys: &RoundKeys, chain: &mut [u8; BLOCK], data: &mut [u8]) {
-    let keys = load(keys);
+pub(in super::super) fn encrypt_chain(key: &[u8; BLOCK], chain: &mut [u8; BLOCK], data: &mut [u8]) {
+    let keys = expand(key);
     let mut state = _mm_loadu_si128(chain);
     for block in data.as_chunks_mut::<BLOCK>().0 {
         state = encrypt(&keys, _mm_xor_si128(state, _mm_loadu_si128(block)));
@@ -128,14 +159,14 @@ pub(in super::super) fn encrypt_chain(keys: &RoundKeys, chain: &mut [u8; BLOCK],
 /// the state of the hash after the whole blocks of the message.
 #[target_feature(enable = "aes,sha,avx2")]
 pub(in super::super) fn encrypt_and_hash(
-    keys: &RoundKeys,
+    key: &[u8; BLOCK],
     chain: &[u8; BLOCK],
     inner: [u32; 5],
     message: &mut [u8],
     start: usize,
 ) -> [u32; 5] {
     const HASHED: usize = super::super::BLOCK;
-    let keys = load(keys);
+    let keys = expand(key);
     let mut state = [sha1::State::new(inner)];
     let mut chain = _mm_loadu_si128(chain);
     let (mut enciphered, mut hashed) = (start, 0);
@@ -167,7 +198,7 @@ pub(in super::super) fn encrypt_and_hash(
 
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "aes,avx2")]
-pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8]) {
+pub(in super::super) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u8]) {
     let keys = load(keys);
     let blocks = to.as_chunks_mut::<BLOCK>().0;
     for (index, to) in blocks.chunks_mut(8).enumerate() {
@@ -178,7 +209,7 @@ pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8
 
 /// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
 #[target_feature(enable = "aes,avx2")]
-pub(in super::super) fn decrypt(keys: &RoundKeys, whole: &mut [u8]) {
+pub(in super::super) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     let keys = load(keys);
     let blocks = whole.as_chunks_mut::<BLOCK>().0;
     // From the end: each block is then still as it was when the one behind it needs it.

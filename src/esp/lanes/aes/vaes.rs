@@ -10,7 +10,7 @@ use safe_unaligned_simd::x86_64::{
 };
 
 use super::super::words::in_order;
-use super::{BLOCK, Chains, ROUND_KEYS, RoundKeys, Schedules, WIDEST};
+use super::{BLOCK, Chains, InverseKey, ROUND_KEYS, Schedules, WIDEST};
 
 const VECTOR: usize = 64;
 /// Octets that are deciphered side by side.
@@ -128,25 +128,41 @@ lanes!(eight_lanes, 4: 0 q a b, 1 r c d, 2 s e f, 3 t g h);
 lanes!(twelve_lanes, 6: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l);
 lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6 w m n, 7 x o p);
 
-/// Expands the keys of all lanes (FIPS 197 5.2): sixteen take less time so than their round keys would to be read and put in
-/// order. Zeros are left where they were.
+/// Expands the keys of all lanes (FIPS 197 5.2) into memory that holds nothing yet. Zeros are left where they were.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[allow(unsafe_code, reason = "memory that is written for the first time")]
 pub(in super::super) fn expand<'s>(
-    keys: &mut [u8; WIDEST * BLOCK],
+    keys: &mut Chains,
     to: &'s mut MaybeUninit<Schedules>,
 ) -> &'s mut Schedules {
+    // SAFETY: `Schedules` is its array and nothing else; no octet of these need hold anything.
+    let rounds = unsafe { &mut *to.as_mut_ptr().cast::<[MaybeUninit<[u8; WIDEST * BLOCK]>; ROUND_KEYS]>() };
+    each_round(keys, |round, octets| {
+        rounds[round].write(*octets);
+    });
+    // SAFETY: every round has been written.
+    unsafe { to.assume_init_mut() }
+}
+
+/// [`expand`] where others were.
+#[target_feature(enable = "vaes,avx512f,avx512bw")]
+pub(in super::super) fn expand_again(keys: &mut Chains, to: &mut Schedules) {
+    each_round(keys, |round, octets| to.0[round] = *octets);
+}
+
+/// Makes the round keys of all lanes, side by side.
+#[target_feature(enable = "vaes,avx512f,avx512bw")]
+#[inline]
+fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK])) {
     const GROUPS: usize = WIDEST * BLOCK / VECTOR;
     // The last word of each key with its octets rotated, in all words: then rows need not be shifted back.
     let rotated = _mm512_set1_epi32(0x0c0f_0e0d);
     let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&keys.as_chunks().0[group]));
     *keys = [0; _];
     let mut constant = 1_u8;
-    // SAFETY: `Schedules` is its array and nothing else; no octet of these need hold anything.
-    let rounds = unsafe { &mut *to.as_mut_ptr().cast::<[MaybeUninit<[[u8; VECTOR]; GROUPS]>; ROUND_KEYS]>() };
-    for (round, to) in rounds.iter_mut().enumerate() {
-        let mut octets = [[0; VECTOR]; GROUPS];
-        for (octets, state) in octets.iter_mut().zip(&mut state) {
+    for round in 0..ROUND_KEYS {
+        let mut octets = [0; WIDEST * BLOCK];
+        for (octets, state) in octets.as_chunks_mut().0.iter_mut().zip(&mut state) {
             if round > 0 {
                 let constant = _mm512_set1_epi32(constant.into());
                 let mixed = _mm512_aesenclast_epi128(_mm512_shuffle_epi8(*state, rotated), constant);
@@ -159,10 +175,8 @@ pub(in super::super) fn expand<'s>(
         if round > 0 {
             constant = (constant << 1) ^ (0x1b * (constant >> 7));
         }
-        to.write(octets);
+        put(round, &octets);
     }
-    // SAFETY: every round has been written.
-    unsafe { to.assume_init_mut() }
 }
 
 /// Overwrites round keys with zeros: with vectors, since what fills memory of any length takes longer to begin.
@@ -178,7 +192,7 @@ pub(in super::super) fn wipe(keys: &mut Schedules) {
 
 /// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
-pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8]) {
+pub(in super::super) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u8]) {
     let keys = load(keys);
     let mut at = 0;
     for to in to.as_chunks_mut::<WIDE>().0 {
@@ -199,7 +213,7 @@ pub(in super::super) fn decrypt_into(keys: &RoundKeys, from: &[u8], to: &mut [u8
 
 /// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
-pub(in super::super) fn decrypt(keys: &RoundKeys, whole: &mut [u8]) {
+pub(in super::super) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     let keys = load(keys);
     // From the end: each block is then still as it was when the one behind it needs it.
     let body_len = whole.len().saturating_sub(BLOCK);
@@ -223,7 +237,7 @@ pub(in super::super) fn decrypt(keys: &RoundKeys, whole: &mut [u8]) {
 
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[inline]
-fn load(keys: &RoundKeys) -> [__m512i; ROUND_KEYS] {
+fn load(keys: &InverseKey) -> [__m512i; ROUND_KEYS] {
     core::array::from_fn(|round| _mm512_broadcast_i32x4(_mm_loadu_si128(&keys.octets[round])))
 }
 
@@ -296,29 +310,4 @@ fn four(keys: &[__m512i; ROUND_KEYS], from: &[u8; VECTOR + BLOCK]) -> [u8; VECTO
     let mut plain = [0; VECTOR];
     _mm512_storeu_si512(&mut plain, _mm512_xor_si512(last, _mm512_loadu_si512(before)));
     plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::backend::{Backend, Kind};
-    use super::*;
-
-    #[test]
-    #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
-    fn keys_that_are_expanded_together_are_those_that_are_expanded_alone() {
-        let Some(backend) = Backend::available().find(|backend| backend.kind() == Kind::Avx512) else {
-            return;
-        };
-        let mut keys: [u8; WIDEST * BLOCK] = core::array::from_fn(|n| (n * n * 7 + n * 31) as u8);
-        let alone = keys.as_chunks().0.iter().map(|key| RoundKeys::encrypting(backend, key).unwrap());
-        let mut expected = Schedules::new();
-        alone.enumerate().for_each(|(lane, key)| expected.set(lane, &key));
-        let mut place = MaybeUninit::uninit();
-        // SAFETY: the machine has the backend.
-        let together = unsafe { expand(&mut keys, &mut place) };
-        assert_eq!((together.0, keys), (expected.0, [0; _]));
-        // SAFETY: as above.
-        unsafe { wipe(together) };
-        assert_eq!(together.0, Schedules::new().0);
-    }
 }
