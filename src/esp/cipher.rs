@@ -251,6 +251,38 @@ mod tests {
         }
     }
 
+    /// Lanes that begin anew all together, and some while others go on, each with a key of its own.
+    #[test]
+    fn packets_of_one_length_and_of_many_are_enciphered_as_each_is_alone() {
+        let suite = Suite::HMAC_SHA_1_96_AES_CBC;
+        let keys: Vec<_> =
+            (0..70_u8).map(|n| SaKeys::from_expanded(suite, &[0; 20], &[n ^ 0x5a; 16]).unwrap()).collect();
+        // Blocks of each packet: the longest first, as they come.
+        let of_one_length = [3; 70];
+        let of_many = core::array::from_fn::<_, 70, _>(|n| 9 - n / 10);
+        for backend in Backend::available().filter(|backend| *backend != Backend::PORTABLE) {
+            for blocks in [of_one_length, of_many] {
+                let packet = |n: usize| vec![n as u8; blocks[n] * 16];
+                let mut packets: Vec<_> = (0..70).map(packet).collect();
+                let encryptors: Vec<_> = keys.iter().map(|keys| Encryptor::new(keys, backend)).collect();
+                let tasks = encryptors.iter().zip(&mut packets).filter_map(|(key, data)| {
+                    let Encryptor::AesKey(key) = key else { return None };
+                    Some(CbcTask { key, data })
+                });
+                encipher_aes(backend, tasks);
+                for (n, (found, keys)) in packets.iter().zip(&keys).enumerate() {
+                    let mut expected = packet(n);
+                    let len = expected.len();
+                    Encryptor::new(keys, Backend::PORTABLE)
+                        .start(&[0; 16])
+                        .unwrap()
+                        .encrypt(&mut expected, len);
+                    assert_eq!(*found, expected, "packet {n} on {backend}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn aes_cbc_gives_the_answers_of_rfc_3602() {
         let cases = vectors(include_str!("../../tests/data/rfc3602.txt"));
