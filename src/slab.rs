@@ -171,9 +171,11 @@ mod tests {
 
     #[test]
     fn an_sa_lies_on_no_more_lines_than_it_must() {
+        // A slot begins with a line. Where the processor has no instructions for AES, none has round keys in it.
         const LINE: usize = 64;
-        assert_eq!((align_of::<Slot<Inbound>>(), size_of::<Slot<Inbound>>()), (LINE, 6 * LINE));
-        assert_eq!((align_of::<Slot<Outbound>>(), size_of::<Slot<Outbound>>()), (LINE, 3 * LINE));
+        assert_eq!((align_of::<Slot<Inbound>>(), align_of::<Slot<Outbound>>()), (LINE, LINE));
+        assert!(size_of::<Slot<Inbound>>() <= 6 * LINE);
+        assert!(size_of::<Slot<Outbound>>() <= 3 * LINE);
     }
 
     #[test]
