@@ -254,10 +254,11 @@ impl<const N: usize> Drop for Aes<'_, N> {
             // SAFETY: there is a wide value of this type only where the machine has AVX-512.
             Some(keys) if Self::WIDE => unsafe { vaes::wipe(keys) },
             Some(keys) => keys.wipe(),
-            None => {
-                self.chains = [0; _];
-                zeroize::optimization_barrier(&self.chains);
-            }
+            None => {}
+        }
+        if self.begun != 0 {
+            self.chains = [0; _];
+            zeroize::optimization_barrier(&self.chains);
         }
     }
 }
