@@ -27,6 +27,7 @@ struct Line {
 }
 
 const ENTRIES: usize = 8;
+const FREE: (u32, u32) = (0, 0);
 
 /// The most entries of four places: three.
 const FULL: (usize, usize) = (3, 4);
@@ -44,21 +45,13 @@ impl Line {
         self.slots.iter().fold(true, |full, slot| full & (*slot != 0))
     }
 
-    /// The place of a slot's entry, or one that is free.
-    fn position(&self, slot: Option<u32>) -> Option<usize> {
-        let wanted = slot.map_or(0, |slot| slot + 1);
-        self.slots.iter().position(|slot| *slot == wanted)
-    }
-
-    fn set(&mut self, place: usize, (hash, slot): (u32, u32)) {
-        if let (Some(to), Some(to_slot)) = (self.hashes.get_mut(place), self.slots.get_mut(place)) {
-            (*to, *to_slot) = (hash, slot);
-        }
-    }
-
-    /// Hashes, and slots and one.
+    /// Hashes, and slots and one; [`FREE`] where there is none.
     fn entries(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
         self.hashes.into_iter().zip(self.slots)
+    }
+
+    fn position(&self, wanted: (u32, u32)) -> Option<usize> {
+        self.entries().position(|entry| entry == wanted)
     }
 }
 
@@ -77,36 +70,36 @@ impl Index {
     /// The slot whose entry has this hash; any slot, if there are several.
     #[inline]
     pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        let mut place = self.home(upper(hash));
-        loop {
-            let line = self.lines.get(place)?;
-            let slot = line.slot_of(upper(hash));
-            if slot != 0 {
-                return Some(slot - 1);
-            }
-            if !line.is_full() {
-                return None;
-            }
-            place = self.behind(place);
-        }
+        self.search(upper(hash), |_, line| line.slot_of(upper(hash)).checked_sub(1))
     }
 
     /// [`Index::find`] where there may be several with the hash.
     #[cold]
     #[inline(never)]
     fn find_among(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        self.search(hash, |_, line| {
+            let with = line.entries().filter(|(other, _)| *other == hash);
+            with.filter_map(|(_, slot)| slot.checked_sub(1)).find(|slot| is(*slot))
+        })
+    }
+
+    /// What is found in the first line that has it, of those where an entry with this hash may be.
+    #[inline(always)]
+    fn search<R>(&self, hash: u32, find: impl Fn(usize, &Line) -> Option<R>) -> Option<R> {
         let mut place = self.home(hash);
         loop {
             let line = self.lines.get(place)?;
-            let mut slots = line.entries().filter(|(other, slot)| *other == hash && *slot != 0);
-            if let Some((_, slot)) = slots.find(|(_, slot)| is(slot - 1)) {
-                return Some(slot - 1);
-            }
-            if !line.is_full() {
-                return None;
+            let found = find(place, line);
+            if found.is_some() || !line.is_full() {
+                return found;
             }
             place = self.behind(place);
         }
+    }
+
+    /// Where an entry is, or one that is free and where one with this hash may be put: line and place.
+    fn position(&self, hash: u32, entry: (u32, u32)) -> Option<(usize, usize)> {
+        self.search(hash, |line, entries| Some((line, entries.position(entry)?)))
     }
 
     /// Has the line of a hash fetched that will be looked up soon.
@@ -128,32 +121,23 @@ impl Index {
 
     /// Removes a slot; false if it is not there.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) -> bool {
-        let mut line = self.home(upper(hash));
-        let mut place = loop {
-            match self.lines.get(line) {
-                None => return false,
-                Some(entries) => match entries.position(Some(slot)) {
-                    Some(place) => break place,
-                    None if !entries.is_full() => return false,
-                    None => line = self.behind(line),
-                },
-            }
-        };
+        let entry = (upper(hash), slot + 1);
+        let Some((mut line, mut place)) = self.position(entry.0, entry) else { return false };
         self.len -= 1;
         // Those behind it move up that would not be found behind a gap: the lines up to one with room have some.
         let mut next = line;
         while self.lines.get(next).is_some_and(Line::is_full) {
             next = self.behind(next);
             let Some(entries) = self.lines.get(next) else { break };
-            let found = entries.entries().enumerate().find(|(_, (hash, slot))| {
-                *slot != 0 && self.distance(self.home(*hash), next) >= self.distance(line, next)
+            let found = entries.entries().enumerate().find(|(_, entry)| {
+                *entry != FREE && self.distance(self.home(entry.0), next) >= self.distance(line, next)
             });
             if let Some((from, entry)) = found {
-                self.set(line, place, entry);
+                self.set((line, place), entry);
                 (line, place) = (next, from);
             }
         }
-        self.set(line, place, (0, 0));
+        self.set((line, place), FREE);
         true
     }
 
@@ -173,24 +157,21 @@ impl Index {
         before
             .iter()
             .flat_map(Line::entries)
-            .filter(|(_, slot)| *slot != 0)
+            .filter(|entry| *entry != FREE)
             .for_each(|entry| self.put(entry));
     }
 
     /// Puts an entry into the first line with room from its own on.
     fn put(&mut self, entry: (u32, u32)) {
-        let mut line = self.home(entry.0);
-        while let Some(entries) = self.lines.get(line) {
-            match entries.position(None) {
-                Some(place) => return self.set(line, place, entry),
-                None => line = self.behind(line),
-            }
+        if let Some(place) = self.position(entry.0, FREE) {
+            self.set(place, entry);
         }
     }
 
-    fn set(&mut self, line: usize, place: usize, entry: (u32, u32)) {
-        if let Some(line) = self.lines.get_mut(line) {
-            line.set(place, entry);
+    fn set(&mut self, (line, place): (usize, usize), (hash, slot): (u32, u32)) {
+        let Some(line) = self.lines.get_mut(line) else { return };
+        if let (Some(to), Some(to_slot)) = (line.hashes.get_mut(place), line.slots.get_mut(place)) {
+            (*to, *to_slot) = (hash, slot);
         }
     }
 
@@ -243,6 +224,7 @@ mod tests {
                     model.insert(slot, hash);
                 } else if let Some(slot) = model.keys().next().copied() {
                     let hash = model.remove(&slot).unwrap();
+                    prop_assert!(!index.remove(!hash, slot), "it has another hash");
                     prop_assert!(index.remove(hash, slot));
                     prop_assert!(!index.remove(hash, slot));
                 }
@@ -264,6 +246,6 @@ mod tests {
         assert!((0..100_000).all(|n| index.find(hash(n), |slot| slot == n) == Some(n)));
         assert!((0..100_000).all(|n| index.guess(hash(n)) == Some(n)), "no two have the same hash");
         assert!((0..100_000).all(|n| index.remove(hash(n), n)));
-        assert!(index.lines.iter().flat_map(Line::entries).all(|entry| entry == (0, 0)));
+        assert!(index.lines.iter().flat_map(Line::entries).all(|entry| entry == FREE));
     }
 }

@@ -35,7 +35,6 @@ pub(crate) trait Slotted: Sized {
 pub(crate) struct WithLine;
 
 #[derive(Debug)]
-#[repr(C)]
 struct Slot<T: Slotted> {
     /// Nothing but the place.
     _begins: [T::Begins; 0],
