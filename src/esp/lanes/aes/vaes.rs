@@ -253,6 +253,8 @@ fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8
         for state in &mut state {
             *state = _mm512_aesdec_epi128(*state, *key);
         }
+        // Else the compiler may put all rounds of one vector behind those of the others, where it waits for itself.
+        in_order!(zmm_reg: a = state[0], b = state[1], c = state[2], d = state[3]);
     }
     for (n, (to, state)) in to.as_chunks_mut::<VECTOR>().0.iter_mut().zip(state).enumerate() {
         let last = _mm512_aesdeclast_epi128(state, keys[ROUND_KEYS - 1]);
