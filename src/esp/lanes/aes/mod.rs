@@ -15,6 +15,13 @@ use super::backend::{Backend, Kind};
 pub(super) const BLOCK: usize = 16;
 #[cfg(target_arch = "x86_64")]
 const ROUND_KEYS: usize = 11;
+/// The constants of the rounds of a key's expansion (FIPS 197 5.2).
+#[cfg(target_arch = "x86_64")]
+const CONSTANTS: [i32; ROUND_KEYS - 1] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
+/// The places of the octets of a key's last word, rotated: where all words are that one, the cipher's last round substitutes
+/// its octets, and has no rows to shift.
+#[cfg(target_arch = "x86_64")]
+const ROTATED: i32 = 0x0c0f_0e0d;
 /// The most lanes that there are.
 #[cfg(target_arch = "x86_64")]
 pub(super) const WIDEST: usize = 16;

@@ -5,26 +5,25 @@ use core::arch::x86_64::*;
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
 use super::super::sha1::ni as sha1;
-use super::{BLOCK, Chains, InverseKey, ROUND_KEYS, Schedules};
+use super::{BLOCK, CONSTANTS, Chains, InverseKey, ROTATED, ROUND_KEYS, Schedules};
 
 type Keys = [__m128i; ROUND_KEYS];
 
 /// The round key behind one (FIPS 197 5.2).
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
-fn next<const CONSTANT: i32>(before: __m128i) -> __m128i {
-    let mixed = _mm_shuffle_epi32::<0xff>(_mm_aeskeygenassist_si128::<CONSTANT>(before));
+fn next(before: __m128i, constant: i32) -> __m128i {
     // Each word is the sum of the words before it.
     let two = _mm_xor_si128(before, _mm_slli_si128::<4>(before));
     let four = _mm_xor_si128(two, _mm_slli_si128::<8>(two));
-    _mm_xor_si128(four, mixed)
+    _mm_xor_si128(four, mixed(before, constant))
 }
 
-/// Does something with the constant of each round of an expansion.
-macro_rules! rounds {
-    ($name:ident) => {
-        $name!(1 0x01 2 0x02 3 0x04 4 0x08 5 0x10 6 0x20 7 0x40 8 0x80 9 0x1b 10 0x36)
-    };
+/// What is mixed into a round key from the last word of these, in all words: sooner so than with the instruction for it.
+#[target_feature(enable = "aes,sse4.1")]
+#[inline]
+fn mixed(words: __m128i, constant: i32) -> __m128i {
+    _mm_aesenclast_si128(_mm_shuffle_epi8(words, _mm_set1_epi32(ROTATED)), _mm_set1_epi32(constant))
 }
 
 /// Expands a key for enciphering.
@@ -32,12 +31,9 @@ macro_rules! rounds {
 #[inline]
 fn expand(key: &[u8; BLOCK]) -> Keys {
     let mut keys = [_mm_loadu_si128(key); ROUND_KEYS];
-    macro_rules! each {
-        ($($round:literal $constant:literal)*) => {
-            $(keys[$round] = next::<$constant>(keys[$round - 1]);)*
-        };
+    for (round, constant) in (1..).zip(CONSTANTS) {
+        keys[round] = next(keys[round - 1], constant);
     }
-    rounds!(each);
     keys
 }
 
@@ -61,17 +57,12 @@ pub(in super::super) fn expand_eight(keys: &mut Chains, to: &mut Schedules) {
         }
     };
     store(0, &state);
-    macro_rules! each {
-        ($($round:literal $constant:literal)*) => {
-            $(
-                for state in &mut state {
-                    *state = next::<$constant>(*state);
-                }
-                store($round, &state);
-            )*
-        };
+    for (round, constant) in (1..).zip(CONSTANTS) {
+        for state in &mut state {
+            *state = next(*state, constant);
+        }
+        store(round, &state);
     }
-    rounds!(each);
     keys[..LANES].fill([0; BLOCK]);
 }
 

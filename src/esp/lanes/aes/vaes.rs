@@ -10,7 +10,7 @@ use safe_unaligned_simd::x86_64::{
 };
 
 use super::super::words::in_order;
-use super::{BLOCK, Chains, InverseKey, ROUND_KEYS, Schedules, WIDEST};
+use super::{BLOCK, CONSTANTS, Chains, InverseKey, ROTATED, ROUND_KEYS, Schedules, WIDEST};
 
 const VECTOR: usize = 64;
 /// Octets that are deciphered side by side.
@@ -155,25 +155,19 @@ pub(in super::super) fn expand_again(keys: &mut Chains, to: &mut Schedules) {
 #[inline]
 fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK])) {
     const GROUPS: usize = WIDEST * BLOCK / VECTOR;
-    // The last word of each key with its octets rotated, in all words: then rows need not be shifted back.
-    let rotated = _mm512_set1_epi32(0x0c0f_0e0d);
+    let rotated = _mm512_set1_epi32(ROTATED);
     let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&keys.as_chunks().0[group]));
+    put(0, keys);
     *keys = [0; _];
-    let mut constant = 1_u8;
-    for round in 0..ROUND_KEYS {
+    for (round, constant) in (1..).zip(CONSTANTS) {
         let mut octets = [0; WIDEST * BLOCK];
         for (octets, state) in octets.as_chunks_mut().0.iter_mut().zip(&mut state) {
-            if round > 0 {
-                let constant = _mm512_set1_epi32(constant.into());
-                let mixed = _mm512_aesenclast_epi128(_mm512_shuffle_epi8(*state, rotated), constant);
-                // Each word is the sum of the words before it.
-                let two = _mm512_xor_si512(*state, _mm512_bslli_epi128::<4>(*state));
-                *state = _mm512_ternarylogic_epi32::<0x96>(two, _mm512_bslli_epi128::<8>(two), mixed);
-            }
+            let mixed =
+                _mm512_aesenclast_epi128(_mm512_shuffle_epi8(*state, rotated), _mm512_set1_epi32(constant));
+            // Each word is the sum of the words before it.
+            let two = _mm512_xor_si512(*state, _mm512_bslli_epi128::<4>(*state));
+            *state = _mm512_ternarylogic_epi32::<0x96>(two, _mm512_bslli_epi128::<8>(two), mixed);
             _mm512_storeu_si512(octets, *state);
-        }
-        if round > 0 {
-            constant = (constant << 1) ^ (0x1b * (constant >> 7));
         }
         put(round, &octets);
     }
