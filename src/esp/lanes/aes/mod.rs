@@ -64,7 +64,8 @@ pub(in crate::esp) struct Key([u8; BLOCK]);
 /// The round keys that decipher, as the processor's instructions want them. There are some only where the machine has those
 /// instructions. They wipe themselves.
 ///
-/// They are kept: unlike when enciphering, no block can begin before the last of them is made.
+/// They are kept: a block that is deciphered does not wait for others, so that making them for each packet would take longer
+/// than fetching them.
 #[cfg(target_arch = "x86_64")]
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub(in crate::esp) struct InverseKey {
