@@ -1,6 +1,7 @@
 //! Which datagrams an SA is for (TS 33.203 7.1, RFC 4301 4.4.1.1).
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
 use crate::esp::Family;
@@ -66,7 +67,7 @@ impl Selector {
 }
 
 /// A selector as packets have it: what is compared for every packet, and what SAs are looked up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub(crate) struct Wire {
     /// Source and destination, one behind the other; where they are of IPv4, zeros follow.
     addresses: [u8; 32],
@@ -77,7 +78,45 @@ pub(crate) struct Wire {
     family: Option<Family>,
 }
 
+/// By words: one that has just been made of the parts of a packet is still in registers then. As octets it would be read from
+/// memory in larger pieces than it was written in, and a processor waits there until all that was written before has left it.
+impl PartialEq for Wire {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let (own, other) = (self.words(), other.words());
+        own.iter().zip(other).fold(0, |differing, (own, other)| differing | (own ^ other)) == 0
+    }
+}
+
+impl Hash for Wire {
+    #[inline(always)]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [first, rest @ ..] = self.words();
+        state.write_u64(first);
+        state.write_u64(rest[3]);
+        if self.family != Some(Family::Ipv4) {
+            rest[..3].iter().for_each(|word| state.write_u64(*word));
+        }
+    }
+}
+
 impl Wire {
+    /// All that it is.
+    #[inline(always)]
+    fn words(&self) -> [u64; 5] {
+        let mut words = [0; 5];
+        for (word, octets) in words.iter_mut().zip(self.addresses.as_chunks().0) {
+            *word = u64::from_ne_bytes(*octets);
+        }
+        let family = match self.family {
+            None => 0,
+            Some(Family::Ipv4) => 4,
+            Some(Family::Ipv6) => 6,
+        };
+        words[4] = u64::from(u32::from_ne_bytes(self.ports)) << 32 | u64::from(self.any_port) << 8 | family;
+        words
+    }
+
     pub(crate) fn new(selector: &Selector) -> Self {
         let mut wire = Self { addresses: [0; 32], ports: [0; 4], any_port: true, family: None };
         match (selector.source, selector.destination) {
