@@ -1,5 +1,7 @@
 //! MD5 (RFC 1321) over many lanes.
 
+#[cfg(target_arch = "x86_64")]
+use super::state::Cursor;
 use super::state::{Blocks, lanes_of, lanes_of_mut};
 use super::{BLOCK, MD5_WORDS as WORDS};
 
@@ -77,7 +79,7 @@ static SINES: [u32; 64] = [
 ];
 
 /// The sixty-four steps of a block, and the sum with the state before it. Two macros are given: `$word`, which is a word of the
-/// block of a set of lanes, and `$beside`, which is done beside each step.
+/// block of a set of lanes, and `$beside`, which is done beside each step and is told which word of the state that has made.
 macro_rules! steps {
     ($word:ident $beside:ident $sines:ident, $a:ident $b:ident $c:ident $d:ident) => {
         // Which words of the state, which word of the block, by how much to rotate.
@@ -88,7 +90,7 @@ macro_rules! steps {
                     let mixed = add(early, $f($q[set], $r[set], $s[set]));
                     $p[set] = add($q[set], rotate::<$n, { 32 - $n }>(mixed));
                 }
-                $beside!($t);
+                $beside!($t, $p);
             };
         }
         macro_rules! four {
@@ -200,7 +202,7 @@ macro_rules! compress {
                     };
                 }
                 macro_rules! beside {
-                    ($t:expr) => {};
+                    ($t:expr, $word:ident) => {};
                 }
                 steps!(word beside sines, a b c d);
             }
@@ -234,27 +236,26 @@ macro_rules! compress_ahead {
             const EVERY: usize = 16 / SETS;
             let Some(data) = data.first_chunk::<{ LANES * SETS }>() else { return };
             let sines = core::hint::black_box(&SINES);
-            // Four words of the blocks of a set of lanes: there are `4 * SETS` such. The first of a set look the blocks up.
-            let common = Blocks::common::<{ LANES * SETS }>(data);
-            let mut blocks: [&[u8; BLOCK]; LANES] = [&[0; BLOCK]; LANES];
-            let mut make = |words: &mut Words<LANES, SETS>, index: usize, n: usize| {
-                let (set, at) = (n / 4, n % 4 * 4);
-                if at == 0 {
-                    blocks = Blocks::get(&data[set * LANES..], index, common);
-                }
-                let blocks = core::hint::black_box(&blocks);
-                for (index, word) in quad(blocks, at).into_iter().enumerate() {
-                    store(&mut words.0[at + index][set], word);
-                }
-            };
+            let mut cursor = Cursor::new(data);
+            // Four words of the blocks of a set of lanes: there are `4 * SETS` such.
+            macro_rules! make {
+                ($n:expr, $put:expr) => {
+                    if let Some(blocks) = cursor.of($n / 4) {
+                        for (index, word) in quad(core::hint::black_box(blocks), $n % 4 * 4).into_iter().enumerate() {
+                            $put($n % 4 * 4 + index, $n / 4, word);
+                        }
+                    }
+                };
+            }
             // In memory, and hidden there from the compiler: else it would put them in registers, and take them out again.
             let mut one = Words([[[0; LANES]; SETS]; 16]);
             let mut other = Words([[[0; LANES]; SETS]; 16]);
             let mut now = core::hint::black_box(&mut one);
             let mut next = core::hint::black_box(&mut other);
             if count > 0 {
+                cursor.go_to(0);
                 for n in 0..4 * SETS {
-                    make(next, 0, n);
+                    make!(n, |index: usize, set: usize, word| store(&mut next.0[index][set], word));
                 }
             }
             let [mut a, mut b, mut c, mut d] = load_all!(states);
@@ -269,16 +270,21 @@ macro_rules! compress_ahead {
                     [a, b, c, d] = load_all!(outers);
                 }
                 // The last makes words that nobody needs: to ask whether it is the last takes longer.
-                let following = if index + 1 < count { index + 1 } else { 0 };
+                cursor.go_to(if index + 1 < count { index + 1 } else { 0 });
                 macro_rules! word {
                     ($set:expr, $k:expr) => {
                         load(&now.0[$k][$set])
                     };
                 }
                 macro_rules! beside {
-                    ($t:expr) => {
+                    ($t:expr, $word:ident) => {
                         if $t % EVERY == 0 && $t / EVERY < 4 * SETS {
-                            make(next, following, $t / EVERY);
+                            make!($t / EVERY, |index: usize, set: usize, word| {
+                                // Else the compiler makes all of them first, and has no registers for them.
+                                let (word, beside) = both(word, $word[index % SETS]);
+                                $word[index % SETS] = beside;
+                                store(&mut next.0[index][set], word);
+                            });
                         }
                     };
                 }

@@ -141,3 +141,46 @@ impl<'a> Blocks<'a> {
         blocks
     }
 }
+
+/// The blocks at one index of each lane, index after index. While no message ends, they follow from where the bodies begin:
+/// looking each up with the checks that safe code has takes a tenth of the time of the fastest hash.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Cursor<'a, const N: usize> {
+    lanes: &'a [Blocks<'a>; N],
+    /// What all of them have before their ends.
+    common: usize,
+    bodies: [*const [u8; BLOCK]; N],
+    blocks: [&'a [u8; BLOCK]; N],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<'a, const N: usize> Cursor<'a, N> {
+    #[inline(always)]
+    pub(super) fn new(lanes: &'a [Blocks<'a>; N]) -> Self {
+        Self {
+            lanes,
+            common: Blocks::common::<N>(lanes),
+            bodies: lanes.each_ref().map(|Blocks([body, _])| body.as_ptr()),
+            blocks: [&[0; BLOCK]; N],
+        }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code, reason = "blocks whose place is known to be within their bodies")]
+    pub(super) fn go_to(&mut self, index: usize) {
+        if index < self.common {
+            for (block, body) in self.blocks.iter_mut().zip(&self.bodies) {
+                // SAFETY: the body of each lane has `common` blocks or more from where it begins, and lives for `'a`.
+                *block = unsafe { &*body.add(index) };
+            }
+        } else {
+            self.blocks = Blocks::get(self.lanes, index, self.common);
+        }
+    }
+
+    /// Those of some lanes from one on.
+    #[inline(always)]
+    pub(super) fn of<const LANES: usize>(&self, set: usize) -> Option<&[&'a [u8; BLOCK]; LANES]> {
+        self.blocks.as_chunks().0.get(set)
+    }
+}
