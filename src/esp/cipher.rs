@@ -258,10 +258,9 @@ mod tests {
         let keys: Vec<_> =
             (0..70_u8).map(|n| SaKeys::from_expanded(suite, &[0; 20], &[n ^ 0x5a; 16]).unwrap()).collect();
         // Blocks of each packet: the longest first, as they come.
-        let of_one_length = [3; 70];
         let of_many = core::array::from_fn::<_, 70, _>(|n| 9 - n / 10);
         for backend in Backend::available().filter(|backend| *backend != Backend::PORTABLE) {
-            for blocks in [of_one_length, of_many] {
+            for blocks in [[3; 70], [4; 70], [43; 70], of_many] {
                 let packet = |n: usize| vec![n as u8; blocks[n] * 16];
                 let mut packets: Vec<_> = (0..70).map(packet).collect();
                 let encryptors: Vec<_> = keys.iter().map(|keys| Encryptor::new(keys, backend)).collect();

@@ -113,9 +113,9 @@ pub(in crate::esp) fn encipher_aes<'k>(backend: Backend, tasks: impl Iterator<It
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => encipher::<_, _, 8>(&mut Aes::new(&mut MaybeUninit::uninit()), tasks),
+        Kind::Avx2 => encipher::<_, _, 8>(&mut Aes::new(backend, &mut MaybeUninit::uninit()), tasks),
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => encipher::<_, _, 16>(&mut Aes::new(&mut MaybeUninit::uninit()), tasks),
+        Kind::Avx512 => encipher::<_, _, 16>(&mut Aes::new(backend, &mut MaybeUninit::uninit()), tasks),
     }
 }
 
@@ -177,15 +177,16 @@ struct Aes<'s, const N: usize> {
     /// Where the keys of the first packets will be expanded.
     place: Option<&'s mut MaybeUninit<Schedules>>,
     keys: Option<&'s mut Schedules>,
+    backend: Backend,
 }
 
 #[cfg(target_arch = "x86_64")]
 impl<'s, const N: usize> Aes<'s, N> {
     const WIDE: bool = N == 16;
 
-    const fn new(place: &'s mut MaybeUninit<Schedules>) -> Self {
+    const fn new(backend: Backend, place: &'s mut MaybeUninit<Schedules>) -> Self {
         const { assert!(N == 8 || N == 16) };
-        Self { chains: [0; _], begun: 0, place: Some(place), keys: None }
+        Self { chains: [0; _], begun: 0, place: Some(place), keys: None, backend }
     }
 }
 
@@ -200,7 +201,7 @@ impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
     }
 
     fn ready(&mut self, all: bool) {
-        let Self { chains, begun, place, keys } = self;
+        let Self { chains, begun, place, keys, .. } = self;
         // SAFETY: there is a value of this type only where the machine has AES-NI, and a wide one only with VAES and AVX-512.
         unsafe {
             match (&mut *keys, place.take()) {
@@ -234,10 +235,19 @@ impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
             if let Some(data) = data.first_chunk_mut() {
                 match used.div_ceil(4) {
                     0 => {}
-                    1 => vaes::four_lanes(keys, chains, data, count),
-                    2 => vaes::eight_lanes(keys, chains, data, count),
-                    3 => vaes::twelve_lanes(keys, chains, data, count),
-                    _ => vaes::sixteen_lanes(keys, chains, data, count),
+                    1 => vaes::four_lanes(keys, chains, data, 0..count),
+                    2 => vaes::eight_lanes(keys, chains, data, 0..count),
+                    3 => vaes::twelve_lanes(keys, chains, data, 0..count),
+                    _ => {
+                        let mut done = 0;
+                        if self.backend.is_whole() {
+                            vaes::whole_lanes(keys, chains, data, count / 4);
+                            done = count / 4 * 4;
+                        }
+                        if done < count {
+                            vaes::sixteen_lanes(keys, chains, data, done..count);
+                        }
+                    }
                 }
             } else if let Some(data) = data.first_chunk_mut() {
                 ni::eight_lanes(keys, chains, data, count);

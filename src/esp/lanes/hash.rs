@@ -154,6 +154,13 @@ static MD5_AVX512: [Kernel<MD5_WORDS>; 5] = [
     // A block takes 520. But where not all lanes are in use, those that are left run empty sooner.
     vectors!(32, 440 + 560, md5::avx512_thirty_two_ahead),
 ];
+#[cfg(target_arch = "x86_64")]
+static MD5_AVX512_WHOLE: [Kernel<MD5_WORDS>; 4] = [
+    streams!(Md5, 1, 30 + 380, md5_one),
+    vectors!(8, 20 + 280, md5::avx512_eight),
+    vectors!(16, 40 + 370, md5::avx512_sixteen),
+    vectors!(16, 300 + 285, md5::avx512_whole_sixteen_ahead),
+];
 
 /// The kernels of a hash.
 trait Kernels<const N: usize>: Hash<N> {
@@ -167,6 +174,8 @@ impl Kernels<MD5_WORDS> for Md5 {
             Kind::Portable => &MD5_PORTABLE,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => &MD5_AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 if backend.is_whole() => &MD5_AVX512_WHOLE,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => &MD5_AVX512,
         }
@@ -243,7 +252,7 @@ fn lanes<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usi
     let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     let mut states = States::<N, G>::new();
-    // What is left of the message in a lane, and what is to be done then. Lanes that are not in use hash whatever is there.
+    // What is left of the message in a lane, and what is to be done then.
     let mut data = [Blocks::NONE; W];
     let mut open: [Option<(&Mac, &mut [u8; ICV])>; W] = [const { None }; W];
     let mut active = 0;
@@ -264,6 +273,9 @@ fn lanes<'a: 'e, 'e, H: Kernels<N>, const N: usize, const G: usize, const W: usi
         let shortest = data[..active].iter().map(Blocks::len).min().unwrap_or(0);
         let kernel = best(kernels, active, shortest);
         let used = kernel.lanes.min(active);
+        // Any blocks will do for lanes that are not in use, but those that are looked up like the others cost least.
+        let first = data[0];
+        data[used..kernel.lanes].fill(first);
         let lens = data[..used].iter().map(Blocks::len);
         let (count, longest) =
             lens.fold((usize::MAX, 0), |(least, most), len| (least.min(len), most.max(len)));

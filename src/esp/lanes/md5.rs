@@ -224,6 +224,7 @@ macro_rules! compress_ahead {
         /// Takes `count` blocks of every lane into its state; then, where there are states of outer hashes, its digest into
         /// that one.
         $(#[$attribute])*
+        #[allow(clippy::modulo_one, reason = "there may be one set only")]
         pub(super) fn $name(
             states: &mut [Group],
             data: &[Blocks<'_>],
@@ -346,4 +347,11 @@ compress_ahead!(
     avx512_thirty_two_ahead,
     avx512vl,
     4
+);
+#[cfg(target_arch = "x86_64")]
+compress_ahead!(
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    avx512_whole_sixteen_ahead,
+    avx512,
+    1
 );

@@ -273,7 +273,7 @@ pub(super) mod avx2 {
 pub(super) mod avx512 {
     use core::arch::x86_64::*;
 
-    use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
+    use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm512_loadu_si512, _mm512_storeu_si512};
 
     use super::BLOCK;
 
@@ -308,6 +308,20 @@ pub(super) mod avx512 {
         [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
     }
 
+    /// Four words from one on.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn quad(blocks: &[&[u8; BLOCK]; LANES], at: usize) -> [V; 4] {
+        let quarter = |lane: usize| _mm_loadu_si128(&blocks[lane].as_chunks::<16>().0[at / 4]);
+        let four = |lane: usize| {
+            let one = _mm512_castsi128_si512(quarter(lane));
+            let two = _mm512_inserti32x4::<1>(one, quarter(lane + LANES / 4));
+            let three = _mm512_inserti32x4::<2>(two, quarter(lane + LANES / 2));
+            _mm512_inserti32x4::<3>(three, quarter(lane + LANES / 4 * 3))
+        };
+        within(four(0), four(1), four(2), four(3))
+    }
+
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     fn within(a: V, b: V, c: V, d: V) -> [V; 4] {
@@ -333,6 +347,13 @@ pub(super) mod avx512 {
             _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even),
             _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd),
         ]
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn sum(mut a: V) -> V {
+        in_order!(zmm_reg: a = a);
+        a
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -389,6 +410,12 @@ pub(super) mod avx512 {
     #[inline]
     pub(in super::super) fn majority(a: V, b: V, c: V) -> V {
         _mm512_ternarylogic_epi32::<0xe8>(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in super::super) fn or_not(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi32::<0x39>(a, b, c)
     }
 }
 

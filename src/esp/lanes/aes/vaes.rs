@@ -3,12 +3,14 @@
 use core::arch::x86_64::*;
 use core::cell::Cell;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 use safe_unaligned_simd::x86_64::{
     _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
     _mm512_storeu_si512,
 };
 
+use super::super::words::avx512::across;
 use super::super::words::in_order;
 use super::{BLOCK, CONSTANTS, Chains, InverseKey, ROTATED, ROUND_KEYS, Schedules, WIDEST};
 
@@ -25,13 +27,13 @@ const STRIDE: usize = 16;
 /// two blocks of two lanes are then transposed with one instruction for each vector, and the processor has more of them.
 macro_rules! lanes {
     ($name:ident, $pairs:literal: $($pair:literal $vector:ident $first:ident $second:ident),*) => {
-        /// Enciphers `count` blocks of each of the first lanes.
+        /// Enciphers blocks of each of the first lanes, from an even one on.
         #[target_feature(enable = "vaes,avx512f,avx512vl")]
         pub(in super::super) fn $name(
             keys: &Schedules,
             chains: &mut Chains,
             data: &mut [&mut [u8]; WIDEST],
-            count: usize,
+            blocks: Range<usize>,
         ) {
             const PAIRS: usize = $pairs;
             let key = |keys: &Schedules, round: usize, pair: usize| {
@@ -64,9 +66,9 @@ macro_rules! lanes {
             let mut state: [_; PAIRS] = core::array::from_fn(|pair| _mm256_loadu_si256(&chains[pair]));
             // What lanes encipher that have nothing.
             let idle = [const { Cell::new([0; PAIR]) }; STRIDE];
-            let mut at = 0;
-            while at < count / 2 {
-                let stride = STRIDE.min(count / 2 - at);
+            let (mut at, end) = (blocks.start / 2, blocks.end / 2);
+            while at < end {
+                let stride = STRIDE.min(end - at);
                 // Each has a name and the same length: then nothing is checked for every block.
                 let [$($first, $second,)* ..] = &mut *data;
                 $(
@@ -91,9 +93,10 @@ macro_rules! lanes {
                 }
                 at += stride;
             }
-            if count % 2 == 1 {
+            if blocks.end % 2 == 1 {
+                let last = blocks.end - 1;
                 let mut blocks = [[0; PAIR]; PAIRS];
-                let mut last = data.each_mut().map(|data| data.as_chunks_mut().0.get_mut(count - 1));
+                let mut last = data.each_mut().map(|data| data.as_chunks_mut().0.get_mut(last));
                 for (to, from) in blocks.as_flattened_mut().as_chunks_mut::<BLOCK>().0.iter_mut().zip(&last) {
                     *to = from.as_deref().copied().unwrap_or_default();
                 }
@@ -114,10 +117,10 @@ macro_rules! lanes {
     };
 }
 
-/// As many pairs of blocks of a lane as are idle ones, from one on; those, if it does not have so many.
+/// As many pieces of a lane as are idle ones, from one on; those, if it does not have so many.
 #[inline(always)]
-fn part<'a>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; PAIR]>]) -> &'a [Cell<[u8; PAIR]>] {
-    match data.get_mut(at * PAIR..(at + idle.len()) * PAIR) {
+fn part<'a, const N: usize>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; N]>]) -> &'a [Cell<[u8; N]>] {
+    match data.get_mut(at * N..(at + idle.len()) * N) {
         Some(data) => &Cell::from_mut(data.as_chunks_mut().0).as_slice_of_cells()[..idle.len()],
         None => idle,
     }
@@ -127,6 +130,89 @@ lanes!(four_lanes, 2: 0 q a b, 1 r c d);
 lanes!(eight_lanes, 4: 0 q a b, 1 r c d, 2 s e f, 3 t g h);
 lanes!(twelve_lanes, 6: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l);
 lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6 w m n, 7 x o p);
+
+/// Writes the kernel for all sixteen lanes, each four of which are a vector of 512 bits.
+macro_rules! whole {
+    ($($group:literal $vector:ident $a:ident $b:ident $c:ident $d:ident),*) => {
+        /// Enciphers four blocks of each lane, and four again: so many fours.
+        #[target_feature(enable = "vaes,avx512f,avx512bw,avx512vl")]
+        pub(in super::super) fn whole_lanes(
+            keys: &Schedules,
+            chains: &mut Chains,
+            data: &mut [&mut [u8]; WIDEST],
+            fours: usize,
+        ) {
+            const GROUPS: usize = WIDEST / 4;
+            /// Fours of blocks of each lane that are looked up together.
+            const STRIDE: usize = 8;
+            let key = |keys: &Schedules, round: usize, group: usize| {
+                match keys.0[round].as_chunks::<VECTOR>().0.get(group) {
+                    Some(keys) => _mm512_loadu_si512(keys),
+                    None => _mm512_setzero_si512(),
+                }
+            };
+            // The state after a block more of each lane.
+            let step = |mut state: [__m512i; GROUPS], blocks: [__m512i; GROUPS]| {
+                let keys = core::hint::black_box(keys);
+                for group in 0..GROUPS {
+                    state[group] =
+                        _mm512_ternarylogic_epi32::<0x96>(state[group], blocks[group], key(keys, 0, group));
+                }
+                for round in 1..ROUND_KEYS - 1 {
+                    for group in 0..GROUPS {
+                        state[group] = _mm512_aesenc_epi128(state[group], key(keys, round, group));
+                    }
+                    in_order!(zmm_reg: $($vector = state[$group]),*);
+                }
+                for group in 0..GROUPS {
+                    state[group] = _mm512_aesenclast_epi128(state[group], key(keys, ROUND_KEYS - 1, group));
+                }
+                state
+            };
+            let (chains, _) = chains.as_chunks_mut::<VECTOR>();
+            let mut state: [_; GROUPS] = core::array::from_fn(|group| _mm512_loadu_si512(&chains[group]));
+            let idle = [const { Cell::new([0; VECTOR]) }; STRIDE];
+            let mut at = 0;
+            while at < fours {
+                let idle = &idle[..STRIDE.min(fours - at)];
+                let [$($a, $b, $c, $d),*] = &mut *data;
+                $(
+                    let ($a, $b) = (part($a, at, idle), part($b, at, idle));
+                    let ($c, $d) = (part($c, at, idle), part($d, at, idle));
+                )*
+                for index in 0..idle.len() {
+                    // Four blocks of four lanes make four vectors, transposed.
+                    let blocks = [$({
+                        let load = |lane: &[Cell<[u8; VECTOR]>]| _mm512_loadu_si512(&lane[index].get());
+                        across(load($a), load($b), load($c), load($d))
+                    }),*];
+                    let first = step(state, blocks.map(|blocks| blocks[0]));
+                    let second = step(first, blocks.map(|blocks| blocks[1]));
+                    let third = step(second, blocks.map(|blocks| blocks[2]));
+                    state = step(third, blocks.map(|blocks| blocks[3]));
+                    $(
+                        let [a, b, c, d] = across(first[$group], second[$group], third[$group], state[$group]);
+                        let store = |lane: &[Cell<[u8; VECTOR]>], made: __m512i| {
+                            let mut octets = [0; VECTOR];
+                            _mm512_storeu_si512(&mut octets, made);
+                            lane[index].set(octets);
+                        };
+                        store($a, a);
+                        store($b, b);
+                        store($c, c);
+                        store($d, d);
+                    )*
+                }
+                at += idle.len();
+            }
+            for (chain, state) in chains.iter_mut().zip(state) {
+                _mm512_storeu_si512(chain, state);
+            }
+        }
+    };
+}
+
+whole!(0 q a b c d, 1 r e f g h, 2 s i j k l, 3 t m n o p);
 
 /// Expands the keys of all lanes (FIPS 197 5.2) into memory that holds nothing yet. Zeros are left where they were.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
