@@ -4,6 +4,7 @@ use core::array;
 
 use super::cipher::Encryptor;
 use super::icv::{Authentic, ICV};
+pub(crate) use super::lanes::gains;
 use super::lanes::{Backend, CbcTask, HashTask, encipher_aes, encipher_aes_in_turn, encipher_des, hmacs};
 use super::packet::{IDS, OpenKeys, SealKeys};
 use crate::algorithm::Integrity;

@@ -44,7 +44,7 @@ impl Backend {
         #[cfg(target_arch = "x86_64")]
         {
             if x86::avx512() {
-                return Self { kind: Kind::Avx512, whole: x86::has_whole_units() };
+                return Self { kind: Kind::Avx512, whole: is_intel() };
             }
             if x86::avx2() {
                 return Self::AVX2;
@@ -115,6 +115,17 @@ impl fmt::Display for Backend {
     }
 }
 
+/// Whether the processor is one of Intel. What runs as fast as it can on processors of one maker may not on those of another,
+/// and no flag tells how wide their units for vectors are (of all that have been measured, these work on 512 bits at once), or how many
+/// rounds of SHA-1 are under way together.
+#[inline]
+pub(super) fn is_intel() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return x86::is_intel();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::x86_64::__cpuid;
@@ -133,17 +144,15 @@ mod x86 {
         avx2() && has_avx512::get()
     }
 
-    /// Whether the units for vectors work on 512 bits at once. No flag says so; the maker does, of all that have been
-    /// measured.
-    pub(super) fn has_whole_units() -> bool {
+    pub(super) fn is_intel() -> bool {
         const UNKNOWN: u8 = 2;
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
         match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
                 // The first part of "GenuineIntel". Asked once: a virtual machine leaves to its host for it.
-                let whole = __cpuid(0).ebx == u32::from_le_bytes(*b"Genu");
-                KNOWN.store(whole.into(), Ordering::Relaxed);
-                whole
+                let intel = __cpuid(0).ebx == u32::from_le_bytes(*b"Genu");
+                KNOWN.store(intel.into(), Ordering::Relaxed);
+                intel
             }
             known => known != 0,
         }

@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use super::super::icv::{End, Hash, ICV, Mac, Md5, Sha1};
-use super::backend::{Backend, Kind};
+use super::backend::{Backend, Kind, is_intel};
 #[cfg(target_arch = "x86_64")]
 use super::sha1;
 use super::state::{Blocks, GROUP, Group, States};
@@ -21,23 +21,35 @@ pub(in crate::esp) struct Task<'a> {
 /// its one.
 type Compress<const N: usize> = fn(&mut [Group<N>], &[Blocks<'_>], usize, Option<&[Group<N>]>);
 
+/// What a call takes, and what a block of all lanes: in cycles, as measured.
+struct Cost {
+    call: usize,
+    block: usize,
+    /// The same on processors of Intel.
+    block_intel: usize,
+}
+
+impl Cost {
+    #[inline(always)]
+    const fn of(&self, intel: bool, count: usize) -> usize {
+        self.call + count * if intel { self.block_intel } else { self.block }
+    }
+}
+
 /// A compression function over some lanes of a hash with `N` words of state.
 struct Kernel<const N: usize> {
     lanes: usize,
-    /// What a call takes, and what a block of all lanes: in cycles, as measured.
-    call: usize,
-    block: usize,
+    cost: Cost,
     compress: Compress<N>,
 }
 
 /// A kernel of vectors, which needs what its backend names.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vectors {
-    ($lanes:literal, $call:literal + $block:literal, $compress:expr) => {
+    ($lanes:literal, $call:literal + $block:literal $(| $intel:literal)?, $compress:expr) => {
         Kernel {
             lanes: $lanes,
-            call: $call,
-            block: $block,
+            cost: Cost { call: $call, block: $block, block_intel: [$($intel,)? $block][0] },
             #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
             compress: |states, data, count, outers| {
                 // SAFETY: only `Kernels` gives this out, for a backend that says that the machine has the instructions.
@@ -49,11 +61,10 @@ macro_rules! vectors {
 
 /// A kernel of a function that takes in blocks alone.
 macro_rules! streams {
-    ($hash:ty, $lanes:literal, $call:literal + $block:literal, $compress:expr) => {
+    ($hash:ty, $lanes:literal, $call:literal + $block:literal $(| $intel:literal)?, $compress:expr) => {
         Kernel {
             lanes: $lanes,
-            call: $call,
-            block: $block,
+            cost: Cost { call: $call, block: $block, block_intel: [$($intel,)? $block][0] },
             compress: |states, data, count, outers| {
                 $compress(states, data, count);
                 if let Some(outers) = outers {
@@ -118,17 +129,19 @@ fn md5_one(states: &mut [Group<MD5_WORDS>], data: &[Blocks<'_>], count: usize) {
 
 static SHA1_PORTABLE: [Kernel<SHA1_WORDS>; 3] = [
     streams!(Sha1, 1, 30 + 126, sha1_in_turn::<1>),
-    streams!(Sha1, 2, 30 + 150, sha1_in_turn::<2>),
-    streams!(Sha1, 4, 30 + 270, sha1_in_turn::<4>),
+    streams!(Sha1, 2, 30 + 150 | 238, sha1_in_turn::<2>),
+    streams!(Sha1, 4, 30 + 270 | 475, sha1_in_turn::<4>),
 ];
-static MD5_PORTABLE: [Kernel<MD5_WORDS>; 2] =
-    [streams!(Md5, 1, 30 + 380, md5_one), Kernel { lanes: 3, call: 70, block: 435, compress: md5::three }];
+static MD5_PORTABLE: [Kernel<MD5_WORDS>; 2] = [
+    streams!(Md5, 1, 30 + 380, md5_one),
+    Kernel { lanes: 3, cost: Cost { call: 70, block: 435, block_intel: 435 }, compress: md5::three },
+];
 #[cfg(target_arch = "x86_64")]
 static SHA1_AVX2: [Kernel<SHA1_WORDS>; 4] = [
     streams!(Sha1, 1, 30 + 122, sha1_ni::<1>),
-    streams!(Sha1, 2, 30 + 130, sha1_ni::<2>),
-    streams!(Sha1, 4, 30 + 205, sha1_ni::<4>),
-    vectors!(8, 40 + 420, sha1::avx2_eight),
+    streams!(Sha1, 2, 30 + 130 | 197, sha1_ni::<2>),
+    streams!(Sha1, 4, 30 + 205 | 450, sha1_ni::<4>),
+    vectors!(8, 40 + 420 | 530, sha1::avx2_eight),
 ];
 #[cfg(target_arch = "x86_64")]
 static MD5_AVX2: [Kernel<MD5_WORDS>; 4] = [
@@ -140,10 +153,10 @@ static MD5_AVX2: [Kernel<MD5_WORDS>; 4] = [
 #[cfg(target_arch = "x86_64")]
 static SHA1_AVX512: [Kernel<SHA1_WORDS>; 5] = [
     streams!(Sha1, 1, 30 + 122, sha1_ni::<1>),
-    streams!(Sha1, 2, 30 + 130, sha1_ni::<2>),
-    streams!(Sha1, 4, 30 + 205, sha1_ni::<4>),
-    vectors!(8, 60 + 280, sha1::avx512_eight),
-    vectors!(16, 100 + 490, sha1::avx512_sixteen),
+    streams!(Sha1, 2, 30 + 130 | 197, sha1_ni::<2>),
+    streams!(Sha1, 4, 30 + 205 | 450, sha1_ni::<4>),
+    vectors!(8, 60 + 280 | 290, sha1::avx512_eight),
+    vectors!(16, 100 + 490 | 455, sha1::avx512_sixteen),
 ];
 #[cfg(target_arch = "x86_64")]
 static MD5_AVX512: [Kernel<MD5_WORDS>; 5] = [
@@ -362,10 +375,18 @@ impl<'a, const N: usize, const G: usize, const W: usize> Hashed<'a, N, G, W> {
     }
 }
 
+/// Whether messages are hashed sooner side by side than one after the other.
+#[inline]
+pub(crate) fn gains(backend: Backend, integrity: Integrity) -> bool {
+    // The crate's SHA-1 alone keeps those processors busy that take in two rounds while one is under way.
+    !(backend == Backend::PORTABLE && integrity == Integrity::HmacSha1_96 && is_intel())
+}
+
 /// The kernel that costs least for a block of a lane that is in use, over so many blocks. Lanes that it has no room for wait.
 #[inline]
 fn best<const N: usize>(kernels: &[Kernel<N>], active: usize, count: usize) -> &Kernel<N> {
-    let cost = |kernel: &Kernel<N>| kernel.call + kernel.block * count;
+    let intel = is_intel();
+    let cost = |kernel: &Kernel<N>| kernel.cost.of(intel, count);
     let mut best = &kernels[0];
     for kernel in kernels {
         if cost(kernel) * best.lanes.min(active) <= cost(best) * kernel.lanes.min(active) {

@@ -31,6 +31,7 @@ pub(super) use aes::{InverseKey as AesInverseKey, Key as AesKey};
 pub use backend::Backend;
 pub(super) use cbc::{Task as CbcTask, encipher_aes, encipher_aes_in_turn, encipher_des};
 pub(super) use des::Key as DesKey;
+pub(crate) use hash::gains;
 pub(super) use hash::{Task as HashTask, hmacs};
 
 /// Octets of a block of both hashes.

@@ -4,8 +4,9 @@ use super::super::inbound::{Inbound, OpenError, Opened};
 use super::super::sad::InboundId;
 use super::tiles::{Ahead, in_tiles};
 use super::{Input, Job, OpenJob, Place, Table, few};
+use crate::algorithm::Integrity;
 use crate::esp::Authentic;
-use crate::esp::batch::{SMALL_TILE, TILE, Verifying, verify_all};
+use crate::esp::batch::{SMALL_TILE, TILE, Verifying, gains, verify_all};
 use crate::esp::ip::Datagram;
 
 /// Opens all jobs.
@@ -34,30 +35,72 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     let places = ahead.places;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut admitted = [const { None }; N];
-    let mut all_admitted = true;
+    let (mut all_admitted, mut some_wait) = (true, false);
+    // Asked once: on most processors all gain.
+    let all_gain = Integrity::ALL.into_iter().all(|integrity| gains(table.backend(), integrity));
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();
         let sa = own.unwrap_or(sa);
         if job.result.is_none() && table.has(sa) {
             all_admitted &= admit(table, sa, job.place.packet(), admitted).is_some();
+            if !all_gain {
+                open_at_once(table, admitted, job);
+            }
+            some_wait |= admitted.is_some();
         }
     }
+    if some_wait {
+        open_together(table, jobs, &admitted, |table| ahead.fetch(table, later));
+    } else {
+        ahead.fetch(table, later);
+    }
+    if !all_admitted {
+        open_rest(table, jobs, places);
+    }
+}
+
+/// Opens those that have been admitted. `meanwhile` is done when all SAs have been looked at and much time is left.
+#[inline(always)]
+fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
+    table: &mut B,
+    jobs: &mut [J],
+    admitted: &[Option<Admitted>; N],
+    meanwhile: impl FnOnce(&B),
+) {
     let mut packets = [None; N];
-    for ((packet, admitted), job) in packets.iter_mut().zip(&admitted).zip(jobs.iter()) {
+    for ((packet, admitted), job) in packets.iter_mut().zip(admitted).zip(jobs.iter()) {
         let Some(Admitted { slot, datagram, numbers }) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
         }
     }
-    ahead.fetch(table, later);
+    meanwhile(table);
     let verified = verify_all(table.backend(), &packets);
     for ((admitted, authentic), job) in admitted.iter().zip(verified).zip(jobs.iter_mut()) {
         if let Some(admitted) = admitted {
             deliver(table, admitted, authentic, job.parts().1);
         }
     }
-    if !all_admitted {
-        open_rest(table, jobs, places);
+}
+
+/// Opens a packet at once that is no sooner opened with others. All of its SA are, so they stay in order.
+#[cold]
+#[inline(never)]
+fn open_at_once(
+    table: &mut impl Table<Inbound, OpenError>,
+    admitted: &mut Option<Admitted>,
+    job: &mut OpenJob<'_>,
+) {
+    let Some(Admitted { slot, datagram, numbers }) = admitted else { return };
+    let Some(sa) = table.get(*slot) else { return };
+    if gains(table.backend(), sa.keys().suite().integrity()) {
+        return;
+    }
+    let acceptable = sa.may_accept(numbers.0);
+    let verify = || sa.keys().verify(datagram.payload(job.place.packet()));
+    let authentic = acceptable.then(verify).flatten();
+    if let Some(admitted) = admitted.take() {
+        deliver(table, &admitted, authentic, job);
     }
 }
 
