@@ -247,6 +247,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn selectors_are_the_same_only_where_all_of_them_is() {
+        let addresses: [[u8; 16]; 2] = core::array::from_fn(|n| core::array::from_fn(|k| (n * 16 + k) as u8));
+        let ports = Ports::Exact { source: 0x0102, destination: 0x0304 };
+        let wire = |[source, destination]: [[u8; 16]; 2], ports| {
+            Wire::new(&Selector { source: source.into(), destination: destination.into(), ports })
+        };
+        let all = wire(addresses, ports);
+        let mut others =
+            vec![all.any_port(), Wire { family: None, ..all }, Wire { family: Some(Family::Ipv4), ..all }];
+        for (end, octet) in (0..2).flat_map(|end| (0..16).map(move |octet| (end, octet))) {
+            let mut other = addresses;
+            other[end][octet] ^= 0x10;
+            others.push(wire(other, ports));
+        }
+        for flipped in [0x0002, 0x0103, 0x0302] {
+            let one = Ports::Exact { source: flipped, destination: 0x0304 };
+            let other = Ports::Exact { source: 0x0102, destination: flipped };
+            others.extend([wire(addresses, one), wire(addresses, other)]);
+        }
+        assert_eq!(all, wire(addresses, ports));
+        for other in others {
+            assert_ne!(all, other);
+        }
+    }
+
+    #[test]
     fn a_selector_is_the_same_after_it_was_in_the_order_of_the_wire() {
         let addresses: [IpAddr; 4] =
             ["10.0.0.1", "255.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());

@@ -7,7 +7,7 @@
 //! library), taken within the same fraction of a millisecond: above 1 the library is faster. Of the two interfaces of
 //! intel-ipsec-mb, jobs and bursts, the faster counts.
 //!
-//! Options: `--backend NAME` (avx512, avx2, portable), `--suite TEXT` (only suites whose name has the text in it),
+//! Options: `--backend NAME` (as `--backends` prints them), `--suite TEXT` (only suites whose name has the text in it),
 //! `--rounds N` (101), `--backends` (only says which this machine has).
 
 mod peers;

@@ -150,7 +150,14 @@ mod x86 {
         match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
                 // The first part of "GenuineIntel". Asked once: a virtual machine leaves to its host for it.
-                let intel = __cpuid(0).ebx == u32::from_le_bytes(*b"Genu");
+                #[allow(
+                    unsafe_code,
+                    unused_unsafe,
+                    reason = "safe in later versions of Rust than the first that will do"
+                )]
+                // SAFETY: there is a leaf 0 wherever there is the instruction, and every processor of 64 bits has that.
+                let maker = unsafe { __cpuid(0) };
+                let intel = maker.ebx == u32::from_le_bytes(*b"Genu");
                 KNOWN.store(intel.into(), Ordering::Relaxed);
                 intel
             }

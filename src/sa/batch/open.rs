@@ -38,6 +38,10 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     let (mut all_admitted, mut some_wait) = (true, false);
     // Asked once: on most processors all gain.
     let all_gain = Integrity::ALL.into_iter().all(|integrity| gains(table.backend(), integrity));
+    if !all_gain {
+        // Some may be opened at once, and all their time is now.
+        ahead.fetch(table, later);
+    }
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();
         let sa = own.unwrap_or(sa);
@@ -50,8 +54,12 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
         }
     }
     if some_wait {
-        open_together(table, jobs, &admitted, |table| ahead.fetch(table, later));
-    } else {
+        open_together(table, jobs, &admitted, |table| {
+            if all_gain {
+                ahead.fetch(table, later);
+            }
+        });
+    } else if all_gain {
         ahead.fetch(table, later);
     }
     if !all_admitted {
