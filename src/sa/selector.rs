@@ -91,11 +91,12 @@ impl PartialEq for Wire {
 impl Hash for Wire {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [first, rest @ ..] = self.words();
+        // Both addresses of IPv4 are one word.
+        let [first, others @ .., ports] = self.words();
         state.write_u64(first);
-        state.write_u64(rest[3]);
+        state.write_u64(ports);
         if self.family != Some(Family::Ipv4) {
-            rest[..3].iter().for_each(|word| state.write_u64(*word));
+            others.into_iter().for_each(|word| state.write_u64(word));
         }
     }
 }

@@ -178,7 +178,7 @@ impl<'a, const N: usize> Cursor<'a, N> {
         }
     }
 
-    /// Those of some lanes from one on.
+    /// Those of a set of lanes.
     #[inline(always)]
     pub(super) fn of<const LANES: usize>(&self, set: usize) -> Option<&[&'a [u8; BLOCK]; LANES]> {
         self.blocks.as_chunks().0.get(set)

@@ -53,14 +53,12 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
             some_wait |= admitted.is_some();
         }
     }
-    if some_wait {
+    if some_wait || all_gain {
         open_together(table, jobs, &admitted, |table| {
             if all_gain {
                 ahead.fetch(table, later);
             }
         });
-    } else if all_gain {
-        ahead.fetch(table, later);
     }
     if !all_admitted {
         open_rest(table, jobs, places);
