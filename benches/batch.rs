@@ -17,7 +17,8 @@ mod support;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ipsec_3gpp::{Inbound, OpenJob, Outbound, SealJob, Suite, WindowSize, open_batch, seal_batch};
+use ipsec_3gpp::Suite;
+use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, SealJob, WindowSize, open_batch, seal_batch};
 use support::{datagram, keys_of, spec};
 
 const SAS: usize = 64;

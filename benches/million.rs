@@ -19,7 +19,10 @@ mod support;
 
 use std::time::Instant;
 
-use ipsec_3gpp::{OpenJob, Outbound, Ports, SaKeys, SaSpec, Sad, SealJob, Selector, Spi, Suite};
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{OpenJob, Outbound, Ports, SaSpec, SealJob, Selector};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::{Sad, Suite};
 use support::{datagram, keys_of, median};
 
 const SUITE: Suite = Suite::HMAC_SHA_1_96_AES_CBC;

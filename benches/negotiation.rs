@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ipsec_3gpp::negotiation::{SecAgree, pcscf, ue};
-use ipsec_3gpp::sec_agree::{PortPair, SecurityClient, Setup, Style};
-use ipsec_3gpp::{
-    Ck, Confidentiality, Endpoint, Ik, Policy, Sad, Side, Spi, SpiAllocator, SpiPair, SpiSlice, Suite,
-};
+use ipsec_3gpp::sa::{Endpoint, Side};
+use ipsec_3gpp::sec_agree::{SecurityClient, Style};
+use ipsec_3gpp::setup::{PortPair, Setup};
+use ipsec_3gpp::spi::{Spi, SpiPair, SpiSlice};
+use ipsec_3gpp::{Ck, Confidentiality, Ik, Policy, Sad, SpiAllocator, Suite};
 
 /// A Samsung phone's, with six mechanisms.
 const SAMSUNG: &str = "ipsec-3gpp;prot=esp;mod=trans;spi-c=155012914;spi-s=239446354;port-c=41023;port-s=6800;\
@@ -65,18 +66,11 @@ fn headers(c: &mut Criterion) {
 }
 
 fn negotiation(c: &mut Criterion) {
-    let (policy, impus) = (policy(), ["sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org"]);
+    let policy = policy();
     let (ue, pcscf): (IpAddr, IpAddr) = ([10, 1, 0, 16].into(), [10, 0, 0, 1].into());
     let (ck, ik) = (Ck::new([0x56; 16]), Ik::new([0xf7; 16]));
     let client = [SAMSUNG];
-    let sm1 = pcscf::Sm1 {
-        ue,
-        pcscf,
-        impi: "001010000000001@ims.mnc001.mcc001.3gppnetwork.org",
-        impus: &impus,
-        sec_agree: SecAgree::Present,
-        security_client: &client,
-    };
+    let sm1 = pcscf::Sm1 { ue, pcscf, sec_agree: SecAgree::Present, security_client: &client };
     let mut group = c.benchmark_group("set-up");
     group.throughput(Throughput::Elements(1));
     // SPIs, SM1, SM6, four SAs in the table, SM7, SM12, and all of it taken back.
@@ -88,11 +82,11 @@ fn negotiation(c: &mut Criterion) {
             let pair = spis.allocate_pair(&offer.spis()).unwrap();
             let ports = PortPair::new(7100, 7060).unwrap();
             let challenge = offer.challenge(Setup { spis: pair, ports }, &ck, &ik).unwrap();
-            let installed = sad.install(challenge.set(), Side::Pcscf).unwrap();
+            let installed = sad.add_set(challenge.set(), Side::Pcscf).unwrap();
             let server = challenge.security_server().to_string();
             let sm7 = pcscf::Sm7 { over: pair.server, security_client: &client, security_verify: &[&server] };
             let established = challenge.receive_sm7(&sm7).unwrap().succeeded();
-            assert!(sad.remove(&installed));
+            assert!(sad.remove_set(&installed));
             assert!(spis.release(pair.client) && spis.release(pair.server));
             established
         });
@@ -105,9 +99,9 @@ fn negotiation(c: &mut Criterion) {
             let offer = ue::Offer::new(&policy, Endpoint { address: ue, setup: of_ue }, pcscf).unwrap();
             let client = offer.security_client().to_string();
             let answer = offer.receive_sm6(&[black_box(&server)], &ck, &ik).unwrap();
-            let installed = sad.install(answer.set(), Side::Ue).unwrap();
+            let installed = sad.add_set(answer.set(), Side::Ue).unwrap();
             let established = answer.confirmed();
-            assert!(sad.remove(&installed));
+            assert!(sad.remove_set(&installed));
             (client, established)
         });
     });

@@ -22,9 +22,10 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use ipsec_3gpp::{
-    Backend, Encryption, Inbound, OpenJob, Outbound, SealJob, Suite, WindowSize, open_batch, seal_batch,
-};
+use ipsec_3gpp::Suite;
+use ipsec_3gpp::algorithm::Encryption;
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, SealJob, WindowSize, open_batch, seal_batch};
 use support::plain::Plain;
 use support::{SIZES, datagram, keys_of, median, spec, spi};
 
@@ -147,9 +148,8 @@ impl Work {
     fn renew(&mut self) {
         let keys: Vec<_> = (0..self.sas).map(|n| keys_of(self.suite, n as u8)).collect();
         let window = WindowSize::default();
-        self.senders = keys.iter().map(|keys| Outbound::with_backend(&spec(keys), self.backend)).collect();
-        self.receivers =
-            keys.iter().map(|keys| Inbound::with_backend(&spec(keys), window, self.backend)).collect();
+        self.senders = keys.iter().map(|keys| Outbound::new_on(&spec(keys), self.backend)).collect();
+        self.receivers = keys.iter().map(|keys| Inbound::new_on(&spec(keys), window, self.backend)).collect();
         self.plains = keys.iter().map(|keys| Plain::new(keys, spi().value())).collect();
     }
 

@@ -17,16 +17,15 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ipsec_3gpp::negotiation::SecAgree;
-use ipsec_3gpp::registration::{Authentication, Config, Over, Pcscf, Register, RequestId};
-use ipsec_3gpp::{
-    Ck, Confidentiality, Ends, Ik, Instant as Moment, Outbound, Policy, SaKeys, SaName, SaSpec, Sad, Spi,
-    SpiAllocator, SpiSlice, Suite,
-};
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::registration::{Authorization, Config, Over, Register, RequestId};
+use ipsec_3gpp::sa::{Ends, Outbound, SaName, SaSpec};
+use ipsec_3gpp::setup::Port;
+use ipsec_3gpp::spi::{Spi, SpiSlice};
+use ipsec_3gpp::{Ck, Confidentiality, Ik, Moment, Pcscf, Policy, Sad, SpiAllocator, Suite};
 
 struct Counting;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -55,6 +54,10 @@ const SUITE: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 /// Registrations and packets that are timed at each size.
 const TIMED: usize = 20_000;
 const BATCH: usize = 1000;
+/// As long as RAND and AUTN are.
+const NONCE: &str = "I1U+wL8DmQyq9UbO5o6ErwO0xJ6cTgAAQ6J2m0eWSA0=";
+const RESPONSE: Authorization<'_> =
+    Authorization { nonce: NONCE, response: "9d2a5c1e0f7b4a3d8e6f1c2b3a495867", auts: None };
 
 fn keys() -> (Ck, Ik) {
     (Ck::new([0x56; 16]), Ik::new([0xf7; 16]))
@@ -101,11 +104,11 @@ struct Node {
 
 impl Node {
     fn new(contacts: usize) -> Self {
-        let port = |number| NonZeroU16::new(number).unwrap();
+        let port = |number| Port::new(number).unwrap();
         let suites = [SUITE, Suite::HMAC_MD5_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL, Suite::HMAC_MD5_96_NULL];
         let policy = Policy::new(&suites, Confidentiality::Offered).unwrap();
         let config = Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap();
-        let config = config.with_capacity(contacts as u32, 10_000);
+        let config = config.with_max_contacts(contacts as u32);
         let spis = SpiAllocator::new(SpiSlice::WHOLE, contacts as u32 * 6, [7; 16]).unwrap();
         let (ck, ik) = keys();
         let now = Moment::from_millis(0);
@@ -120,42 +123,42 @@ impl Node {
         phone: &Phone,
         over: Over,
         verify: &[&str],
-        authentication: Authentication,
+        authorization: Authorization<'_>,
     ) -> RequestId {
-        let register = Register {
-            over,
-            ue: phone.address,
-            pcscf: PCSCF,
-            impi: &phone.impi,
-            impus: &[&phone.impu],
-            contact: "",
-            authentication,
-            deregisters: false,
-            sec_agree: SecAgree::Present,
-            security_client: &[&phone.client],
-            security_verify: verify,
-        };
-        self.pcscf.register(self.now, &register).unwrap().request
+        let (impus, rows) = ([phone.impu.as_str()], [phone.client.as_str()]);
+        let register = Register::new(over, phone.address, PCSCF, &phone.impi)
+            .with_impus(&impus)
+            .with_authorization(authorization)
+            .with_security_client(&rows)
+            .with_security_verify(verify);
+        self.pcscf.register(self.now, &register, &mut self.sad).unwrap().request
     }
 
     /// SM1 to SM12: from header text to SAs in the table, in force.
     fn register(&mut self, phone: &Phone, over: Over) -> Ends {
-        let request = self.request(phone, over, &[], Authentication::None);
-        let sm6 = self.pcscf.challenge(self.now, request, &self.ck, &self.ik).unwrap();
-        self.pcscf.apply(&mut self.sad).unwrap();
+        let request = self.request(phone, over, &[], Authorization::default());
+        let (ck, ik) = (&self.ck, &self.ik);
+        let sm6 = self.pcscf.challenge(self.now, request, NONCE, ck, ik, &mut self.sad).unwrap();
         let server = sm6.security_server.to_string();
-        let ends = *self.pcscf.set(sm6.set).unwrap().ends();
-        let request = self.request(phone, Over::Sa(server_spi(&ends)), &[&server], Authentication::Response);
-        self.pcscf.success(self.now, request, EXPIRES).unwrap();
-        self.pcscf.apply(&mut self.sad).unwrap();
+        let ends = *self.pcscf.ends(sm6.set).unwrap();
+        let request = self.request(phone, Over::Sa(server_spi(&ends)), &[&server], RESPONSE);
+        self.pcscf.success(self.now, request, EXPIRES, &mut self.sad).unwrap();
+        self.events();
         ends
+    }
+
+    /// Polls what a program cleans up with.
+    fn events(&mut self) {
+        while let Some(event) = self.pcscf.poll_event() {
+            black_box(event);
+        }
     }
 
     fn timeout(&mut self) {
         while self.pcscf.poll_timeout().is_some_and(|next| next <= self.now) {
-            self.pcscf.handle_timeout(self.now);
+            self.pcscf.handle_timeout(self.now, &mut self.sad);
         }
-        self.pcscf.apply(&mut self.sad).unwrap();
+        self.events();
     }
 }
 
@@ -211,7 +214,7 @@ fn measure(contacts: usize) {
     let start = Instant::now();
     for packet in &packets {
         let arrived = node.sad.open(packet, &mut out).unwrap();
-        let contact = node.pcscf.message(node.now, arrived.opened.spi).unwrap();
+        let contact = node.pcscf.message(node.now, arrived.opened.spi, &mut node.sad).unwrap();
         black_box(node.pcscf.identity(contact).unwrap().impi());
     }
     let opening = start.elapsed();
@@ -229,7 +232,7 @@ fn measure(contacts: usize) {
         for phone in &phones {
             let over = Over::Sa(server_spi(&ends[phone.number]));
             ends[phone.number] = node.register(phone, over);
-            node.pcscf.message(node.now, server_spi(&ends[phone.number])).unwrap();
+            node.pcscf.message(node.now, server_spi(&ends[phone.number]), &mut node.sad).unwrap();
         }
         registering += start.elapsed();
     }
@@ -250,8 +253,8 @@ fn measure(contacts: usize) {
         let start = Instant::now();
         for phone in &phones {
             let over = Over::Sa(server_spi(&ends[phone.number]));
-            let request = node.request(phone, over, &[], Authentication::None);
-            node.pcscf.success(node.now, request, EXPIRES).unwrap();
+            let request = node.request(phone, over, &[], Authorization::default());
+            node.pcscf.success(node.now, request, EXPIRES, &mut node.sad).unwrap();
         }
         refreshing += start.elapsed();
         refreshed += phones.len();

@@ -17,11 +17,13 @@
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
+use ipsec_3gpp::algorithm::Release;
+use ipsec_3gpp::policy::{OfferVerdict, Selection};
 use ipsec_3gpp::sec_agree::{
     Ipsec3gpp, ListError, Mechanism, MechanismList, Name, Parameter, Qvalue, SecurityClient, SecurityServer,
     SecurityVerify, Value as ParameterValue,
 };
-use ipsec_3gpp::{Confidentiality, OfferVerdict, Policy, Release, Selection, Suite};
+use ipsec_3gpp::{Confidentiality, Policy, Suite};
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -155,11 +157,11 @@ fn selected(selection: &Selection) -> Value {
         let (spis, ports) = (choice.setup.spis, choice.setup.ports);
         json!({
             "suite": choice.suite.to_string(),
-            "place": choice.place,
+            "index": choice.index,
             "spi-c": spis.client.value(),
             "spi-s": spis.server.value(),
-            "port-c": ports.client,
-            "port-s": ports.server,
+            "port-c": ports.client.get(),
+            "port-s": ports.server.get(),
         })
     })
 }

@@ -1,6 +1,7 @@
 //! The algorithms that `ipsec-3gpp` can signal (TS 33.203 Annex H) and their combinations.
 
 use core::fmt;
+use core::str::FromStr;
 
 /// Integrity algorithm of an SA: the parameter `alg` (TS 33.203 Annex H).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,17 +17,12 @@ impl Integrity {
     /// Every integrity algorithm of this crate.
     pub const ALL: [Integrity; 2] = [Integrity::HmacMd5_96, Integrity::HmacSha1_96];
 
-    /// The token that stands in `alg=`.
+    /// The token of `alg=`.
     pub const fn token(self) -> &'static str {
         match self {
             Integrity::HmacMd5_96 => "hmac-md5-96",
             Integrity::HmacSha1_96 => "hmac-sha-1-96",
         }
-    }
-
-    /// The algorithm that a token names, compared without regard to case.
-    pub fn from_token(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
     }
 
     /// Octets of IK<sub>ESP</sub> (TS 33.203 Annex I).
@@ -61,18 +57,13 @@ impl Encryption {
     /// Every encryption algorithm of this crate.
     pub const ALL: [Encryption; 3] = [Encryption::Null, Encryption::DesEde3Cbc, Encryption::AesCbc];
 
-    /// The token that stands in `ealg=`.
+    /// The token of `ealg=`.
     pub const fn token(self) -> &'static str {
         match self {
             Encryption::Null => "null",
             Encryption::DesEde3Cbc => "des-ede3-cbc",
             Encryption::AesCbc => "aes-cbc",
         }
-    }
-
-    /// The algorithm that a token names, compared without regard to case.
-    pub fn from_token(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
     }
 
     /// Octets of CK<sub>ESP</sub> (TS 33.203 Annex I).
@@ -116,10 +107,12 @@ pub enum Release {
 /// One combination of integrity and encryption that may be signalled: a value of `alg` with one of `ealg`.
 ///
 /// ```
-/// use ipsec_3gpp::{Encryption, Integrity, Suite};
+/// use ipsec_3gpp::Suite;
+/// use ipsec_3gpp::algorithm::{Encryption, Integrity};
 /// let suite = Suite::HMAC_SHA_1_96_AES_CBC;
 /// assert_eq!((suite.integrity(), suite.encryption()), (Integrity::HmacSha1_96, Encryption::AesCbc));
 /// assert_eq!(suite.to_string(), "hmac-sha-1-96+aes-cbc");
+/// assert_eq!("hmac-sha-1-96+aes-cbc".parse(), Ok(suite));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Suite {
@@ -181,14 +174,103 @@ impl Suite {
     }
 }
 
+/// A name that no algorithm or suite of this crate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnknownAlgorithm {
+    /// Not a token of `alg`.
+    #[error("unknown integrity algorithm")]
+    Integrity,
+    /// Not a token of `ealg`.
+    #[error("unknown encryption algorithm")]
+    Encryption,
+    /// Not two tokens of algorithms with a plus sign between them.
+    #[error("unknown suite: expected alg+ealg, as in hmac-sha-1-96+aes-cbc")]
+    Suite,
+}
+
+crate::code::codes!(UnknownAlgorithm {
+    UnknownAlgorithm::Integrity => "algorithm-unknown-integrity",
+    UnknownAlgorithm::Encryption => "algorithm-unknown-encryption",
+    UnknownAlgorithm::Suite => "algorithm-unknown-suite",
+});
+
+/// Reads back what an algorithm prints, without regard to case as in a header.
+macro_rules! readable {
+    ($($name:ident)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.token())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownAlgorithm;
+
+            fn from_str(token: &str) -> Result<Self, UnknownAlgorithm> {
+                let is = |known: &Self| known.token().eq_ignore_ascii_case(token);
+                Self::ALL.into_iter().find(is).ok_or(UnknownAlgorithm::$name)
+            }
+        }
+    )*};
+}
+readable!(Integrity Encryption);
+
+impl FromStr for Suite {
+    type Err = UnknownAlgorithm;
+
+    /// Reads what [`Display`](fmt::Display) writes: `alg+ealg`, without regard to case.
+    fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
+        let (integrity, encryption) = text.split_once('+').ok_or(UnknownAlgorithm::Suite)?;
+        Suite::new(integrity.parse()?, encryption.parse()?).ok_or(UnknownAlgorithm::Suite)
+    }
+}
+
+/// `TryFrom<&str>` for those who are generic over it.
+macro_rules! try_from_text {
+    ($($name:ident)*) => {$(
+        impl TryFrom<&str> for $name {
+            type Error = UnknownAlgorithm;
+
+            fn try_from(text: &str) -> Result<Self, UnknownAlgorithm> {
+                text.parse()
+            }
+        }
+    )*};
+}
+try_from_text!(Integrity Encryption Suite);
+
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{}", self.integrity.token(), self.encryption.token())
+        write!(f, "{}+{}", self.integrity, self.encryption)
     }
 }
 
 impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for suite in Suite::ALL {
+            assert_eq!(suite.to_string().parse(), Ok(suite));
+            assert_eq!(suite.to_string().to_uppercase().parse(), Ok(suite));
+            assert_eq!(suite.integrity().to_string().parse(), Ok(suite.integrity()));
+            assert_eq!(Encryption::try_from(suite.encryption().token()), Ok(suite.encryption()));
+        }
+        for (text, error) in [
+            ("hmac-sha-1-96", UnknownAlgorithm::Suite),
+            ("hmac-sha-256+null", UnknownAlgorithm::Integrity),
+            ("hmac-sha-1-96+rot13", UnknownAlgorithm::Encryption),
+            ("", UnknownAlgorithm::Suite),
+        ] {
+            assert_eq!(text.parse::<Suite>(), Err(error), "{text}");
+        }
     }
 }

@@ -10,17 +10,18 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::algorithm::{Encryption, Integrity, Suite};
+use crate::impossible::part;
 
 /// Why keys were refused. The values themselves are never part of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// Two neighbouring DES keys are equal but for their parity bits: 3DES would be single DES, which
+    /// Two adjacent DES keys are equal but for their parity bits: 3DES would be single DES, which
     /// RFC 2451 2.3 says must be rejected. From Annex I this happens only if the halves of CK are equal.
-    #[error("two neighbouring keys of des-ede3-cbc are equal")]
+    #[error("two adjacent keys of des-ede3-cbc are equal")]
     EqualDesKeys,
     /// A key has not the length that its algorithm needs (TS 33.203 Annex I), in octets.
-    #[error("a key of {found} octets where {algorithm} needs {needed}")]
+    #[error("key of {found} octets: {algorithm} needs {needed}")]
     Length {
         /// The token of the algorithm that the key is for.
         algorithm: &'static str,
@@ -30,9 +31,15 @@ pub enum KeyError {
         found: usize,
     },
     /// The text is not exactly 32 hexadecimal digits.
-    #[error("a key that is not 32 hexadecimal digits")]
+    #[error("key is not 32 hexadecimal digits")]
     Hexadecimal,
 }
+
+crate::code::codes!(KeyError {
+    KeyError::EqualDesKeys => "key-equal-des-keys",
+    KeyError::Length { .. } => "key-length",
+    KeyError::Hexadecimal => "key-hexadecimal",
+});
 
 macro_rules! aka_key {
     ($(#[$doc:meta])* $name:ident) => {
@@ -119,7 +126,7 @@ impl SaKeys {
     pub fn expand(suite: Suite, ck: &Ck, ik: &Ik) -> Result<Self, KeyError> {
         let mut keys = Self { suite, integrity: [0; 20], encryption: [0; 24] };
         match suite.integrity() {
-            // The four octets behind IK stay zero; for MD5 they are not part of the key.
+            // The four octets after IK stay zero; for MD5 they are not part of the key.
             Integrity::HmacMd5_96 | Integrity::HmacSha1_96 => copy(&mut keys.integrity, ik.expose()),
         }
         match suite.encryption() {
@@ -156,6 +163,11 @@ impl SaKeys {
         Ok(keys)
     }
 
+    /// A second copy, for a data path that installs later. It wipes itself like the first.
+    pub(crate) const fn duplicate(&self) -> Self {
+        Self { suite: self.suite, integrity: self.integrity, encryption: self.encryption }
+    }
+
     /// The suite that the keys are for.
     pub const fn suite(&self) -> Suite {
         self.suite
@@ -163,12 +175,12 @@ impl SaKeys {
 
     /// The secret octets of IK<sub>ESP</sub>.
     pub fn expose_integrity(&self) -> &[u8] {
-        self.integrity.get(..self.suite.integrity().key_len()).unwrap_or_default()
+        part(self.integrity.as_slice(), ..self.suite.integrity().key_len())
     }
 
     /// The secret octets of CK<sub>ESP</sub>; none for encryption null.
     pub fn expose_encryption(&self) -> &[u8] {
-        self.encryption.get(..self.suite.encryption().key_len()).unwrap_or_default()
+        part(self.encryption.as_slice(), ..self.suite.encryption().key_len())
     }
 
     pub(crate) const fn expose_des_ede3(&self) -> &[u8; 24] {

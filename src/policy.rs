@@ -4,10 +4,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::algorithm::{Release, Suite};
+use crate::impossible::part;
 use crate::sec_agree::{
     Incomplete, Ipsec3gpp, Mechanism, MechanismError, MechanismList, Quirk, Quirks, Qvalue, SecurityClient,
-    SecurityServer, Setup,
+    SecurityServer,
 };
+use crate::setup::Setup;
 
 /// Who protects confidentiality on Gm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +31,7 @@ pub enum Confidentiality {
 /// let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
 /// let policy = Policy::new(&suites, Confidentiality::Offered)?;
 /// assert_eq!(policy.suites(), suites);
-/// # Ok::<(), ipsec_3gpp::PolicyError>(())
+/// # Ok::<(), ipsec_3gpp::policy::PolicyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -45,17 +47,17 @@ pub struct Policy {
 #[non_exhaustive]
 pub enum PolicyError {
     /// No suite is listed.
-    #[error("a policy without a suite")]
+    #[error("policy without a suite")]
     Empty,
     /// A suite is listed twice.
     #[error("{0} is listed twice")]
     Duplicate(Suite),
-    /// A suite without encryption stands above one with it (TS 33.203 7.2: Release 6 before Release 5).
+    /// A suite without encryption is listed above one with it (TS 33.203 7.2: Release 6 before Release 5).
     #[error("{release5}, without encryption, is listed above {release6}")]
     Release5AboveRelease6 {
         /// The suite without encryption.
         release5: Suite,
-        /// The suite with encryption that stands below it.
+        /// The suite with encryption that is listed below it.
         release6: Suite,
     },
     /// Confidentiality is required, and a suite without encryption is listed.
@@ -69,6 +71,15 @@ pub enum PolicyError {
     NothingToOffer,
 }
 
+crate::code::codes!(PolicyError {
+    PolicyError::Empty => "policy-empty",
+    PolicyError::Duplicate(_) => "policy-duplicate-suite",
+    PolicyError::Release5AboveRelease6 { .. } => "policy-release-order",
+    PolicyError::NullWhereRequired(_) => "policy-null-where-required",
+    PolicyError::EncryptionWhereLeftToAccess(_) => "policy-encryption-where-left-to-access",
+    PolicyError::NothingToOffer => "policy-nothing-to-offer",
+});
+
 impl Policy {
     /// A policy of suites, the most wanted first, that tolerates [`Quirks::TOLERATED`].
     ///
@@ -80,8 +91,8 @@ impl Policy {
             return Err(PolicyError::Empty);
         }
         let mut release5 = None;
-        for (place, suite) in suites.iter().copied().enumerate() {
-            if suites.iter().take(place).any(|above| *above == suite) {
+        for (index, suite) in suites.iter().copied().enumerate() {
+            if suites.iter().take(index).any(|above| *above == suite) {
                 return Err(PolicyError::Duplicate(suite));
             }
             match (suite.release(), release5, confidentiality) {
@@ -112,13 +123,13 @@ impl Policy {
 
     /// The same policy with another set of tolerated quirks.
     #[must_use]
-    pub fn tolerating(self, quirks: Quirks) -> Self {
+    pub fn with_tolerated(self, quirks: Quirks) -> Self {
         Self { tolerated: quirks, ..self }
     }
 
     /// The suites, the most wanted first.
     pub fn suites(&self) -> &[Suite] {
-        self.suites.get(..self.len).unwrap_or_default()
+        part(&self.suites, ..self.len)
     }
 
     /// Who protects confidentiality.
@@ -134,17 +145,17 @@ impl Policy {
     /// The P-CSCF's choice: the first suite of its own list that the UE offers (TS 33.203 7.2).
     pub fn select_for(&self, client: &SecurityClient) -> Selection {
         self.select(client.list(), Quirks::NONE, |offers| {
-            let place = |suite: &Suite| offers.iter().position(|offer| offer.suite() == Some(*suite));
-            self.suites().iter().find_map(place)
+            let index = |suite: &Suite| offers.iter().position(|offer| offer.suite() == Some(*suite));
+            self.suites().iter().find_map(index)
         })
     }
 
-    /// The UE's choice: the first combination of Security-Server, by `q` and then by place, that it supports
+    /// The UE's choice: the first combination of Security-Server, by `q` and then in order, that it supports
     /// (TS 33.203 7.2, RFC 3329 2.3.1).
     pub fn select_from(&self, server: &SecurityServer) -> Selection {
         self.select(server.list(), Quirks::NONE.with(Quirk::AbsentQ), |offers| {
-            let suite = |place: &usize| offers.get(*place).and_then(OfferVerdict::suite);
-            let supported = |place: &usize| suite(place).is_some_and(|suite| self.suites().contains(&suite));
+            let suite = |index: &usize| offers.get(*index).and_then(OfferVerdict::suite);
+            let supported = |index: &usize| suite(index).is_some_and(|suite| self.suites().contains(&suite));
             server.list().by_preference().into_iter().find(supported)
         })
     }
@@ -156,9 +167,9 @@ impl Policy {
         best: impl FnOnce(&[OfferVerdict]) -> Option<usize>,
     ) -> Selection {
         let mut offers: Vec<_> = list.mechanisms().iter().map(|offer| self.judge(offer, quirks)).collect();
-        let chosen = best(&offers).and_then(|place| match offers.get(place) {
+        let chosen = best(&offers).and_then(|index| match offers.get(index) {
             Some(OfferVerdict::Usable { suite, setup }) => {
-                Some(Choice { suite: *suite, setup: *setup, place })
+                Some(Choice { suite: *suite, setup: *setup, index })
             }
             Some(OfferVerdict::PassedOver(_)) | None => None,
         });
@@ -185,10 +196,10 @@ impl Policy {
                 Mechanism::Other(_) | Mechanism::Malformed(_) => false,
             };
             match chosen {
-                Some(choice) if choice.suite == suite => SuiteVerdict::Chosen { place: choice.place },
+                Some(choice) if choice.suite == suite => SuiteVerdict::Chosen { index: choice.index },
                 _ if offers.iter().any(|offer| offer.suite() == Some(suite)) => SuiteVerdict::Below,
                 _ => match list.mechanisms().iter().position(names_it) {
-                    Some(place) => SuiteVerdict::Unusable { place },
+                    Some(index) => SuiteVerdict::Unusable { index },
                     None => SuiteVerdict::NotOffered,
                 },
             }
@@ -283,8 +294,8 @@ pub struct Choice {
     pub suite: Suite,
     /// The peer's SPIs and ports.
     pub setup: Setup,
-    /// The place of the mechanism in the peer's list, counted from 0.
-    pub place: usize,
+    /// The index of the mechanism in the peer's list, counted from 0.
+    pub index: usize,
 }
 
 /// What one mechanism of the peer's list is to a policy.
@@ -327,10 +338,10 @@ pub enum Reason {
     /// It deviates in a way that the policy does not tolerate.
     #[error("{0} is not tolerated")]
     Quirk(Quirk),
-    /// Both SPIs are the same, so that one could not tell the SAs apart.
+    /// Both SPIs are the same: the two SAs could not be distinguished.
     #[error("spi-c and spi-s are the same")]
     EqualSpis,
-    /// Both ports are the same, so that the selectors of two SAs could not be told apart.
+    /// Both ports are the same: the selectors of two SAs could not be distinguished.
     #[error("port-c and port-s are the same")]
     EqualPorts,
     /// It offers this suite, but its SPIs or ports are not those of the one that was chosen (TS 33.203 7.1: one pair for
@@ -342,21 +353,33 @@ pub enum Reason {
     NotInPolicy(Suite),
 }
 
+crate::code::codes!(Reason {
+    Reason::OtherMechanism => "offer-other-mechanism",
+    Reason::Quirk(_) => "offer-quirk",
+    Reason::EqualSpis => "offer-equal-spis",
+    Reason::EqualPorts => "offer-equal-ports",
+    Reason::OtherSetup(_) => "offer-other-setup",
+    Reason::NotInPolicy(_) => "offer-not-in-policy",
+    ;
+    Reason::Malformed(error) => error,
+    Reason::Incomplete(error) => error,
+});
+
 /// What became of one suite of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SuiteVerdict {
     /// It was chosen.
     Chosen {
-        /// The place of the mechanism in the peer's list, counted from 0.
-        place: usize,
+        /// The index of the mechanism in the peer's list, counted from 0.
+        index: usize,
     },
     /// One that is preferred to it was chosen.
     Below,
     /// The peer offered it in a form that could not be used; [`Selection::offers`] has the reason.
     Unusable {
-        /// The place of the mechanism in the peer's list, counted from 0.
-        place: usize,
+        /// The index of the mechanism in the peer's list, counted from 0.
+        index: usize,
     },
     /// The peer did not offer it.
     NotOffered,
@@ -365,9 +388,9 @@ pub enum SuiteVerdict {
 impl fmt::Display for SuiteVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SuiteVerdict::Chosen { place } => write!(f, "chosen, offered as mechanism {place}"),
+            SuiteVerdict::Chosen { index } => write!(f, "chosen, offered as mechanism {index}"),
             SuiteVerdict::Below => f.write_str("a preferred suite was chosen"),
-            SuiteVerdict::Unusable { place } => write!(f, "unusable as offered by mechanism {place}"),
+            SuiteVerdict::Unusable { index } => write!(f, "unusable as offered by mechanism {index}"),
             SuiteVerdict::NotOffered => f.write_str("not offered"),
         }
     }

@@ -4,40 +4,35 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::id::{Id, TableId};
 use crate::prefetch::prefetch;
 
-/// Where a value lies in a [`Slab`], and which of those that lay there it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) slot: u32,
-    generation: u32,
-}
-
-/// Values in slots that never move: keys that a growing vector moved would be left behind unwiped. The slots are in
-/// chunks, of which the first few are small, for a UE with four SAs, and the others of a size.
+/// Values in slots that never move: a growing vector would leave copies of keys unwiped. The slots are in
+/// chunks, the first of them small, for a UE with four SAs, the later ones of one size.
 #[derive(Debug)]
 pub(crate) struct Slab<T: Slotted> {
+    table: TableId,
     chunks: Vec<Box<[Slot<T>]>>,
     free: Vec<u32>,
     /// Slots that have been used.
     used: u32,
 }
 
-/// What lies in a [`Slab`]: where its slots may begin, which decides on how many of the caches' lines each lies.
+/// What a [`Slab`] holds. The alignment of its slots decides how many cache lines each touches.
 pub(crate) trait Slotted: Sized {
-    /// A type that may begin only there.
-    type Begins: fmt::Debug;
+    /// A type with the alignment of a slot.
+    type Alignment: fmt::Debug;
 }
 
-/// Slots that begin with a line.
+/// The alignment of a cache line.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct WithLine;
+pub(crate) struct CacheLine;
 
 #[derive(Debug)]
 struct Slot<T: Slotted> {
-    /// Nothing but the place.
-    _begins: [T::Begins; 0],
+    /// Takes no room, aligns the slot.
+    _alignment: [T::Alignment; 0],
     generation: u32,
     value: Option<T>,
 }
@@ -45,13 +40,7 @@ struct Slot<T: Slotted> {
 const FIRST_BITS: u32 = 2;
 const LARGEST_BITS: u32 = 13;
 
-impl<T: Slotted> Default for Slab<T> {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
-    }
-}
-
-/// The chunk of a slot, its place there, and the size of the chunk: 4, 4, 8, 16, ... 4,096, then 8,192 each.
+/// The chunk of a slot, its index there, and the size of the chunk: 4, 4, 8, 16, ... 4,096, then 8,192 each.
 #[inline]
 const fn locate(slot: u32) -> (usize, usize, usize) {
     if slot >> LARGEST_BITS != 0 {
@@ -66,35 +55,53 @@ const fn locate(slot: u32) -> (usize, usize, usize) {
 }
 
 impl<T: Slotted> Slab<T> {
+    pub(crate) const fn new(table: TableId) -> Self {
+        Self { table, chunks: Vec::new(), free: Vec::new(), used: 0 }
+    }
+
+    pub(crate) const fn table(&self) -> TableId {
+        self.table
+    }
+
     /// Whether the numbers of slots may run out with the next set.
     pub(crate) const fn is_full(&self) -> bool {
         self.free.len() < 2 && self.used >= u32::MAX - 2
     }
 
-    pub(crate) fn insert(&mut self, value: T) -> Option<Place> {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
+    /// The index of the value that an id names.
+    fn index(&self, id: Id) -> Option<u32> {
+        let slot = self.slot(id.slot)?;
+        (self.table == id.table && u64::from(slot.generation) == id.generation).then_some(id.slot)
+    }
+
+    fn id_of(&self, slot: u32, generation: u32) -> Id {
+        Id { table: self.table, slot, generation: generation.into() }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> Option<Id> {
+        let number = match self.free.pop() {
+            Some(number) => number,
             None => {
-                let slot = self.used;
-                let (chunk, _, size) = locate(slot);
+                let number = self.used;
+                let (chunk, _, size) = locate(number);
                 if chunk == self.chunks.len() {
-                    self.chunks
-                        .push((0..size).map(|_| Slot { _begins: [], generation: 0, value: None }).collect());
+                    self.chunks.push(
+                        (0..size).map(|_| Slot { _alignment: [], generation: 0, value: None }).collect(),
+                    );
                 }
-                self.used = slot.checked_add(1)?;
-                slot
+                self.used = number.checked_add(1)?;
+                number
             }
         };
-        let place = self.slot_mut(slot)?;
-        place.value = Some(value);
-        Some(Place { slot, generation: place.generation })
+        let slot = self.slot_mut(number)?;
+        slot.value = Some(value);
+        let generation = slot.generation;
+        Some(self.id_of(number, generation))
     }
 
     /// Drops a value where it is.
-    pub(crate) fn remove(&mut self, id: Place) -> bool {
-        let Some(slot) = self.slot_mut(id.slot).filter(|slot| slot.generation == id.generation) else {
-            return false;
-        };
+    pub(crate) fn remove(&mut self, id: Id) -> bool {
+        let Some(slot) = self.index(id).and_then(|number| self.slot_mut(number)) else { return false };
         if slot.value.is_none() {
             return false;
         }
@@ -107,17 +114,18 @@ impl<T: Slotted> Slab<T> {
         true
     }
 
-    pub(crate) fn get(&self, id: Place) -> Option<&T> {
-        self.slot(id.slot).filter(|slot| slot.generation == id.generation)?.value.as_ref()
+    pub(crate) fn get(&self, id: Id) -> Option<&T> {
+        self.peek(self.index(id)?)
     }
 
-    pub(crate) fn get_mut(&mut self, id: Place) -> Option<&mut T> {
-        self.slot_mut(id.slot).filter(|slot| slot.generation == id.generation)?.value.as_mut()
+    pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+        let number = self.index(id)?;
+        self.slot_mut(number)?.value.as_mut()
     }
 
-    pub(crate) fn id(&self, slot: u32) -> Option<Place> {
-        let place = self.slot(slot)?;
-        place.value.as_ref().map(|_| Place { slot, generation: place.generation })
+    pub(crate) fn id(&self, number: u32) -> Option<Id> {
+        let slot = self.slot(number)?;
+        slot.value.as_ref().map(|_| self.id_of(number, slot.generation))
     }
 
     #[inline]
@@ -125,7 +133,7 @@ impl<T: Slotted> Slab<T> {
         self.slot(slot)?.value.as_ref()
     }
 
-    /// Has slots fetched that will be needed soon.
+    /// Prefetches slots that will be needed soon.
     #[inline]
     pub(crate) fn prefetch(&self, slots: &[usize]) {
         for slot in slots {
@@ -136,10 +144,11 @@ impl<T: Slotted> Slab<T> {
     }
 
     #[inline]
-    pub(crate) fn at(&mut self, slot: u32) -> Option<(&mut T, Place)> {
-        let place = self.slot_mut(slot)?;
-        let id = Place { slot, generation: place.generation };
-        place.value.as_mut().map(|value| (value, id))
+    pub(crate) fn at(&mut self, number: u32) -> Option<(&mut T, Id)> {
+        let table = self.table;
+        let slot = self.slot_mut(number)?;
+        let id = Id { table, slot: number, generation: slot.generation.into() };
+        slot.value.as_mut().map(|value| (value, id))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -148,29 +157,29 @@ impl<T: Slotted> Slab<T> {
 
     #[inline]
     fn slot(&self, slot: u32) -> Option<&Slot<T>> {
-        let (chunk, place, _) = locate(slot);
-        self.chunks.get(chunk)?.get(place)
+        let (chunk, index, _) = locate(slot);
+        self.chunks.get(chunk)?.get(index)
     }
 
     #[inline]
     fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
-        let (chunk, place, _) = locate(slot);
-        self.chunks.get_mut(chunk)?.get_mut(place)
+        let (chunk, index, _) = locate(slot);
+        self.chunks.get_mut(chunk)?.get_mut(index)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Inbound, Outbound};
+    use crate::sa::{Inbound, Outbound};
 
     impl Slotted for i32 {
-        type Begins = Self;
+        type Alignment = Self;
     }
 
     #[test]
-    fn an_sa_lies_on_no_more_lines_than_it_must() {
-        // A slot begins with a line. Where the processor has no instructions for AES, none has round keys in it.
+    fn an_sa_touches_no_more_cache_lines_than_it_must() {
+        // Where the processor has no instructions for AES, no SA has room for round keys in it.
         const LINE: usize = 64;
         assert_eq!((align_of::<Slot<Inbound>>(), align_of::<Slot<Outbound>>()), (LINE, LINE));
         assert!(size_of::<Slot<Inbound>>() <= 6 * LINE);
@@ -178,18 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn every_slot_has_one_place_and_chunks_follow_each_other() {
+    fn every_slot_has_one_index_and_chunks_follow_each_other() {
         let mut expected = (0, 0);
         for slot in 0..40_000 {
-            let (chunk, place, size) = locate(slot);
-            assert_eq!((chunk, place), expected, "slot {slot}");
-            expected = if place + 1 == size { (chunk + 1, 0) } else { (chunk, place + 1) };
+            let (chunk, index, size) = locate(slot);
+            assert_eq!((chunk, index), expected, "slot {slot}");
+            expected = if index + 1 == size { (chunk + 1, 0) } else { (chunk, index + 1) };
         }
     }
 
     #[test]
-    fn a_place_names_one_value_only() {
-        let mut slab = Slab::default();
+    fn an_id_names_one_value_only() {
+        let mut slab = Slab::new(TableId::draw());
         let first = slab.insert(1).unwrap();
         assert!(slab.remove(first) && !slab.remove(first));
         let second = slab.insert(2).unwrap();

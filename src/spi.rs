@@ -18,6 +18,9 @@ pub struct Spi(NonZeroU32);
 #[error("SPI {0} is reserved (RFC 4303 2.1)")]
 pub struct ReservedSpi(pub u32);
 
+crate::code::codes!(ReservedSpi { ReservedSpi(_) => "spi-reserved", });
+crate::code::codes!(SpisExhausted { SpisExhausted { .. } => "spi-exhausted", });
+
 impl Spi {
     /// The lowest SPI that is not reserved.
     pub const MIN: u32 = 256;
@@ -90,7 +93,7 @@ pub enum SpiSpaceError {
         bits: u32,
     },
     /// The capacity is zero or above a sixteenth of the slice, so that released SPIs could come back too soon.
-    #[error("a capacity of {capacity} SPIs where 1 to {largest} fit")]
+    #[error("capacity of {capacity} SPIs: 1 to {largest} fit")]
     Capacity {
         /// SPIs asked for.
         capacity: u32,
@@ -98,6 +101,11 @@ pub enum SpiSpaceError {
         largest: u32,
     },
 }
+
+crate::code::codes!(SpiSpaceError {
+    SpiSpaceError::NoSuchSlice { .. } => "spi-no-such-slice",
+    SpiSpaceError::Capacity { .. } => "spi-capacity",
+});
 
 impl SpiSlice {
     /// The whole space.
@@ -157,7 +165,8 @@ pub struct SpisExhausted {
 /// all its other generations, of which there are at least fifteen (reserved and excluded values are skipped).
 ///
 /// ```
-/// use ipsec_3gpp::{SpiAllocator, SpiSlice};
+/// use ipsec_3gpp::SpiAllocator;
+/// use ipsec_3gpp::spi::SpiSlice;
 /// let mut spis = SpiAllocator::new(SpiSlice::WHOLE, 1_000, [7; 16])?;
 /// let of_the_ue = [];
 /// let pair = spis.allocate_pair(&of_the_ue)?;

@@ -3,12 +3,15 @@
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock must not go back.
+/// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock must not
+/// go back.
+///
+/// With `std`, an [`Anchor`] converts from and to [`std::time::Instant`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+pub struct Moment(u64);
 
-impl Instant {
-    /// So many milliseconds after the caller's zero.
+impl Moment {
+    /// This many milliseconds after the caller's zero.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -19,25 +22,70 @@ impl Instant {
     }
 
     /// The time since an earlier moment; zero if that is later.
-    pub const fn since(self, earlier: Instant) -> Duration {
+    pub const fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-impl Sub<Duration> for Instant {
-    type Output = Instant;
-
-    /// Stops at the caller's zero.
-    fn sub(self, duration: Duration) -> Instant {
-        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+impl From<Duration> for Moment {
+    /// The moment at this time after the caller's zero; milliseconds count.
+    fn from(since_zero: Duration) -> Self {
+        Self(u64::try_from(since_zero.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
-impl Add<Duration> for Instant {
-    type Output = Instant;
+impl Sub<Duration> for Moment {
+    type Output = Moment;
+
+    /// Stops at the caller's zero.
+    fn sub(self, duration: Duration) -> Moment {
+        Self(self.0.saturating_sub(Moment::from(duration).0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
 
     /// Stops at the end of the clock.
-    fn add(self, duration: Duration) -> Instant {
-        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    fn add(self, duration: Duration) -> Moment {
+        Self(self.0.saturating_add(Moment::from(duration).0))
+    }
+}
+
+/// Ties the clock of the standard library to [`Moment`]s: the `Instant` that is the caller's zero.
+///
+/// ```
+/// # #![allow(clippy::disallowed_methods)]
+/// use std::time::{Duration, Instant};
+/// use ipsec_3gpp::time::Anchor;
+///
+/// let start = Instant::now();
+/// let anchor = Anchor::new(start);
+/// let later = anchor.moment(start + Duration::from_millis(1500));
+/// assert_eq!(later.as_millis(), 1500);
+/// assert_eq!(anchor.instant(later), start + Duration::from_millis(1500));
+/// ```
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor(std::time::Instant);
+
+#[cfg(feature = "std")]
+impl Anchor {
+    /// An anchor whose zero is this instant: nothing that the library is told lies before it.
+    pub const fn new(zero: std::time::Instant) -> Self {
+        Self(zero)
+    }
+
+    /// The moment of an instant. An instant before the anchor is the anchor itself.
+    pub fn moment(&self, instant: std::time::Instant) -> Moment {
+        instant.saturating_duration_since(self.0).into()
+    }
+
+    /// The instant of a moment: what a sleep until [`poll_timeout`](crate::Pcscf::poll_timeout) waits for.
+    /// A moment that the platform's clock cannot express is a year after the anchor.
+    pub fn instant(&self, moment: Moment) -> std::time::Instant {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let far = || self.0 + YEAR;
+        self.0.checked_add(Duration::from_millis(moment.as_millis())).unwrap_or_else(far)
     }
 }

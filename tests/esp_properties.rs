@@ -5,9 +5,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use ipsec_3gpp::{
-    Family, Inbound, OpenError, Outbound, ReplayError, SaName, Sad, SealError, Side, Suite, WindowSize,
-};
+use ipsec_3gpp::esp::Family;
+use ipsec_3gpp::sa::{Inbound, OpenError, Outbound, ReplayError, SaName, SealError, Side, WindowSize};
+use ipsec_3gpp::{Sad, Suite};
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::{addresses, any_port, keys, set, udp};
@@ -60,10 +60,10 @@ proptest! {
         let (ue, pcscf) = addresses(ipv6);
         let set = set(suite, ipv6);
         let mut pcscf_sad = Sad::new();
-        pcscf_sad.install(&set, Side::Pcscf).unwrap();
+        pcscf_sad.add_set(&set, Side::Pcscf).unwrap();
         let (mut copying, mut moving) = (Sad::new(), Sad::new());
-        copying.install(&set, Side::Ue).unwrap();
-        moving.install(&set, Side::Ue).unwrap();
+        copying.add_set(&set, Side::Ue).unwrap();
+        moving.add_set(&set, Side::Ue).unwrap();
         let plain = udp((ue, 40001), (pcscf, 50002), &data);
         let mut copy = vec![0; plain.len() + suite.max_growth()];
         let sealed = copying.seal(&plain, &mut copy).unwrap();

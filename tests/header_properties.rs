@@ -3,8 +3,10 @@
 
 mod support;
 
+use ipsec_3gpp::algorithm::Release;
+use ipsec_3gpp::policy::SuiteVerdict;
 use ipsec_3gpp::sec_agree::{MechanismList, SecurityClient, SecurityServer, Style};
-use ipsec_3gpp::{Confidentiality, Policy, Release, Suite, SuiteVerdict};
+use ipsec_3gpp::{Confidentiality, Policy, Suite};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -90,7 +92,7 @@ proptest! {
             offers.iter().enumerate().filter(move |(_, offer)| offer.0 == *suite)
         });
         let best = pairs.collect::<Vec<_>>().first().map(|(place, offer)| (offer.0, *place));
-        prop_assert_eq!(selection.chosen().map(|choice| (choice.suite, choice.place)), best);
+        prop_assert_eq!(selection.chosen().map(|choice| (choice.suite, choice.index)), best);
         prop_assert_eq!(selection.offers().len(), offers.len());
         prop_assert_eq!(selection.suites().len(), policy.suites().len());
         for (suite, verdict) in selection.suites() {
@@ -107,7 +109,7 @@ proptest! {
         order.sort_by(|(a_place, a), (b_place, b)| b.2.unwrap_or(1000).cmp(&a.2.unwrap_or(1000)).then(a_place.cmp(b_place)));
         let best = order.iter().find(|(_, offer)| policy.suites().contains(&offer.0));
         prop_assert_eq!(
-            selection.chosen().map(|choice| (choice.suite, choice.place)),
+            selection.chosen().map(|choice| (choice.suite, choice.index)),
             best.map(|(place, offer)| (offer.0, *place))
         );
     }

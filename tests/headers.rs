@@ -201,14 +201,14 @@ fn each_malformed_parameter_is_named_and_leaves_the_other_mechanisms_usable() {
         ("ipsec-3gpp;mod=transport", "mod: \"transport\" is not a value of it"),
         ("ipsec-3gpp;mod=tran", "mod: \"tran\" is not a value of it"),
         ("digest;d-alg=md5;d-alg=md5", "d-alg: given twice"),
-        ("ipsec-3gpp;;alg=hmac-md5-96", "not a mechanism from octet 11 on"),
-        ("ipsec-3gpp;=5", "not a mechanism from octet 11 on"),
+        ("ipsec-3gpp;;alg=hmac-md5-96", "invalid mechanism from octet 11 on"),
+        ("ipsec-3gpp;=5", "invalid mechanism from octet 11 on"),
         ("ipsec-3gpp;alg=", "alg: has no value"),
         ("ipsec-3gpp;spi-c=12/3", "spi-c: \"12/3\" is not a value of it"),
-        ("ipsec-3gpp alg=x", "not a mechanism from octet 11 on"),
+        ("ipsec-3gpp alg=x", "invalid mechanism from octet 11 on"),
         ("ipsec-3gpp;x=\"", "x: \"\"\" is not a value of it"),
-        ("", "not a mechanism from octet 0 on"),
-        ("é", "not a mechanism from octet 0 on"),
+        ("", "invalid mechanism from octet 0 on"),
+        ("é", "invalid mechanism from octet 0 on"),
     ] {
         let text = format!("{bad},{good}");
         let list = MechanismList::parse_rows([text.as_str()]).unwrap();
@@ -339,16 +339,16 @@ fn verify_is_compared_value_by_value_and_in_order() {
     assert_eq!(check(&issued.replace("spi-c=1111", "SPI-C=0000001111").replace("0.9", "0.900")), Ok(()));
     let parts: Vec<_> = issued.split(", ").collect();
     for (verify, difference) in [
-        (issued.replacen("1111", "1112", 1), Difference::Mechanism { place: 0 }),
-        (issued.replacen("aes-cbc", "des-ede3-cbc", 1), Difference::Mechanism { place: 0 }),
-        (issued.replacen("0.8", "0.7", 1), Difference::Mechanism { place: 1 }),
-        (issued.replacen(";q=0.8", "", 1), Difference::Mechanism { place: 1 }),
-        (issued.replacen("ealg=null;", "ealg=null;x=y;", 1), Difference::Mechanism { place: 1 }),
-        (issued.replacen("tls", "tlz", 1), Difference::Mechanism { place: 2 }),
-        ([parts[1], parts[0], parts[2]].join(","), Difference::Mechanism { place: 0 }),
+        (issued.replacen("1111", "1112", 1), Difference::Mechanism { index: 0 }),
+        (issued.replacen("aes-cbc", "des-ede3-cbc", 1), Difference::Mechanism { index: 0 }),
+        (issued.replacen("0.8", "0.7", 1), Difference::Mechanism { index: 1 }),
+        (issued.replacen(";q=0.8", "", 1), Difference::Mechanism { index: 1 }),
+        (issued.replacen("ealg=null;", "ealg=null;x=y;", 1), Difference::Mechanism { index: 1 }),
+        (issued.replacen("tls", "tlz", 1), Difference::Mechanism { index: 2 }),
+        ([parts[1], parts[0], parts[2]].join(","), Difference::Mechanism { index: 0 }),
         ([parts[0], parts[1]].join(","), Difference::Length { issued: 3, came_back: 2 }),
         ([parts[0], parts[1], parts[2], parts[2]].join(","), Difference::Length { issued: 3, came_back: 4 }),
-        (parts[1].to_owned(), Difference::Mechanism { place: 0 }),
+        (parts[1].to_owned(), Difference::Mechanism { index: 0 }),
     ] {
         assert_eq!(check(&verify), Err(difference), "{verify}");
     }

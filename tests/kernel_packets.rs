@@ -6,10 +6,12 @@ mod support;
 
 use std::net::IpAddr;
 
-use ipsec_3gpp::{
-    Backend, Ck, Ik, Inbound, InboundCounters, OpenError, OpenJob, Outbound, SaKeys, SealJob, Suite,
-    WindowSize, open_batch, seal_batch,
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{
+    Inbound, InboundCounters, OpenError, OpenJob, Outbound, SealJob, WindowSize, open_batch, seal_batch,
 };
+use ipsec_3gpp::{Ck, Ik, Suite};
 use serde_json::Value;
 use support::{any_port, vectors::hex};
 
@@ -101,11 +103,11 @@ fn capture(text: &str) -> Capture {
 impl Sa {
     fn inbound(&self, backend: Backend) -> Inbound {
         let spec = any_port(&self.keys, self.spi, self.source, self.destination);
-        Inbound::with_backend(&spec, WindowSize::default(), backend)
+        Inbound::new_on(&spec, WindowSize::default(), backend)
     }
 
     fn outbound(&self, backend: Backend) -> Outbound {
-        Outbound::with_backend(&any_port(&self.keys, self.spi, self.source, self.destination), backend)
+        Outbound::new_on(&any_port(&self.keys, self.spi, self.source, self.destination), backend)
     }
 }
 
@@ -132,6 +134,7 @@ fn refusals(counters: InboundCounters) -> u32 {
         dummy,
         ports,
         other_source_port: _,
+        ..
     } = counters;
     malformed + addresses + replayed + late + icv + trailer + dummy + ports
 }

@@ -3,7 +3,9 @@
 
 mod support;
 
-use ipsec_3gpp::{Ck, Encryption, Ik, Integrity, KeyError, SaKeys, Suite};
+use ipsec_3gpp::algorithm::{Encryption, Integrity};
+use ipsec_3gpp::key::{KeyError, SaKeys};
+use ipsec_3gpp::{Ck, Ik, Suite};
 use subtle::ConstantTimeEq;
 use support::vectors::vectors;
 

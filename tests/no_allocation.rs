@@ -7,7 +7,9 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ipsec_3gpp::{Backend, OpenJob, Sad, SealJob, SelectorCheck, Side, Suite, WindowSize};
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::sa::{OpenJob, SealJob, SelectorCheck, Side, WindowSize};
+use ipsec_3gpp::{Sad, Suite};
 use support::{addresses, set, udp};
 
 struct Counting;
@@ -50,10 +52,12 @@ fn sealing_and_opening_allocate_nothing_whether_they_succeed_or_not() {
     for suite in Suite::ALL {
         for ipv6 in [false, true] {
             let set = set(suite, ipv6);
-            let mut ue = Sad::with(WindowSize::new(4096).unwrap(), SelectorCheck::Strict);
+            let mut ue = Sad::new()
+                .with_window(WindowSize::new(4096).unwrap())
+                .with_selector_check(SelectorCheck::Strict);
             let mut pcscf = Sad::new();
-            ue.install(&set, Side::Ue).unwrap();
-            pcscf.install(&set, Side::Pcscf).unwrap();
+            ue.add_set(&set, Side::Ue).unwrap();
+            pcscf.add_set(&set, Side::Pcscf).unwrap();
             let (from, to) = addresses(ipv6);
             let plain = udp((from, 40001), (to, 50002), &[7; 1000]);
             let stranger = udp((from, 40009), (to, 50002), &[7; 1000]);
@@ -89,8 +93,8 @@ fn batches_allocate_nothing() {
     {
         let set = set(suite, false);
         let (mut ue, mut pcscf) = (Sad::new().with_backend(backend), Sad::new().with_backend(backend));
-        ue.install(&set, Side::Ue).unwrap();
-        pcscf.install(&set, Side::Pcscf).unwrap();
+        ue.add_set(&set, Side::Ue).unwrap();
+        pcscf.add_set(&set, Side::Pcscf).unwrap();
         let (from, to) = addresses(false);
         let datagrams: Vec<_> = (0..100)
             .map(|n| udp((from, if n % 9 == 8 { 40009 } else { 40001 }), (to, 50002), &vec![7; 13 * n]))

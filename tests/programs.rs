@@ -315,7 +315,7 @@ fn esp_pcap_says_what_is_wrong_with_its_input() {
     };
     refused(&sas, &folder.join("absent.pcap"), &[], "absent.pcap");
     refused("absent.json", &input, &[], "absent.json");
-    refused(&sas, &input, &["--window", "16"], "a replay window of 16 packets");
+    refused(&sas, &input, &["--window", "16"], "replay window of 16 packets");
     refused(&sas, &input, &["--colour"], "--colour");
     refused(&sas, &input, &["more.pcap"], "usage");
     let pcapng = folder.join("in.pcapng");

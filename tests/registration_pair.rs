@@ -1,6 +1,7 @@
 //! A UE and a P-CSCF over a network that loses, duplicates, reorders and delays, on a virtual clock: ten thousand random
 //! lives. Real packets, real tables of SAs on both sides.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test")]
 
 #[path = "support/gm.rs"]
 mod gm;
@@ -11,12 +12,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gm::{AWAIT, DRAIN, PCSCF, config, policy};
-use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{
-    Authentication, Begin, ContactId, GRACE, Instruction, Message, Over, Pcscf, Prompt, Register, Request,
-    RequestId, Route, SetId, Transport, Ue, UeConfig, UeState,
+    Authorization, Begin, ContactId, Event, GRACE, Identity, Over, Register, Request, RequestId, Route,
+    Transport, UeConfig, UeEvent, UeState,
 };
-use ipsec_3gpp::{Ck, Ik, Instant, Sad, Side, Spi, SpiAllocator, SpiSlice};
+use ipsec_3gpp::sa::{Ends, InstallError, SaSet, SetId, Side};
+use ipsec_3gpp::spi::{Spi, SpiSlice};
+use ipsec_3gpp::{Ck, DataPath, Ik, Moment, Pcscf, Sad, SpiAllocator, Ue};
 use proptest::prelude::*;
 use support::{setup, udp};
 
@@ -50,11 +52,18 @@ fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[derive(Debug)]
-enum Event {
+enum Happens {
     /// A datagram arrives.
     Arrives(Side, Vec<u8>),
     /// The core answers a REGISTER.
-    Core { request: RequestId, cseq: u32, answers: bool, protected: bool, deregisters: bool, over: Over },
+    Core {
+        contact: ContactId,
+        request: RequestId,
+        cseq: u32,
+        answers: bool,
+        protected: bool,
+        deregisters: bool,
+    },
 }
 
 /// A request of the UE that awaits its final response.
@@ -63,15 +72,47 @@ struct Pending {
     datagram: Vec<u8>,
     protected: bool,
     interval: Duration,
-    again: Instant,
-    ends: Instant,
+    again: Moment,
+    ends: Moment,
+}
+
+/// The P-CSCF's data path, which keeps the books.
+#[derive(Default)]
+struct Books {
+    sad: Sad,
+    installed: HashSet<SetId>,
+    removed: HashSet<SetId>,
+    spis: HashSet<Spi>,
+}
+
+impl DataPath for Books {
+    type Error = InstallError;
+
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), InstallError> {
+        self.sad.install(id, side, set)?;
+        assert!(self.installed.insert(id), "a set installed twice");
+        let spis = set.ends().pcscf.setup.spis;
+        for spi in [spis.client, spis.server] {
+            assert!(self.spis.insert(spi), "an SPI twice");
+        }
+        Ok(())
+    }
+
+    fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
+        self.sad.take_into_use(id, side, ends)
+    }
+
+    fn remove(&mut self, id: SetId, side: Side, ends: &Ends) {
+        assert!(self.removed.insert(id), "a set removed twice");
+        assert_eq!(self.sad.remove_ends(ends, side), 4);
+    }
 }
 
 struct Life {
     chance: Chance,
-    now: Instant,
+    now: Moment,
     perfect: bool,
-    events: BTreeMap<(Instant, u64), Event>,
+    events: BTreeMap<(Moment, u64), Happens>,
     number: u64,
     address: IpAddr,
     ue: Ue,
@@ -81,14 +122,18 @@ struct Life {
     cseq: u32,
     fresh: u32,
     leaving: bool,
-    prompt: Option<Prompt>,
+    due: bool,
     pcscf: Pcscf,
-    pcscf_sad: Sad,
+    path: Books,
+    /// What a program keeps for each contact, request and set of the table, from what calls return until an event
+    /// says that it can go.
+    contacts: HashMap<ContactId, String>,
+    requests: HashMap<RequestId, u32>,
+    sets: HashMap<SetId, &'static str>,
+    ue_sets: HashSet<SetId>,
+    ended: Vec<Identity>,
     /// Responses, sent again when the request comes again: by CSeq.
     responses: HashMap<u32, (Vec<u8>, bool)>,
-    installed: HashMap<SetId, [Spi; 2]>,
-    removed: HashSet<SetId>,
-    spis_seen: HashSet<Spi>,
     opened: HashSet<(Side, Spi, u32)>,
     delivered: [u32; 2],
     keys: u8,
@@ -96,7 +141,7 @@ struct Life {
 
 impl Life {
     fn new(seed: u64) -> Self {
-        let now = Instant::from_millis(seed % 1_000_000);
+        let now = Moment::from_millis(seed % 1_000_000);
         let address: IpAddr = [10, 1, 0, 16].into();
         let spis = SpiAllocator::new(SpiSlice::WHOLE, 64, seed.to_le_bytes().repeat(2).try_into().unwrap());
         Self {
@@ -106,20 +151,22 @@ impl Life {
             events: BTreeMap::new(),
             number: 0,
             address,
-            ue: Ue::new(UeConfig { policy: policy(), pcscf: PCSCF }, address),
+            ue: Ue::new(UeConfig::new(policy(), PCSCF), address),
             ue_sad: Sad::new(),
             pending: None,
             challenge_refused: false,
             cseq: 0,
             fresh: 0,
             leaving: false,
-            prompt: None,
+            due: false,
             pcscf: Pcscf::new(config(), spis.unwrap(), now),
-            pcscf_sad: Sad::new(),
+            path: Books::default(),
+            contacts: HashMap::new(),
+            requests: HashMap::new(),
+            sets: HashMap::new(),
+            ue_sets: HashSet::new(),
+            ended: Vec::new(),
             responses: HashMap::new(),
-            installed: HashMap::new(),
-            removed: HashSet::new(),
-            spis_seen: HashSet::new(),
             opened: HashSet::new(),
             delivered: [0; 2],
             keys: 0,
@@ -131,8 +178,8 @@ impl Life {
     /// Sends a datagram: sealed if it is protected traffic, and in clear only if it is none at either end.
     fn send(&mut self, from: Side, datagram: &[u8], protected: bool) {
         let (sad, other) = match from {
-            Side::Ue => (&mut self.ue_sad, &self.pcscf_sad),
-            Side::Pcscf => (&mut self.pcscf_sad, &self.ue_sad),
+            Side::Ue => (&mut self.ue_sad, &self.path.sad),
+            Side::Pcscf => (&mut self.path.sad, &self.ue_sad),
         };
         let packet = if protected {
             let mut packet = vec![0; datagram.len() + 64];
@@ -152,11 +199,11 @@ impl Life {
         };
         for _ in 0..copies {
             let late = if self.perfect { 20 } else { 5 + (self.chance.below(3000) >> self.chance.below(12)) };
-            self.at(Duration::from_millis(late), Event::Arrives(to, packet.clone()));
+            self.at(Duration::from_millis(late), Happens::Arrives(to, packet.clone()));
         }
     }
 
-    fn at(&mut self, after: Duration, event: Event) {
+    fn at(&mut self, after: Duration, event: Happens) {
         self.number += 1;
         self.events.insert((self.now + after, self.number), event);
     }
@@ -182,7 +229,7 @@ impl Life {
             let text = String::from_utf8(octets[28..].to_vec()).unwrap();
             return self.receive(at, Over::Clear, &text);
         }
-        let sad = if at == Side::Ue { &mut self.ue_sad } else { &mut self.pcscf_sad };
+        let sad = if at == Side::Ue { &mut self.ue_sad } else { &mut self.path.sad };
         // A duplicate, or of a set that is no more: dropped.
         let Ok(arrived) = sad.open_in_place(&mut octets) else { return };
         let opened = arrived.opened;
@@ -199,8 +246,8 @@ impl Life {
             (side, "MESSAGE") => {
                 let Over::Sa(spi) = over else { panic!("a MESSAGE in clear") };
                 let accepted = match side {
-                    Side::Pcscf => self.pcscf.message(self.now, spi).is_ok(),
-                    Side::Ue => self.ue.message(spi).is_ok(),
+                    Side::Pcscf => self.pcscf.message(self.now, spi, &mut self.path).is_ok(),
+                    Side::Ue => self.ue.message(spi, &mut self.ue_sad).is_ok(),
                 };
                 self.delivered[usize::from(side == Side::Ue)] += u32::from(accepted);
             }
@@ -217,38 +264,29 @@ impl Life {
         }
         let client: Vec<&str> = line(text, "Security-Client").into_iter().collect();
         let verify: Vec<&str> = line(text, "Security-Verify").into_iter().collect();
-        let authentication = match line(text, "Authorization") {
-            Some("response") => Authentication::Response,
-            Some("failure") => Authentication::Failure,
-            _ => Authentication::None,
-        };
+        let (nonce, response) = (line(text, "Nonce").unwrap_or(""), line(text, "Response").unwrap_or(""));
+        let authorization = Authorization { nonce, response, auts: line(text, "Auts") };
         let deregisters = line(text, "Expires") == Some("0");
         let from: IpAddr = line(text, "Via").unwrap().parse().unwrap();
-        let result = self.pcscf.register(
-            self.now,
-            &Register {
-                over,
-                ue: from,
-                pcscf: PCSCF,
-                impi: "1@ims",
-                impus: &["sip:1@ims"],
-                contact: "",
-                authentication,
-                deregisters,
-                sec_agree: SecAgree::Present,
-                security_client: &client,
-                security_verify: &verify,
-            },
-        );
-        self.apply();
+        let register = Register::new(over, from, PCSCF, "1@ims")
+            .with_impus(&["sip:1@ims"])
+            .with_authorization(authorization)
+            .with_deregistration(deregisters)
+            .with_security_client(&client)
+            .with_security_verify(&verify);
+        let result = self.pcscf.register(self.now, &register, &mut self.path);
         match result {
             Ok(forward) => {
-                let answers = authentication == Authentication::Response;
+                self.contacts.insert(forward.contact, "1@ims".into());
+                assert!(self.requests.insert(forward.request, cseq).is_none());
+                let answers = !response.is_empty();
                 let protected = forward.protection.is_some();
                 // What was asserted is what was there.
                 assert!(!protected || over != Over::Clear);
+                assert_eq!(forward.integrity_protected(), if protected { "yes" } else { "no" });
                 let request = forward.request;
-                let event = Event::Core { request, cseq, answers, protected, deregisters, over };
+                let contact = forward.contact;
+                let event = Happens::Core { contact, request, cseq, answers, protected, deregisters };
                 let late = if self.perfect { 50 } else { self.chance.below(4000) };
                 self.at(Duration::from_millis(late), event);
             }
@@ -269,42 +307,45 @@ impl Life {
         let sent = match over {
             Over::Clear => (self.send_clear(Side::Pcscf, &text), false),
             Over::Sa(spi) => {
-                let message = Message::Response { over: spi };
-                let route = contact.and_then(|id| self.pcscf.route(id, Transport::Udp, message).ok());
-                let Some(route) = route else { return };
+                let over = Over::Sa(spi);
+                let route = contact.and_then(|id| self.pcscf.route_response(id, Transport::Udp, over).ok());
+                let Some(route) = route.flatten() else { return };
                 (self.send_over(Side::Pcscf, &route, &text), true)
             }
         };
         self.responses.insert(cseq, sent);
     }
 
-    fn core(&mut self, event: Event) {
-        let Event::Core { request, cseq, answers, protected, deregisters, over } = event else { return };
+    fn core(&mut self, event: Happens) {
+        let Happens::Core { contact, request, cseq, answers, protected, deregisters } = event else { return };
         let refuse = !self.perfect && self.chance.percent(10);
         let challenge = !answers && !(protected && (deregisters || self.chance.percent(50)));
         if refuse {
-            if let Ok(ended) = self.pcscf.failure(self.now, request) {
-                self.apply();
-                self.respond(Some(request.contact()), ended.over, cseq, "SIP/2.0 403 Forbidden\n");
+            if let Ok(failed) = self.pcscf.failure(self.now, request, &mut self.path) {
+                assert!(self.requests.remove(&request).is_some());
+                self.respond(Some(failed.contact), failed.over, cseq, "SIP/2.0 403 Forbidden\n");
             }
         } else if challenge {
             self.keys = self.keys.wrapping_add(1);
             let (ck, ik) = self.keys();
-            if let Ok(sm6) = self.pcscf.challenge(self.now, request, &ck, &ik) {
-                self.apply();
-                assert_eq!(sm6.over, over);
+            let nonce = format!("nonce {}", self.keys);
+            if let Ok(sm6) = self.pcscf.challenge(self.now, request, &nonce, &ck, &ik, &mut self.path) {
+                assert!(self.requests.remove(&request).is_some());
+                assert_eq!(sm6.contact, contact);
+                self.sets.insert(sm6.set, "temporary");
                 let server = sm6.security_server;
                 let text =
                     format!("SIP/2.0 401 Unauthorized\nKeys: {}\nSecurity-Server: {server}\n", self.keys);
-                self.respond(Some(request.contact()), over, cseq, &text);
+                self.respond(Some(contact), sm6.over, cseq, &text);
             }
         } else {
             let expires = if deregisters { Duration::ZERO } else { EXPIRES };
-            if let Ok(sm12) = self.pcscf.success(self.now, request, expires) {
-                self.apply();
-                self.respond(Some(request.contact()), sm12.over, cseq, "SIP/2.0 200 OK\n");
+            if let Ok(sm12) = self.pcscf.success(self.now, request, expires, &mut self.path) {
+                assert!(self.requests.remove(&request).is_some());
+                self.respond(Some(contact), sm12.over, cseq, "SIP/2.0 200 OK\n");
             }
         }
+        self.apply();
     }
 
     fn keys(&self) -> (Ck, Ik) {
@@ -316,39 +357,39 @@ impl Life {
     fn fresh(&mut self, in_clear: bool) -> Begin {
         self.fresh += 2;
         let port = 20_000 + (self.fresh % 20_000) as u16;
-        Begin { setup: setup(70_000 + self.fresh, 70_001 + self.fresh, port, 6100), list: None, in_clear }
+        Begin::new(setup(70_000 + self.fresh, 70_001 + self.fresh, port, 6100)).with_clear(in_clear)
     }
 
     fn ue_begins(&mut self, in_clear: bool, leaving: bool) {
         let begin = self.fresh(in_clear);
-        let request = self.ue.begin(self.now, &begin).unwrap();
+        let request = self.ue.begin(self.now, &begin, &mut self.ue_sad).unwrap();
         self.leaving = leaving;
         self.apply();
-        self.ue_sends(&request, "none");
+        self.ue_sends(&request, "");
     }
 
     fn ue_sends(&mut self, request: &Request, authorization: &str) {
         self.cseq += 1;
         let expires = if self.leaving { 0 } else { EXPIRES.as_secs() };
         let mut text = format!(
-            "REGISTER sip:ims SIP/2.0\nCSeq: {}\nVia: {}\nAuthorization: {authorization}\nExpires: {expires}\n\
+            "REGISTER sip:ims SIP/2.0\nCSeq: {}\nVia: {}\n{authorization}Expires: {expires}\n\
              Security-Client: {}\n",
             self.cseq, self.address, request.security_client
         );
         if !request.security_verify.is_empty() {
             text.push_str(&format!("Security-Verify: {}\n", request.security_verify.join(", ")));
         }
-        let datagram = match request.over {
+        let datagram = match &request.route {
             None => self.send_clear(Side::Ue, &text),
-            Some(set) => {
-                let route = self.ue.route(Transport::Udp, Message::InTransaction(set)).unwrap();
-                self.send_over(Side::Ue, &route, &text)
+            Some(route) => {
+                assert_eq!(self.ue.route_in_transaction(route.set), Ok(*route));
+                self.send_over(Side::Ue, route, &text)
             }
         };
         self.pending = Some(Pending {
             cseq: self.cseq,
             datagram,
-            protected: request.over.is_some(),
+            protected: request.route.is_some(),
             interval: T1,
             again: self.now + T1,
             ends: self.now + DRAIN,
@@ -366,42 +407,39 @@ impl Life {
                 if !self.perfect && self.chance.percent(10) {
                     // The ISIM refuses AUTN.
                     let begin = self.fresh(false);
-                    match self.ue.bad_challenge(self.now, over, &begin) {
-                        Ok(report) => {
-                            self.challenge_refused = true;
-                            self.apply();
-                            self.ue_sends(&report, "failure");
-                        }
-                        Err(_) => self.apply(),
+                    let report = self.ue.bad_challenge(self.now, over, &begin, &mut self.ue_sad);
+                    self.apply();
+                    if let Ok(report) = report {
+                        self.challenge_refused = true;
+                        self.ue_sends(&report, &format!("Nonce: nonce {keys}\nAuts: auts\n"));
                     }
                     return;
                 }
                 let server = line(text, "Security-Server").unwrap();
-                if let Ok(sm7) = self.ue.challenged(self.now, over, &[server], &ck, &ik) {
+                if let Ok(sm7) = self.ue.challenged(self.now, over, &[server], &ck, &ik, &mut self.ue_sad) {
+                    self.ue_sets.insert(sm7.route.unwrap().set);
                     self.apply();
-                    self.ue_sends(&sm7, "response");
+                    self.ue_sends(&sm7, &format!("Nonce: nonce {keys}\nResponse: res\n"));
                 }
             }
             "200" => {
                 let expires = if self.leaving { Duration::ZERO } else { EXPIRES };
-                self.ue.success(self.now, over, expires).unwrap();
+                self.ue.success(self.now, over, expires, &mut self.ue_sad).unwrap();
             }
-            _ => self.ue.failure(self.now, over).unwrap(),
+            _ => self.ue.failure(self.now, over, &mut self.ue_sad).unwrap(),
         }
         self.apply();
     }
 
     fn message(&mut self, from: Side) -> bool {
         let route = match from {
-            Side::Ue => self.ue.route(Transport::Udp, Message::Request),
+            Side::Ue => self.ue.route_request().ok(),
             Side::Pcscf => {
-                let contact = self.pcscf.contact_at(self.address, gm::port(6100));
-                contact.map_or(Err(ipsec_3gpp::registration::NoSa), |contact| {
-                    self.pcscf.route(contact, Transport::Udp, Message::Request)
-                })
+                let contact = self.pcscf.contact_at((self.address, 6100).into());
+                contact.and_then(|contact| self.pcscf.route_request(contact).ok())
             }
         };
-        let Ok(route) = route else { return false };
+        let Some(route) = route else { return false };
         assert_eq!(route.via_port.get(), if from == Side::Ue { 6100 } else { 7060 });
         self.send_over(from, &route, "MESSAGE sip:x SIP/2.0\n");
         true
@@ -409,53 +447,60 @@ impl Life {
 
     // ---- both data paths
 
-    /// Carries out instructions and keeps the books.
+    /// Polls events, cleans up what they name, and compares the books.
     fn apply(&mut self) {
-        while let Some(instruction) = self.pcscf.next_instruction() {
-            match instruction {
-                Instruction::Install(id) => {
-                    let Some(set) = self.pcscf.set(id) else { continue };
-                    self.pcscf_sad.install(set, Side::Pcscf).unwrap();
-                    let spis = set.ends().pcscf.setup.spis;
-                    assert!(self.installed.insert(id, [spis.client, spis.server]).is_none());
-                    for spi in [spis.client, spis.server] {
-                        assert!(self.spis_seen.insert(spi), "an SPI twice");
-                    }
+        while let Some(event) = self.pcscf.poll_event() {
+            match event {
+                Event::ContactEnded { contact, identity, .. } => {
+                    assert!(self.contacts.remove(&contact).is_some(), "a contact ended twice");
+                    self.ended.push(identity);
                 }
-                Instruction::Remove(id, ends) => {
-                    assert!(self.removed.insert(id), "a set removed twice");
-                    let there = self.pcscf_sad.remove_ends(&ends, Side::Pcscf);
-                    assert_eq!(there, if self.installed.contains_key(&id) { 4 } else { 0 });
+                Event::RequestForgotten { request, .. } => {
+                    assert!(self.requests.remove(&request).is_some(), "a request was forgotten twice");
                 }
+                Event::SetTakenIntoUse { set, .. } => {
+                    assert!(self.sets.insert(set, "in use").is_some(), "a set that was never installed");
+                }
+                Event::SetRemoved { set, .. } => {
+                    assert!(self.sets.remove(&set).is_some(), "a set was removed twice");
+                }
+                other => panic!("{other:?}"),
             }
         }
-        self.ue.apply(&mut self.ue_sad).unwrap();
-        assert_eq!(self.pcscf_sad.len(), 4 * (self.installed.len() - self.count_removed()));
-        assert_eq!(self.pcscf.spis().in_use() as usize, self.pcscf_sad.len() / 2);
-    }
-
-    fn count_removed(&self) -> usize {
-        self.removed.iter().filter(|id| self.installed.contains_key(id)).count()
+        while let Some(event) = self.ue.poll_event() {
+            match event {
+                UeEvent::RegisterDue | UeEvent::Ended(_) => self.due = !self.leaving,
+                UeEvent::SetRemoved { set, .. } => {
+                    assert!(self.ue_sets.remove(&set), "a set was removed twice")
+                }
+                UeEvent::SetTakenIntoUse(set) => assert!(self.ue_sets.contains(&set)),
+                UeEvent::ProcedureExpired => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let there = self.path.installed.len() - self.path.removed.len();
+        assert_eq!((self.path.sad.len(), self.sets.len()), (4 * there, there));
+        assert_eq!(self.pcscf.spis().in_use() as usize, self.path.sad.len() / 2);
+        assert_eq!(self.contacts.len(), self.pcscf.len() as usize);
+        assert_eq!(self.ue_sad.len(), 4 * self.ue_sets.len());
     }
 
     // ---- time
 
     /// Everything that happens until then.
-    fn run_until(&mut self, end: Instant) {
+    fn run_until(&mut self, end: Moment) {
         loop {
             let event = self.events.first_key_value().map(|((at, _), _)| *at);
             let pending = self.pending.as_ref().map(|pending| pending.again.min(pending.ends));
             let timeouts = [event, pending, self.ue.poll_timeout(), self.pcscf.poll_timeout()];
             let Some(next) = timeouts.into_iter().flatten().min().filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
-            self.pcscf.handle_timeout(self.now);
-            if let Some(prompt) = self.ue.handle_timeout(self.now) {
-                self.prompt = Some(prompt);
-            }
+            self.pcscf.handle_timeout(self.now, &mut self.path);
+            self.ue.handle_timeout(self.now, &mut self.ue_sad);
             self.apply();
             if event.is_some_and(|at| at <= self.now) {
                 match self.events.pop_first().unwrap().1 {
-                    Event::Arrives(at, octets) => self.arrives(at, octets),
+                    Happens::Arrives(at, octets) => self.arrives(at, octets),
                     core => self.core(core),
                 }
             }
@@ -468,7 +513,7 @@ impl Life {
         let Some(pending) = &mut self.pending else { return };
         if pending.ends <= self.now {
             self.pending = None;
-            let _ = self.ue.timed_out(self.now);
+            let _ = self.ue.timed_out(self.now, &mut self.ue_sad);
             self.apply();
         } else if pending.again <= self.now {
             pending.interval = (pending.interval * 2).min(Duration::from_secs(16));
@@ -501,17 +546,18 @@ impl Life {
                 // The phone restarts, or has another address; it knows nothing any more.
                 if self.chance.percent(50) {
                     self.address = [10, 1, 0, 16 + self.chance.below(3) as u8].into();
-                    self.ue.address_changed(self.address);
+                    self.ue.address_changed(self.address, &mut self.ue_sad);
                     self.apply();
                 } else {
-                    self.ue = Ue::new(UeConfig { policy: policy(), pcscf: PCSCF }, self.address);
+                    self.ue_sets.clear();
+                    self.ue = Ue::new(UeConfig::new(policy(), PCSCF), self.address);
                     self.ue_sad = Sad::new();
                 }
                 self.pending = None;
             }
             18 if self.chance.percent(30) => {
-                if let Some(contact) = self.pcscf.contact_at(self.address, gm::port(6100)) {
-                    let _ = self.pcscf.deregister(self.now, contact);
+                if let Some(contact) = self.pcscf.contact_at((self.address, 6100).into()) {
+                    let _ = self.pcscf.deregister(self.now, contact, &mut self.path);
                 }
             }
             _ => {}
@@ -520,7 +566,7 @@ impl Life {
         let magnitude = 3 + self.chance.below(19);
         let millis = self.chance.below(1 << magnitude);
         self.pass(Duration::from_millis(millis));
-        if self.prompt.take().is_some() && self.pending.is_none() {
+        if std::mem::take(&mut self.due) && self.pending.is_none() {
             self.ue_begins(false, false);
         }
     }
@@ -551,12 +597,17 @@ impl Life {
         // The phone vanishes. Nothing lives longer than the registration that it had.
         self.pending = None;
         self.events.clear();
-        self.ue = Ue::new(UeConfig { policy: policy(), pcscf: PCSCF }, self.address);
+        self.ue_sets.clear();
+        self.ue_sad = Sad::new();
+        self.ue = Ue::new(UeConfig::new(policy(), PCSCF), self.address);
         let lifetime = EXPIRES + GRACE + Duration::from_millis(128);
         self.run_until(self.now + lifetime);
-        assert!(self.pcscf_sad.is_empty() && self.pcscf.is_empty(), "an SA outlived its deadline");
+        assert!(self.path.sad.is_empty() && self.pcscf.is_empty(), "an SA outlived its deadline");
         assert_eq!(self.pcscf.poll_timeout(), None);
-        assert_eq!(self.installed.len(), self.count_removed(), "installs and removes balance");
+        assert_eq!(self.path.installed.len(), self.path.removed.len(), "installs and removes balance");
+        let kept = (self.contacts.len(), self.requests.len(), self.sets.len());
+        assert_eq!(kept, (0, 0, 0), "contacts, requests and sets that a program would keep for ever");
+        assert!(self.ended.iter().all(|identity| identity.impi() == "1@ims"));
         assert_eq!(self.pcscf.counters().sets, self.pcscf.counters().removed);
     }
 }

@@ -9,12 +9,11 @@ mod support;
 
 use std::time::Duration;
 
-use gm::{AWAIT, DRAIN, Gm, PCSCF, keys};
-use ipsec_3gpp::negotiation::SecAgree;
-use ipsec_3gpp::registration::{
-    Authentication, Forward, GRACE, Message, Over, Register, RegisterError, RequestId, SetId, Transport,
-};
-use ipsec_3gpp::{Instant, SaName, Spi};
+use gm::{AWAIT, Answers, DRAIN, Gm, PCSCF};
+use ipsec_3gpp::Moment;
+use ipsec_3gpp::registration::{ContactId, Forward, GRACE, Over, Register, RegisterError, RequestId};
+use ipsec_3gpp::sa::{SaName, SetId};
+use ipsec_3gpp::spi::Spi;
 use proptest::prelude::*;
 
 /// Everything happens on this grid, on which the deadlines of both lie: it is a whole number of the table's ticks.
@@ -37,7 +36,7 @@ struct Set {
     id: SetId,
     spi: Spi,
     role: Role,
-    deadline: Instant,
+    deadline: Moment,
 }
 
 #[derive(Default)]
@@ -47,7 +46,7 @@ struct Reference {
     sends_over: Option<SetId>,
     leaving: bool,
     /// What went on to the core in clear, and over a set: the latest of each.
-    pending: [Option<(RequestId, Option<SetId>, Instant)>; 2],
+    pending: [Option<(RequestId, Option<SetId>, Moment)>; 2],
 }
 
 impl Reference {
@@ -59,14 +58,14 @@ impl Reference {
         self.sets.iter().find(|set| set.role == wanted).copied()
     }
 
-    fn challenged(&mut self, id: SetId, spi: Spi, sm1_over: Option<SetId>, now: Instant) {
+    fn challenged(&mut self, id: SetId, spi: Spi, sm1_over: Option<SetId>, now: Moment) {
         // "The P-CSCF deletes registration SAs when it creates new ones."
         self.sets.retain(|set| !matches!(set.role, Role::Temporary { .. }));
         let role = Role::Temporary { answered: None, failed: false, sm1_over };
         self.sets.push(Set { id, spi, role, deadline: now + AWAIT });
     }
 
-    fn succeeded(&mut self, request: RequestId, expires: Duration, now: Instant) -> bool {
+    fn succeeded(&mut self, request: RequestId, expires: Duration, now: Moment) -> bool {
         let ends = now + expires + GRACE;
         let answered = self.sets.iter().find_map(|set| match set.role {
             Role::Temporary { answered: Some(by), failed: false, sm1_over } if by == request => {
@@ -104,7 +103,7 @@ impl Reference {
         }
     }
 
-    fn failed(&mut self, request: RequestId, now: Instant) -> bool {
+    fn failed(&mut self, request: RequestId, now: Moment) -> bool {
         for set in &mut self.sets {
             if let Role::Temporary { answered: Some(by), failed: false, sm1_over } = set.role
                 && by == request
@@ -117,11 +116,11 @@ impl Reference {
         self.take_pending(request).is_some()
     }
 
-    fn take_pending(&mut self, request: RequestId) -> Option<(RequestId, Option<SetId>, Instant)> {
+    fn take_pending(&mut self, request: RequestId) -> Option<(RequestId, Option<SetId>, Moment)> {
         self.pending.iter_mut().find_map(|pending| pending.take_if(|(by, ..)| *by == request))
     }
 
-    fn left(&mut self, now: Instant) {
+    fn left(&mut self, now: Moment) {
         self.pending = [None, None];
         self.leaving = true;
         for set in &mut self.sets {
@@ -133,7 +132,7 @@ impl Reference {
     }
 
     /// A message over the current set.
-    fn uses_current(&mut self, now: Instant) {
+    fn uses_current(&mut self, now: Moment) {
         let (Some(current), Some(old)) = (self.role(Role::Current), self.role(Role::Old)) else { return };
         if self.sends_over == Some(old.id) {
             self.sends_over = Some(current.id);
@@ -143,7 +142,7 @@ impl Reference {
         }
     }
 
-    fn passes(&mut self, now: Instant) {
+    fn passes(&mut self, now: Moment) {
         for pending in &mut self.pending {
             pending.take_if(|(_, _, deadline)| *deadline <= now);
         }
@@ -165,14 +164,14 @@ impl Reference {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    /// SM1 in clear, or over one of the sets there are.
+    /// SM1 in clear, or over one of the existing sets.
     Sm1 {
         over: Option<usize>,
         response: bool,
         report: bool,
     },
     Challenge,
-    /// SM7 over one of the sets there are, as it should be or not.
+    /// SM7 over one of the existing sets, as it should be or not.
     Sm7 {
         over: usize,
         right: bool,
@@ -209,34 +208,26 @@ struct Both {
     offered: String,
     /// SM7 as it should be for the temporary set.
     sm7: (String, String),
-    contact: Option<ipsec_3gpp::registration::ContactId>,
+    contact: Option<ContactId>,
 }
 
 impl Both {
     fn register(
         &mut self,
         over: Option<Spi>,
-        authentication: Authentication,
+        answers: Answers,
         client: &str,
         verify: &[&str],
     ) -> Result<Forward, RegisterError> {
-        let result = self.gm.pcscf.register(
-            self.gm.now,
-            &Register {
-                over: over.map_or(Over::Clear, Over::Sa),
-                ue: [10, 1, 0, 16].into(),
-                pcscf: PCSCF,
-                impi: "16@ims",
-                impus: &[],
-                contact: "",
-                authentication,
-                deregisters: false,
-                sec_agree: SecAgree::Present,
-                security_client: &[client],
-                security_verify: verify,
-            },
-        );
-        self.gm.apply();
+        let nonce = self.gm.nonce();
+        let over = over.map_or(Over::Clear, Over::Sa);
+        let register = Register::new(over, [10, 1, 0, 16].into(), PCSCF, "16@ims");
+        let rows = [client];
+        let register = register
+            .with_authorization(answers.authorization(&nonce))
+            .with_security_client(&rows)
+            .with_security_verify(verify);
+        let result = self.gm.pcscf.register(self.gm.now, &register, &mut self.gm.sad);
         if let Ok(forward) = &result {
             (self.request, self.contact) = (Some(forward.request), Some(forward.contact));
         }
@@ -261,20 +252,20 @@ impl Both {
                     90_001 + self.fresh,
                     20_000 + self.fresh
                 );
-                let authentication = match (report, response && !temporary) {
-                    (true, _) => Authentication::Failure,
-                    (false, true) => Authentication::Response,
-                    (false, false) => Authentication::None,
+                let answers = match (report, response && !temporary) {
+                    (true, _) => Answers::Failure,
+                    (false, true) => Answers::Another,
+                    (false, false) => Answers::None,
                 };
-                let result = self.register(over.map(|set| set.spi), authentication, &client, &[]);
+                let result = self.register(over.map(|set| set.spi), answers, &client, &[]);
                 if temporary {
                     assert!(matches!(result, Err(RegisterError::Discard(_))), "SM7 alone comes over it");
                     return;
                 }
                 let forward = result.unwrap();
                 // 6.1.5: without a response, over the set of the latest success.
-                let asserted = over.is_some_and(|set| set.role == Role::Current)
-                    && authentication != Authentication::Response;
+                let asserted =
+                    over.is_some_and(|set| set.role == Role::Current) && answers != Answers::Another;
                 assert_eq!(forward.protection.is_some(), asserted);
                 if report {
                     // Not once SM7 was accepted or has failed; of a protected challenge, not in clear.
@@ -294,15 +285,13 @@ impl Both {
             }
             Op::Challenge => {
                 let Some(request) = self.request else { return };
-                let (ck, ik) = keys();
-                let result = self.gm.pcscf.challenge(now, request, &ck, &ik);
+                let result = self.gm.try_challenge(request);
                 let pending =
                     self.reference.pending.iter().flatten().find(|(by, ..)| *by == request).copied();
                 assert_eq!(result.is_ok(), pending.is_some(), "{result:?}");
                 let (Ok(sm6), Some((_, over, _))) = (result, pending) else { return };
                 self.sm7 = (self.offered.clone(), sm6.security_server.to_string());
-                let (spi, _) = self.gm.pcscf.set(sm6.set).unwrap().ends().sa(SaName::UeClientToPcscfServer);
-                self.gm.apply();
+                let (spi, _) = self.gm.pcscf.ends(sm6.set).unwrap().sa(SaName::UeClientToPcscfServer);
                 self.reference.take_pending(request);
                 self.reference.challenged(sm6.set, spi, over, now);
             }
@@ -311,7 +300,7 @@ impl Both {
                 let Role::Temporary { answered: None, failed: false, sm1_over } = set.role else { return };
                 let (client, verify) = self.sm7.clone();
                 let verify = if right { verify } else { verify.replace("q=0.9", "q=0.1") };
-                let result = self.register(Some(set.spi), Authentication::Response, &client, &[&verify]);
+                let result = self.register(Some(set.spi), Answers::Response, &client, &[&verify]);
                 assert_eq!(result.is_ok(), right, "{result:?}");
                 let role = Role::Temporary {
                     answered: result.as_ref().ok().map(|forward| forward.request),
@@ -331,19 +320,17 @@ impl Both {
             Op::Success(expires) => {
                 let Some(request) = self.request else { return };
                 let expires = Duration::from_secs([1570, 786, 3170][expires]);
-                let result = self.gm.pcscf.success(now, request, expires);
-                self.gm.apply();
+                let result = self.gm.success(request, expires);
                 assert_eq!(result.is_ok(), self.reference.succeeded(request, expires, now));
             }
             Op::Failure => {
                 let Some(request) = self.request else { return };
-                let result = self.gm.pcscf.failure(now, request);
-                self.gm.apply();
+                let result = self.gm.failure(request);
                 assert_eq!(result.is_ok(), self.reference.failed(request, now));
             }
             Op::Message(place) => {
                 let Some(set) = pick(&self.reference, place) else { return };
-                let accepted = self.gm.pcscf.message(now, set.spi).is_ok();
+                let accepted = self.gm.arrives(set.spi).is_ok();
                 assert_eq!(accepted, !matches!(set.role, Role::Temporary { .. }));
                 if set.role == Role::Current {
                     self.reference.uses_current(now);
@@ -351,7 +338,7 @@ impl Both {
             }
             Op::Deregister => {
                 let Some(contact) = self.contact else { return };
-                if self.gm.pcscf.deregister(now, contact).is_ok() {
+                if self.gm.pcscf.deregister(now, contact, &mut self.gm.sad).is_ok() {
                     self.reference.left(now);
                 }
             }
@@ -373,7 +360,7 @@ impl Both {
         sets.sort_unstable();
         expected.sort_unstable();
         assert_eq!(sets, expected);
-        let route = self.gm.pcscf.route(contact, Transport::Udp, Message::Request);
+        let route = self.gm.pcscf.route_request(contact);
         assert_eq!(route.ok().map(|route| route.set), reference.sends_over);
         let until = reference.role(Role::Current).map(|current| current.deadline);
         assert_eq!(self.gm.pcscf.registered_until(contact), until);

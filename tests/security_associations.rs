@@ -6,20 +6,21 @@ mod support;
 use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
-use ipsec_3gpp::{
-    Endpoint, Inbound, InstallError, IpError, Limits, OpenError, Outbound, PacketError, Ports, ReplayError,
-    SaName, SaSet, Sad, SealError, Selector, SelectorCheck, SetError, Side, Suite, TrailerError, Warning,
-    WindowError, WindowSize,
+use ipsec_3gpp::esp::{IpError, PacketError, TrailerError};
+use ipsec_3gpp::sa::{
+    Endpoint, Inbound, InstallError, Limits, OpenError, Outbound, Ports, ReplayError, SaName, SaSet,
+    SealError, Selector, SelectorCheck, SetError, Side, Warning, WindowError, WindowSize,
 };
-use support::{addresses, keys, set, setup, spi, udp};
+use ipsec_3gpp::{Sad, Suite};
+use support::{addresses, keys, port, set, setup, spi, udp};
 
 const SUITE: Suite = Suite::HMAC_SHA_1_96_NULL;
 
 fn pair(suite: Suite, ipv6: bool) -> (Sad, Sad, SaSet) {
     let set = set(suite, ipv6);
     let (mut ue, mut pcscf) = (Sad::new(), Sad::new());
-    ue.install(&set, Side::Ue).unwrap();
-    pcscf.install(&set, Side::Pcscf).unwrap();
+    ue.add_set(&set, Side::Ue).unwrap();
+    pcscf.add_set(&set, Side::Pcscf).unwrap();
     (ue, pcscf, set)
 }
 
@@ -259,7 +260,7 @@ fn other_addresses_are_refused_before_the_packet_is_verified() {
 fn another_source_port_passes_only_where_that_was_asked_for() {
     let set = set(SUITE, false);
     let spec = set.sa(SaName::UeClientToPcscfServer);
-    let mut sa = Inbound::new(&spec, WindowSize::default()).checking(SelectorCheck::AnySourcePort);
+    let mut sa = Inbound::new(&spec, WindowSize::default()).with_selector_check(SelectorCheck::AnySourcePort);
     let packet = |sequence, source, destination| {
         authentic(2002, sequence, &[&ports(source, destination)[..], &[1, 2, 2, 17]].concat())
     };
@@ -275,7 +276,8 @@ fn sequence_numbers_stop_before_they_repeat() {
     let (ue, pcscf) = addresses(false);
     let plain = udp((ue, 40001), (pcscf, 50002), b"x");
     let spec = set.sa(SaName::UeClientToPcscfServer);
-    let mut sa = Outbound::with_limits(&spec, Limits { soft_packets: u32::MAX - 2, soft_octets: None });
+    let mut sa = Outbound::new(&spec)
+        .with_limits(Limits::of(spec.keys.suite()).with_soft_packets(u32::MAX - 2).with_soft_octets(None));
     let send =
         |sa: &mut Outbound| sa.seal(&plain, &mut [0; 100]).map(|sealed| (sealed.sequence, sealed.warning));
     assert_eq!(send(&mut sa), Ok((1, None)));
@@ -338,7 +340,7 @@ fn a_set_is_installed_whole_or_not_at_all() {
         SaSet::new(end(ue, ue_setup), end(pcscf, pcscf_setup), keys(SUITE)).unwrap()
     };
     let mut sad = Sad::new();
-    let installed = sad.install(&first, Side::Pcscf).unwrap();
+    let installed = sad.add_set(&first, Side::Pcscf).unwrap();
     assert_eq!(sad.len(), 4);
     for (set, error) in [
         (
@@ -350,24 +352,24 @@ fn a_set_is_installed_whole_or_not_at_all() {
             InstallError::SelectorInUse(first.sa(SaName::PcscfClientToUeServer).selector),
         ),
     ] {
-        assert_eq!(sad.install(&set, Side::Pcscf), Err(error));
+        assert_eq!(sad.add_set(&set, Side::Pcscf), Err(error));
         assert_eq!(sad.len(), 4);
         assert_eq!(sad.find_inbound(spi(3003), pcscf), None);
     }
     // A changeover: new SPIs and client ports, the server ports stay.
     let second = sad
-        .install(&other(setup(3001, 3002, 40003, 40002), setup(3003, 3004, 50003, 50002)), Side::Pcscf)
+        .add_set(&other(setup(3001, 3002, 40003, 40002), setup(3003, 3004, 50003, 50002)), Side::Pcscf)
         .unwrap();
     assert_eq!(sad.len(), 8);
-    assert!(sad.remove(&installed));
-    assert!(!sad.remove(&installed), "removed once");
+    assert!(sad.remove_set(&installed));
+    assert!(!sad.remove_set(&installed), "removed once");
     assert_eq!(sad.len(), 4);
     // The slots are used again, the names are not.
-    let third = sad.install(&first, Side::Pcscf).unwrap();
+    let third = sad.add_set(&first, Side::Pcscf).unwrap();
     assert_ne!(third, installed);
-    assert!(!sad.remove(&installed));
+    assert!(!sad.remove_set(&installed));
     assert!(installed.inbound().iter().all(|id| sad.inbound(*id).is_none()));
-    assert!(sad.remove(&second) && sad.remove(&third) && sad.is_empty());
+    assert!(sad.remove_set(&second) && sad.remove_set(&third) && sad.is_empty());
 }
 
 #[test]
@@ -389,11 +391,11 @@ fn ends_that_do_not_go_together_are_refused() {
     }
     assert_eq!(
         make((ue, u), (pcscf, setup(2001, 2002, 3, 3))),
-        Err(SetError::EqualPorts { side: Side::Pcscf, port: 3 })
+        Err(SetError::EqualPorts { side: Side::Pcscf, port: port(3) })
     );
     assert_eq!(
         make((ue, setup(1001, 1002, 5, 5)), (pcscf, p)),
-        Err(SetError::EqualPorts { side: Side::Ue, port: 5 })
+        Err(SetError::EqualPorts { side: Side::Ue, port: port(5) })
     );
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ipsec_3gpp::{ReservedSpi, Spi, SpiAllocator, SpiSlice, SpiSpaceError, SpisExhausted};
+use ipsec_3gpp::SpiAllocator;
+use ipsec_3gpp::spi::{ReservedSpi, Spi, SpiSlice, SpiSpaceError, SpisExhausted};
 use proptest::prelude::*;
 
 #[test]

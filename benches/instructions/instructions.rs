@@ -11,12 +11,13 @@ use gungraun::{
     Callgrind, CallgrindMetrics, EventKind, LibraryBenchmarkConfig, library_benchmark,
     library_benchmark_group, main,
 };
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::negotiation::{SecAgree, pcscf};
-use ipsec_3gpp::sec_agree::{PortPair, Setup};
-use ipsec_3gpp::{
-    Backend, Ck, Confidentiality, Endpoint, Ik, OpenJob, Policy, SaKeys, SaSet, Sad, SealJob, Side, Spi,
-    SpiPair, Suite,
-};
+use ipsec_3gpp::sa::{Endpoint, OpenJob, SaSet, SealJob, Side};
+use ipsec_3gpp::setup::{PortPair, Setup};
+use ipsec_3gpp::spi::{Spi, SpiPair};
+use ipsec_3gpp::{Ck, Confidentiality, Ik, Policy, Sad, Suite};
 
 const AES: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 const DES: Suite = Suite::HMAC_SHA_1_96_DES_EDE3_CBC;
@@ -48,7 +49,7 @@ fn set(suite: Suite) -> SaSet {
 
 fn sad(suite: Suite, side: Side) -> Sad {
     let mut sad = Sad::new().with_backend(Backend::PORTABLE);
-    sad.install(&set(suite), side).unwrap();
+    sad.add_set(&set(suite), side).unwrap();
     sad
 }
 
@@ -165,15 +166,14 @@ fn negotiate(policy: Policy) -> (Policy, Sad) {
     let sm1 = pcscf::Sm1 {
         ue: [10, 0, 0, 2].into(),
         pcscf: [10, 0, 0, 1].into(),
-        impi: "user@example.org",
-        impus: &["sip:user@example.org"],
+
         sec_agree: SecAgree::Present,
         security_client: &[client],
     };
     let offer = pcscf::Offer::receive(&policy, &sm1).unwrap();
     let challenge = offer.challenge(setup(2000, 50001), &Ck::new([1; 16]), &Ik::new([2; 16])).unwrap();
     let mut sad = Sad::new();
-    sad.install(challenge.set(), Side::Pcscf).unwrap();
+    sad.add_set(challenge.set(), Side::Pcscf).unwrap();
     (policy, sad)
 }
 

@@ -5,7 +5,10 @@
 pub(crate) mod plain;
 
 use etherparse::PacketBuilder;
-use ipsec_3gpp::{Ck, Ik, Inbound, Outbound, Ports, SaKeys, SaSpec, Selector, Spi, Suite, WindowSize};
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{Inbound, Outbound, Ports, SaSpec, Selector, WindowSize};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::{Ck, Ik, Suite};
 
 /// Octets of UDP header and data: a small response, a SIP request without a body, IPv4's smallest MTU, a REGISTER,
 /// what fills an Ethernet frame, and what is sent in fragments.

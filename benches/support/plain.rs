@@ -7,7 +7,9 @@ use aes::{Aes128Dec, Aes128Enc};
 use cbc::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use des::TdesEde3;
 use hmac::{Hmac, Mac};
-use ipsec_3gpp::{Encryption, Integrity, SaKeys, Suite};
+use ipsec_3gpp::Suite;
+use ipsec_3gpp::algorithm::{Encryption, Integrity};
+use ipsec_3gpp::key::SaKeys;
 
 const IP: usize = 20;
 const ICV: usize = 12;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket};
-use ipsec_3gpp::{PROTOCOL_ESP, Spi};
+use ipsec_3gpp::esp::PROTOCOL_ESP;
+use ipsec_3gpp::spi::Spi;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapReader, PcapWriter, RawPcapPacket};
 

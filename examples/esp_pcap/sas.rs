@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use ipsec_3gpp::{Ports, SaKeys, SaSpec, Sad, Selector, Spi, Suite};
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::{Sad, Suite};
 use serde_json::Value;
 
 use crate::Result;

@@ -5,16 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use ipsec_3gpp::algorithm::Release;
 use ipsec_3gpp::export::wireshark_row_with_keys;
 use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{
-    Authentication, Begin, ContactId, DRAIN, Forward, Message as Sent, Over, Register, Request, Route, SetId,
-    Sm6, Transport as Via, Ue, UeConfig,
+    Authorization, Begin, ContactId, DRAIN, Forward, Over, Register, Request, RequestId, Route, Sm12,
+    Transport as Via, UeConfig,
 };
-use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient, Setup, Style};
-use ipsec_3gpp::{Ck, Confidentiality, Ik, Instant, Policy, Release, SaName, SaSet, Side, Spi, Suite};
+use ipsec_3gpp::sa::{Ends, InstallError, SaName, SaSet, SetId, Side};
+use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient, Style};
+use ipsec_3gpp::setup::{Port, Setup};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::{Ck, Confidentiality, DataPath, Ik, Moment, Policy, Sad, Suite, Ue};
 
-use crate::net::{Network, Result, Transport};
+use crate::net::{Result, Transport};
 use crate::sip::Message;
 use crate::{Scene, World};
 
@@ -69,7 +73,7 @@ impl<'w> Life<'w> {
             transport: scene.transport,
             address,
             pcscf,
-            ue: Ue::new(UeConfig { policy, pcscf }, address),
+            ue: Ue::new(UeConfig::new(policy, pcscf), address),
             contact: None,
             register,
             client_row,
@@ -106,8 +110,7 @@ impl<'w> Life<'w> {
         self.until_prompted("the next 200 is lost")?;
         self.registers("401.sip", false, Fate::IsLost)?;
         self.later(DRAIN, "the UE gives up, forgets the new set, and begins again over the one that it has")?;
-        self.ue.timed_out(self.now())?;
-        self.apply()?;
+        self.ue.timed_out(self.now(), &mut self.world.network.ue)?;
         self.registers("401-again.sip", false, Fate::Arrives)?;
         self.calls()?;
 
@@ -136,8 +139,14 @@ impl<'w> Life<'w> {
         let (ck, ik): (Ck, Ik) = (key("ck")?.parse()?, key("ik")?.parse()?);
 
         // The P-CSCF takes the keys out of the 401, and has its SAs in place before it sends it.
-        let sm6 = self.world.pcscf.challenge(self.now(), forward.request, &ck, &ik)?;
-        self.table(&sm6)?;
+        let nonce =
+            from_core.quoted("WWW-Authenticate", "nonce").ok_or("a 401 of the core without a nonce")?;
+        let now = self.now();
+        let World { network, pcscf, rows, .. } = &mut *self.world;
+        let mut path = Shown { sad: &mut network.pcscf, rows, text: String::new() };
+        let sm6 = pcscf.challenge(now, forward.request, nonce, &ck, &ik, &mut path)?;
+        let text = path.text;
+        say!(self, "{text}");
         let mut challenge = request.answer("401 Unauthorized");
         challenge.set("WWW-Authenticate", from_core.first("WWW-Authenticate"));
         challenge.strip("WWW-Authenticate", "ck");
@@ -148,9 +157,9 @@ impl<'w> Life<'w> {
 
         // SM7: the UE has its own SAs in place, and answers over them.
         let rows = challenge.rows("Security-Server");
-        let sm7 = self.ue.challenged(self.now(), over_of(travels), &rows, &ck, &ik)?;
-        self.apply()?;
-        let (request, forward) = self.sends_register(&sm7, Authentication::Response, "SM7")?;
+        let now = self.now();
+        let sm7 = self.ue.challenged(now, over_of(travels), &rows, &ck, &ik, &mut self.world.network.ue)?;
+        let (request, forward) = self.sends_register(&sm7, nonce, "SM7")?;
         let verdict = forward.protection.ok_or("an SM7 that was not protected")?;
         let verdicts =
             [verdict.integrity(), verdict.confidentiality()].map(|is| if is { "yes" } else { "no" });
@@ -160,13 +169,11 @@ impl<'w> Life<'w> {
         ))?;
 
         // SM12.
-        let sm12 = self.world.pcscf.success(self.now(), forward.request, EXPIRES)?;
-        self.apply()?;
+        let sm12 = self.accepts(forward.request, EXPIRES)?;
         let travels = self.answers(forward.contact, sm12.over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "SM12", fate == Fate::IsLost)?;
         if fate == Fate::Arrives {
-            self.ue.success(self.now(), over_of(travels), EXPIRES)?;
-            self.apply()?;
+            self.confirms(over_of(travels), EXPIRES)?;
             let until =
                 self.world.pcscf.registered_until(forward.contact).ok_or("a contact without a set")?;
             let who = self.world.pcscf.identity(forward.contact).ok_or("nobody")?.impi().to_owned();
@@ -179,32 +186,31 @@ impl<'w> Life<'w> {
         let (request, forward, over) = self.sends_sm1()?;
         let integrity = if forward.protection.is_some() { "yes" } else { "no" };
         self.note(&format!("to the core: integrity {integrity}; it accepts, and the set lives on"))?;
-        self.world.pcscf.success(self.now(), forward.request, EXPIRES)?;
+        self.accepts(forward.request, EXPIRES)?;
         let travels = self.answers(forward.contact, over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
-        self.ue.success(self.now(), over_of(travels), EXPIRES)?;
-        self.apply()
+        self.confirms(over_of(travels), EXPIRES)
     }
 
     fn leaves(&mut self) -> Result<()> {
         self.deregisters = true;
         let (request, forward, over) = self.sends_sm1()?;
-        self.world.pcscf.success(self.now(), forward.request, Duration::ZERO)?;
+        self.accepts(forward.request, Duration::ZERO)?;
         let travels = self.answers(forward.contact, over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
-        self.ue.success(self.now(), over_of(travels), Duration::ZERO)?;
-        self.apply()
+        self.confirms(over_of(travels), Duration::ZERO)
     }
 
     /// A call of the UE, which is declined.
     fn calls(&mut self) -> Result<()> {
-        let route = self.ue.route(self.via(), Sent::Request)?;
+        let route = self.ue.route_request()?;
         let mut invite = self.request("INVITE", route.via_port.get());
         let verify = self.ue.security_verify().join(", ");
         invite.remove("Expires").remove("Authorization").set("Security-Verify", verify);
         let invite = self.sends(Side::Ue, Travels::Protected(route), &invite, "a call", false)?;
-        let contact = self.world.pcscf.message(self.now(), route.spi)?;
-        self.apply()?;
+        let now = self.now();
+        let World { network, pcscf, .. } = &mut *self.world;
+        let contact = pcscf.message(now, route.spi, &mut network.pcscf)?;
         let travels = self.answers(contact, Over::Sa(route.spi))?;
         self.sends(Side::Pcscf, travels, &invite.answer("486 Busy Here"), "", false)?;
         Ok(())
@@ -213,7 +219,7 @@ impl<'w> Life<'w> {
     /// A message to the UE.
     fn is_called(&mut self) -> Result<()> {
         let contact = self.contact.ok_or("nobody is registered")?;
-        let route = self.world.pcscf.route(contact, self.via(), Sent::Request)?;
+        let route = self.world.pcscf.route_request(contact)?;
         self.sequence += 1;
         let mut message = Message::new(&format!("MESSAGE sip:ue@{} SIP/2.0", route.destination));
         message
@@ -226,9 +232,8 @@ impl<'w> Life<'w> {
             .set("Content-Length", "0");
         let message =
             self.sends(Side::Pcscf, Travels::Protected(route), &message, "a message to the UE", false)?;
-        self.ue.message(route.spi)?;
-        self.apply()?;
-        let answer = self.ue.route(self.via(), Sent::Response { over: route.spi })?;
+        self.ue.message(route.spi, &mut self.world.network.ue)?;
+        let answer = self.ue.route_response(self.via(), route.spi)?;
         self.sends(Side::Ue, Travels::Protected(answer), &message.answer("200 OK"), "", false)?;
         Ok(())
     }
@@ -239,8 +244,8 @@ impl<'w> Life<'w> {
     fn sends_sm1(&mut self) -> Result<(Message, Forward, Over)> {
         let list = SecurityClient::parse(&self.client_row)?;
         let setup = setup_of(&list)?;
-        let request = self.ue.begin(self.now(), &Begin { setup, list: Some(list), in_clear: false })?;
-        self.apply()?;
+        let (now, begin) = (self.now(), Begin::new(setup).with_list(list));
+        let request = self.ue.begin(now, &begin, &mut self.world.network.ue)?;
         let note = if self.deregisters {
             "de-registration".to_owned()
         } else {
@@ -250,25 +255,14 @@ impl<'w> Life<'w> {
                 setup.spis.client, setup.spis.server, ports.client, ports.server
             )
         };
-        let over = match request.over {
-            None => Over::Clear,
-            Some(set) => Over::Sa(self.ue.route(self.via(), Sent::InTransaction(set))?.spi),
-        };
-        let (message, forward) = self.sends_register(&request, Authentication::None, &note)?;
+        let over = request.route.map_or(Over::Clear, |route| Over::Sa(route.spi));
+        let (message, forward) = self.sends_register(&request, "", &note)?;
         self.next_client_row(setup);
         Ok((message, forward, over))
     }
 
-    fn sends_register(
-        &mut self,
-        request: &Request,
-        authentication: Authentication,
-        note: &str,
-    ) -> Result<(Message, Forward)> {
-        let travels = match request.over {
-            None => Travels::Clear,
-            Some(set) => Travels::Protected(self.ue.route(self.via(), Sent::InTransaction(set))?),
-        };
+    fn sends_register(&mut self, request: &Request, nonce: &str, note: &str) -> Result<(Message, Forward)> {
+        let travels = request.route.map_or(Travels::Clear, Travels::Protected);
         let (over, via_port) = match travels {
             Travels::Clear => (Over::Clear, SIP),
             Travels::Protected(route) => (Over::Sa(route.spi), route.via_port.get()),
@@ -279,9 +273,10 @@ impl<'w> Life<'w> {
         if !request.security_verify.is_empty() {
             message.set("Security-Verify", request.security_verify.join(", "));
         }
-        if authentication == Authentication::Response {
+        if !nonce.is_empty() {
             let answered = "response=\"9d2a5c1e0f7b4a3d8e6f1c2b3a495867\"";
             let authorization = message.first("Authorization").replace("response=\"\"", answered);
+            let authorization = authorization.replace("nonce=\"\"", &format!("nonce=\"{nonce}\""));
             message.set("Authorization", authorization);
         }
         if self.deregisters {
@@ -289,36 +284,40 @@ impl<'w> Life<'w> {
             message.set("Contact", contact);
         }
         let message = self.sends(Side::Ue, travels, &message, note, false)?;
-        let forward = self.at_pcscf(&message, over, authentication)?;
+        let forward = self.at_pcscf(&message, over)?;
         Ok((message, forward))
     }
 
     /// A REGISTER at the P-CSCF.
-    fn at_pcscf(&mut self, message: &Message, over: Over, authentication: Authentication) -> Result<Forward> {
+    fn at_pcscf(&mut self, message: &Message, over: Over) -> Result<Forward> {
         let impi = message.quoted("Authorization", "username").ok_or("a REGISTER without an IMPI")?;
         let sec_agree =
             if message.first("Require").contains("sec-agree") { SecAgree::Present } else { SecAgree::Absent };
-        let register = Register {
-            over,
-            ue: self.address,
-            pcscf: self.pcscf,
-            impi,
-            impus: &[message.first("To")],
-            contact: "",
-            authentication,
-            deregisters: self.deregisters,
-            sec_agree,
-            security_client: &message.rows("Security-Client"),
-            security_verify: &message.rows("Security-Verify"),
+        let parameter = |name| message.quoted("Authorization", name).unwrap_or_default();
+        let authorization = Authorization {
+            nonce: parameter("nonce"),
+            response: parameter("response"),
+            auts: message.quoted("Authorization", "auts"),
         };
-        let forward = self.world.pcscf.register(self.now(), &register).map_err(|error| {
+        let (impus, client) = ([message.first("To")], message.rows("Security-Client"));
+        let verify = message.rows("Security-Verify");
+        let register = Register::new(over, self.address, self.pcscf, impi)
+            .with_impus(&impus)
+            .with_authorization(authorization)
+            .with_deregistration(self.deregisters)
+            .with_sec_agree(sec_agree)
+            .with_security_client(&client)
+            .with_security_verify(&verify);
+        let now = self.now();
+        let World { network, pcscf, .. } = &mut *self.world;
+        let forward = pcscf.register(now, &register, &mut network.pcscf).map_err(|error| {
             let status = error.status().map_or("nothing".to_owned(), |status| status.to_string());
             let selection = match &error {
                 ipsec_3gpp::registration::RegisterError::Refused(refusal) => refusal.selection(),
                 _ => None,
             };
             let reasons: Vec<_> = selection
-                .map(ipsec_3gpp::Selection::suites)
+                .map(ipsec_3gpp::policy::Selection::suites)
                 .unwrap_or_default()
                 .iter()
                 .map(|(suite, verdict)| format!("{suite} {verdict}"))
@@ -326,7 +325,6 @@ impl<'w> Life<'w> {
             format!("the P-CSCF answers {status}: {error}; its policy: {}", reasons.join(", "))
         })?;
         self.contact = Some(forward.contact);
-        self.apply()?;
         Ok(forward)
     }
 
@@ -345,7 +343,7 @@ impl<'w> Life<'w> {
                 *spi = next;
             }
         }
-        new.ports.client = new.ports.client.checked_add(2).unwrap_or(old.ports.client);
+        new.ports.client = Port::new(new.ports.client.get().wrapping_add(2)).unwrap_or(old.ports.client);
         self.client_row = with_setup(&self.client_row, old, new);
     }
 
@@ -376,14 +374,20 @@ impl<'w> Life<'w> {
 
     /// What the P-CSCF's answer to a request travels over.
     fn answers(&self, contact: ContactId, over: Over) -> Result<Travels> {
-        Ok(match over {
-            Over::Clear => Travels::Clear,
-            Over::Sa(spi) => Travels::Protected(self.world.pcscf.route(
-                contact,
-                self.via(),
-                Sent::Response { over: spi },
-            )?),
-        })
+        let route = self.world.pcscf.route_response(contact, self.via(), over)?;
+        Ok(route.map_or(Travels::Clear, Travels::Protected))
+    }
+
+    /// The core accepts a REGISTER.
+    fn accepts(&mut self, request: RequestId, expires: Duration) -> Result<Sm12> {
+        let now = self.now();
+        let World { network, pcscf, .. } = &mut *self.world;
+        Ok(pcscf.success(now, request, expires, &mut network.pcscf)?)
+    }
+
+    /// The 200 arrives at the UE.
+    fn confirms(&mut self, over: Over, expires: Duration) -> Result<()> {
+        Ok(self.ue.success(self.now(), over, expires, &mut self.world.network.ue)?)
     }
 
     // ---- the wire and the timeline
@@ -430,25 +434,19 @@ impl<'w> Life<'w> {
         Ok(())
     }
 
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.world.network.now.as_millis() as u64)
-    }
-
-    /// Carries out what both sides want of their data paths.
-    fn apply(&mut self) -> Result<()> {
-        let World { network: Network { ue, pcscf: at_pcscf, .. }, pcscf, .. } = &mut *self.world;
-        pcscf.apply(at_pcscf)?;
-        self.ue.apply(ue)?;
-        Ok(())
+    fn now(&self) -> Moment {
+        Moment::from_millis(self.world.network.now.as_millis() as u64)
     }
 
     /// Time passes, and what is due happens.
     fn later(&mut self, duration: Duration, note: &str) -> Result<()> {
         self.world.network.now += duration + Duration::from_secs(1);
         let (now, before) = (self.now(), self.sas());
-        self.world.pcscf.handle_timeout(now);
-        self.ue.handle_timeout(now);
-        self.apply()?;
+        let World { network, pcscf, .. } = &mut *self.world;
+        pcscf.handle_timeout(now, &mut network.pcscf);
+        while pcscf.poll_event().is_some() {}
+        self.ue.handle_timeout(now, &mut network.ue);
+        while self.ue.poll_event().is_some() {}
         let after = self.sas();
         let gone = if after == before {
             String::new()
@@ -473,17 +471,30 @@ impl<'w> Life<'w> {
         say!(self, "  {left} SAs left, {contacts} contacts, {spis} SPIs of the P-CSCF in use");
         if (left, contacts, spis) == (0, 0, 0) { Ok(()) } else { Err("something was left behind".into()) }
     }
+}
 
-    /// Installs the P-CSCF's SAs, prints the four, and keeps their rows for Wireshark.
-    fn table(&mut self, sm6: &Sm6) -> Result<()> {
-        let set: SetId = sm6.set;
-        let sas = self.world.pcscf.set(set).ok_or("a set without keys")?;
-        let rows: Vec<String> = sas.sas().iter().map(|(_, sa)| wireshark_row_with_keys(sa)).collect();
-        let text = describe(sas);
-        self.world.rows.extend(rows);
-        self.apply()?;
-        say!(self, "{text}");
-        Ok(())
+/// The P-CSCF's data path: it keeps the rows of Wireshark's table, and the text about the four SAs.
+struct Shown<'a> {
+    sad: &'a mut Sad,
+    rows: &'a mut Vec<String>,
+    text: String,
+}
+
+impl DataPath for Shown<'_> {
+    type Error = InstallError;
+
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> std::result::Result<(), InstallError> {
+        self.rows.extend(set.sas().iter().map(|(_, sa)| wireshark_row_with_keys(sa)));
+        self.text = describe(set);
+        self.sad.install(id, side, set)
+    }
+
+    fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> std::result::Result<(), InstallError> {
+        self.sad.take_into_use(id, side, ends)
+    }
+
+    fn remove(&mut self, id: SetId, side: Side, ends: &Ends) {
+        self.sad.remove(id, side, ends);
     }
 }
 
@@ -546,7 +557,7 @@ fn with_setup(row: &str, old: Setup, new: Setup) -> String {
         .replace(&format!("port-c={}", old.ports.client), &format!("port-c={}", new.ports.client))
 }
 
-fn seconds(moment: Instant) -> String {
+fn seconds(moment: Moment) -> String {
     format!("{} s", moment.as_millis() / 1000)
 }
 

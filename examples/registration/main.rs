@@ -21,12 +21,14 @@ mod net;
 mod sip;
 
 use std::io::{BufWriter, ErrorKind, Write};
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ipsec_3gpp::registration::{Config, Pcscf};
-use ipsec_3gpp::{Confidentiality, Instant, Policy, Release, SpiAllocator, SpiSlice, Suite};
+use ipsec_3gpp::algorithm::Release;
+use ipsec_3gpp::registration::Config;
+use ipsec_3gpp::setup::Port;
+use ipsec_3gpp::spi::SpiSlice;
+use ipsec_3gpp::{Confidentiality, Moment, Pcscf, Policy, SpiAllocator, Suite};
 use life::Life;
 use net::{Network, Result, Transport};
 
@@ -82,8 +84,8 @@ fn options() -> Result<Options> {
             }
             Long("suite") => {
                 let name = arguments.value()?.string()?;
-                let known = Suite::ALL.into_iter().find(|suite| suite.to_string() == name);
-                suite = Some(known.ok_or_else(|| format!("--suite {name}: not one of {:?}", Suite::ALL))?);
+                let unknown = |_| format!("--suite {name}: not one of {:?}", Suite::ALL);
+                suite = Some(name.parse().map_err(unknown)?);
             }
             Long("out") => out = arguments.value()?.into(),
             _ => return Err(argument.unexpected().into()),
@@ -126,11 +128,8 @@ fn run() -> Result<()> {
             Confidentiality::Offered,
         )?,
     };
-    let ports = [7060, 7101, 7102, 7103].map(NonZeroU16::new);
-    let [Some(server), Some(one), Some(two), Some(three)] = ports else {
-        return Err("a port of zero".into());
-    };
-    let config = Config::new(policy.clone(), server, &[one, two, three])?;
+    let client_ports = [Port::new(7101)?, Port::new(7102)?, Port::new(7103)?];
+    let config = Config::new(policy.clone(), Port::new(7060)?, &client_ports)?;
     // A real node takes its seed from the operating system; here each run is to be the same.
     let spis = SpiAllocator::new(SpiSlice::new(1, 4)?, 1000, [0x3a; 16])?;
     // Before anything is written.
@@ -139,7 +138,7 @@ fn run() -> Result<()> {
     }
     let mut world = World {
         network: Network::new(&capture)?,
-        pcscf: Pcscf::new(config, spis, Instant::from_millis(0)),
+        pcscf: Pcscf::new(config, spis, Moment::from_millis(0)),
         policy,
         rows: Vec::new(),
         out: BufWriter::new(std::io::stdout()),

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
-use ipsec_3gpp::{Sad, Side};
+use ipsec_3gpp::Sad;
+use ipsec_3gpp::sa::Side;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 

@@ -2,8 +2,10 @@
 //! selections hold what they promise.
 #![no_main]
 
-use ipsec_3gpp::sec_agree::{Mechanism, MechanismList, PortPair, Quirks, SecurityClient, SecurityServer, SecurityVerify, Setup, Style};
-use ipsec_3gpp::{Confidentiality, Policy, Spi, SpiPair, Suite};
+use ipsec_3gpp::sec_agree::{Mechanism, MechanismList, Quirks, SecurityClient, SecurityServer, SecurityVerify, Style};
+use ipsec_3gpp::setup::{PortPair, Setup};
+use ipsec_3gpp::spi::{Spi, SpiPair};
+use ipsec_3gpp::{Confidentiality, Policy, Suite};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

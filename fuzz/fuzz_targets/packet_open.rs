@@ -7,7 +7,12 @@ use std::net::IpAddr;
 
 use arbitrary::Arbitrary;
 use hmac::{Hmac, KeyInit, Mac};
-use ipsec_3gpp::{Backend, Ck, Ik, Inbound, Integrity, OpenJob, Outbound, Ports, SaKeys, SaSpec, Selector, SelectorCheck, Spi, Suite, WindowSize};
+use ipsec_3gpp::algorithm::Integrity;
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, Selector, SelectorCheck, WindowSize};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::{Ck, Ik, Suite};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -81,7 +86,7 @@ fuzz_target!(|input: Input| {
     let ports = if input.any_port { Ports::Any } else { exact };
     let spec = |ports| SaSpec { spi: Spi::new(0x1000).unwrap(), selector: Selector { source, destination, ports }, keys: &keys };
     let check = if input.relaxed { SelectorCheck::AnySourcePort } else { SelectorCheck::Strict };
-    let inbound = || Inbound::new(&spec(ports), WindowSize::default()).checking(check);
+    let inbound = || Inbound::new(&spec(ports), WindowSize::default()).with_selector_check(check);
 
     let plain = datagram(&input, source, destination);
     let iv = &input.iv[..suite.encryption().iv_len()];
@@ -113,7 +118,7 @@ fuzz_target!(|input: Input| {
     let copied = copying.open(&packet, &mut out);
     let moved = moving.open_in_place(&mut buffer);
     for backend in Backend::available() {
-        let mut sa = Inbound::with_backend(&spec(ports), WindowSize::default(), backend).checking(check);
+        let mut sa = Inbound::new_on(&spec(ports), WindowSize::default(), backend).with_selector_check(check);
         let (mut outs, mut in_place) = ([vec![0xee; packet.len()], vec![0xee; packet.len()]], packet.clone());
         let [first, second] = &mut outs;
         let mut jobs = [OpenJob::new(&packet, first), OpenJob::in_place(&mut in_place), OpenJob::new(&packet, second)];

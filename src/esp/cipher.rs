@@ -11,6 +11,7 @@ use cbc::cipher::{
 
 use super::lanes::{AesInverseKey, AesKey, Backend, DesKey};
 use crate::algorithm::Encryption;
+use crate::impossible::part_mut;
 use crate::key::SaKeys;
 
 /// The keys that encrypt. They wipe themselves.
@@ -78,7 +79,7 @@ impl Encrypting<'_> {
     pub(super) fn encrypt(&mut self, body: &mut [u8], octets: usize) -> usize {
         let mut some = |block_len: usize, encrypt: &mut dyn FnMut(&mut [u8])| {
             let len = octets.next_multiple_of(block_len).min(body.len());
-            encrypt(body.get_mut(..len).unwrap_or_default());
+            encrypt(part_mut(body, ..len));
             len
         };
         match self {
@@ -150,7 +151,7 @@ fn encrypt_some<M: BlockModeEncrypt>(mode: &mut M, body: &mut [u8], octets: usiz
     let all = blocks(body);
     let size = M::block_size();
     let count = octets.div_ceil(size).min(all.len());
-    mode.encrypt_blocks(all.get_mut(..count).unwrap_or_default());
+    mode.encrypt_blocks(part_mut(all, ..count));
     count * size
 }
 

@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::lanes::AesKey;
 use crate::algorithm::Integrity;
+use crate::impossible::part;
 use crate::key::SaKeys;
 
 /// Octets of every ICV of today.
@@ -117,7 +118,7 @@ impl Mac {
                 Sha1::compress(&mut state, core::slice::from_ref(block));
             }
         }
-        let rest = message.get(len / BLOCK * BLOCK..).unwrap_or_default();
+        let rest = part(message, len / BLOCK * BLOCK..);
         outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, len), self.outer)
     }
 
@@ -135,7 +136,7 @@ impl Mac {
             return None;
         }
         let state = key.encrypt_and_hash(before, self.inner, message, start);
-        let rest = message.get(message.len() / BLOCK * BLOCK..).unwrap_or_default();
+        let rest = part(message, message.len() / BLOCK * BLOCK..);
         Some(outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, message.len()), self.outer))
     }
 
@@ -257,7 +258,7 @@ impl End {
     /// Its blocks, as many as are in use.
     #[inline]
     pub(super) fn blocks(&self, count: usize) -> &[[u8; BLOCK]] {
-        self.0.get(1..1 + count).unwrap_or_default()
+        part(&self.0[..], 1..1 + count)
     }
 }
 
@@ -305,7 +306,7 @@ fn hmac<H: Hash<N>, const N: usize>(inner: [u32; N], outer_state: [u32; N], mess
 #[inline]
 fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; ICV] {
     let octets = H::digest(digest);
-    H::icv(finish::<H, N>(outer, octets.get(..4 * N).unwrap_or_default(), 4 * N))
+    H::icv(finish::<H, N>(outer, part(&octets[..], ..4 * N), 4 * N))
 }
 
 /// Hashes the rest of a message to its end, padding included. The state has taken in the key's block and all of the

@@ -1,5 +1,6 @@
 //! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or goes.
 
+use crate::impossible::part;
 use core::net::IpAddr;
 
 use super::PROTOCOL_ESP;
@@ -49,7 +50,7 @@ impl Family {
 #[non_exhaustive]
 pub enum IpError {
     /// The datagram ends before its headers, or the length in them, say so.
-    #[error("{found} octets of a datagram of at least {needed}")]
+    #[error("datagram truncated: {needed} octets needed, {found} available")]
     Truncated {
         /// Octets that there must be.
         needed: usize,
@@ -57,20 +58,28 @@ pub enum IpError {
         found: usize,
     },
     /// Neither version 4 nor 6.
-    #[error("IP version {0}")]
+    #[error("unknown IP version {0}")]
     Version(u8),
     /// A header length or total length that contradicts itself.
-    #[error("a length in the IP header is impossible")]
+    #[error("invalid length in the IP header")]
     Length,
     /// The checksum of an IPv4 header does not fit it.
-    #[error("the IPv4 header checksum is wrong")]
+    #[error("invalid IPv4 header checksum")]
     Checksum,
     /// A fragment. Transport mode takes whole datagrams (RFC 4301 7): the caller reassembles first.
-    #[error("a fragment of a datagram")]
+    #[error("fragment: reassemble first")]
     Fragment,
 }
 
-/// Source and destination from how they stand in a packet, one behind the other.
+crate::code::codes!(IpError {
+    IpError::Truncated { .. } => "ip-truncated",
+    IpError::Version(_) => "ip-version",
+    IpError::Length => "ip-length",
+    IpError::Checksum => "ip-checksum",
+    IpError::Fragment => "ip-fragment",
+});
+
+/// Source and destination, which follow each other in a packet.
 #[inline]
 pub(crate) fn addresses(family: Family, both: &[u8]) -> (IpAddr, IpAddr) {
     fn octets<const N: usize>(both: &[u8], at: usize) -> [u8; N] {
@@ -118,7 +127,7 @@ impl Datagram {
             Family::Ipv4 => 12..IPV4_HEADER,
             Family::Ipv6 => 8..IPV6_HEADER,
         };
-        packet.get(place).unwrap_or_default()
+        part(packet, place)
     }
 
     /// The protocol that begins behind the headers.
@@ -154,7 +163,7 @@ impl Datagram {
     /// Whether the checksum of an IPv4 header is that of the header.
     #[inline(always)]
     pub(crate) fn has_right_checksum(&self, packet: &[u8]) -> bool {
-        self.version != 4 || checksum(packet.get(..self.header_len).unwrap_or_default()) == 0
+        self.version != 4 || checksum(part(packet, ..self.header_len)) == 0
     }
 
     /// Reads an IPv4 datagram without options: nearly all have none, and where that is known, there is less to ask. `None` if it
@@ -224,7 +233,7 @@ impl Datagram {
         let mut datagram =
             Self { total_len, header_len: IPV6_HEADER, protocol_at: 6, protocol: next.into(), version: 6 };
         while belongs_before_esp(datagram.protocol()) {
-            let rest = packet.get(datagram.header_len..).unwrap_or_default();
+            let rest = part(packet, datagram.header_len..);
             let len = extension_len(datagram.protocol(), rest)?;
             datagram.protocol_at = datagram.header_len;
             datagram.protocol = rest.first().copied().unwrap_or(0).into();
@@ -244,7 +253,7 @@ impl Datagram {
     /// What stands behind the headers of the datagram that these are the first octets of.
     #[inline]
     pub(crate) fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
-        packet.get(self.header_len..self.total_len).unwrap_or_default()
+        part(packet, self.header_len..self.total_len)
     }
 
     /// Writes the headers for a payload of another length and protocol: with total or payload length, the octet that names

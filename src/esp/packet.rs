@@ -4,6 +4,7 @@ use super::cipher::{Decryptor, Encryptor};
 use super::icv::{Authentic, ICV, Mac};
 use super::lanes::Backend;
 use crate::algorithm::{Integrity, Suite};
+use crate::impossible::{part, part_mut};
 use crate::key::SaKeys;
 use crate::spi::Spi;
 
@@ -12,10 +13,10 @@ use crate::spi::Spi;
 #[non_exhaustive]
 pub enum PacketError {
     /// Not the length that SPI, sequence number, IV, whole blocks and ICV have.
-    #[error("{0} octets are not an ESP packet of this suite")]
+    #[error("{0} octets is not the length of an ESP packet of this suite")]
     Length(usize),
     /// SPI or sequence number are cut off.
-    #[error("too short to have an SPI")]
+    #[error("packet shorter than an ESP header")]
     NoSpi,
 }
 
@@ -24,12 +25,21 @@ pub enum PacketError {
 #[non_exhaustive]
 pub enum TrailerError {
     /// The pad length is more than there are octets.
-    #[error("a pad length of {0} is more than the packet has")]
+    #[error("ESP pad length {0} exceeds the packet")]
     PadLength(u8),
     /// The padding is not 1, 2, 3, ... (RFC 4303 2.4).
-    #[error("padding that does not count from 1")]
+    #[error("invalid ESP padding")]
     Padding,
 }
+
+crate::code::codes!(PacketError {
+    PacketError::Length(_) => "esp-length",
+    PacketError::NoSpi => "esp-no-spi",
+});
+crate::code::codes!(TrailerError {
+    TrailerError::PadLength(_) => "esp-pad-length",
+    TrailerError::Padding => "esp-padding",
+});
 
 /// Octets of SPI and sequence number.
 pub(super) const IDS: usize = 8;
@@ -165,7 +175,7 @@ impl SealKeys {
         let mut done = start;
         *icv = self.mac.icv_while(message, |message, octets| {
             // Whole cipher blocks up to there, and no fewer than four at a time but at the end.
-            let body = message.get_mut(done..).unwrap_or_default();
+            let body = part_mut(message, done..);
             done += cipher.encrypt(body, octets.saturating_sub(done));
         });
         Some(())
@@ -293,7 +303,7 @@ impl OpenKeys {
         body: &mut [u8],
     ) -> Result<Deciphered, TrailerError> {
         let message = esp.len().saturating_sub(ICV);
-        self.cipher.decrypt_into(esp.get(IDS..message).unwrap_or_default(), body);
+        self.cipher.decrypt_into(part(esp, IDS..message), body);
         read_trailer(body)
     }
 
@@ -301,8 +311,8 @@ impl OpenKeys {
     #[inline]
     pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Deciphered, TrailerError> {
         let message = esp.len().saturating_sub(ICV);
-        self.cipher.decrypt(esp.get_mut(IDS..message).unwrap_or_default());
-        read_trailer(esp.get(self.suite.headroom()..message).unwrap_or_default())
+        self.cipher.decrypt(part_mut(esp, IDS..message));
+        read_trailer(part(esp, self.suite.headroom()..message))
     }
 }
 
@@ -312,7 +322,7 @@ fn read_trailer(body: &[u8]) -> Result<Deciphered, TrailerError> {
         return Err(TrailerError::PadLength(0));
     };
     let payload_len = rest.len().checked_sub(pad_len.into()).ok_or(TrailerError::PadLength(pad_len))?;
-    let padding = rest.get(payload_len..).unwrap_or_default();
+    let padding = part(rest, payload_len..);
     if !is_padding(padding) {
         return Err(TrailerError::Padding);
     }

@@ -14,13 +14,13 @@ const TCP_HEADER: usize = 20;
 /// the TCP or UDP header and its data.
 impl Suite {
     /// Octets that ESP puts in front of the payload: SPI, sequence number and IV. The headroom that
-    /// [`Outbound::seal_in_place`](crate::Outbound::seal_in_place) needs.
+    /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn headroom(self) -> usize {
         ESP_HEADER + self.encryption().iv_len()
     }
 
     /// Octets that ESP puts behind a payload: padding, pad length, next header and ICV. The tailroom that
-    /// [`Outbound::seal_in_place`](crate::Outbound::seal_in_place) needs.
+    /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn tailroom(self, payload_len: usize) -> usize {
         self.pad_len(payload_len) + TRAILER + self.integrity().icv_len()
     }

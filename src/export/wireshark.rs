@@ -10,7 +10,8 @@ use crate::sa::SaSpec;
 /// The row of one SA, with its keys, without a line break at its end.
 ///
 /// ```
-/// # use ipsec_3gpp::{*, sec_agree::*};
+/// # use ipsec_3gpp::{Ck, Ik, Suite, export, key::SaKeys, spi::Spi};
+/// use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
 /// # let keys = SaKeys::expand(Suite::HMAC_SHA_1_96_NULL, &Ck::new([1; 16]), &Ik::new([2; 16]))?;
 /// # let selector = Selector { source: "10.0.0.2".parse()?, destination: "10.0.0.1".parse()?, ports: Ports::Any };
 /// let spec = SaSpec { spi: Spi::new(4096)?, selector, keys: &keys };

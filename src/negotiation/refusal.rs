@@ -62,7 +62,7 @@ pub enum SecAgree {
 /// are not touched.
 ///
 /// A P-CSCF answers with [`Refusal::status`]. At the UE, a Security-Server that is missing or unusable ends the
-/// procedure without a message; it registers anew with another Call-ID (TS 24.229 5.1.1.5), and keeps what it had.
+/// procedure without a message; it registers again with another Call-ID (TS 24.229 5.1.1.5), and keeps what it had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("no usable mechanism in the peer's list")]
     Unusable(Box<Selection>),
     /// The policy requires confidentiality, and the peer offers none: a Release 5 UE, or a Release 5 P-CSCF.
-    #[error("confidentiality is required and not offered")]
+    #[error("confidentiality is required but not offered")]
     ConfidentialityRequired(Box<Selection>),
     /// SM7 differs from SM6 or from SM1: an attempt at bidding down, or a broken UE (TS 33.203 7.3.2.3).
     #[error("{header} of SM7: {difference}")]
@@ -97,6 +97,15 @@ pub enum Refusal {
         difference: Difference,
     },
 }
+
+crate::code::codes!(Refusal {
+    Refusal::NoHeader { .. } => "refusal-no-header",
+    Refusal::Unusable(_) => "refusal-unusable",
+    Refusal::ConfidentialityRequired(_) => "refusal-confidentiality-required",
+    ;
+    Refusal::Unreadable { error, .. } => error,
+    Refusal::Mismatch { difference, .. } => difference,
+});
 
 impl Refusal {
     /// The status that a P-CSCF answers with.
@@ -131,14 +140,4 @@ pub struct Rejected<S, E: core::error::Error> {
     pub state: S,
     /// Why it failed.
     pub error: E,
-}
-
-/// An event that does not belong to the state: the caller's fault. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{event} does not belong to the state {state}")]
-pub struct WrongState {
-    /// The name of the state.
-    pub state: &'static str,
-    /// The name of the event.
-    pub event: &'static str,
 }

@@ -1,37 +1,30 @@
-//! Registrations over time: which set of SAs is temporary, current or old, until when, and what a message may travel
-//! over (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1 and 5.2.2).
+//! Registrations over time: which set of SAs is temporary, current or old, until when, and over which set a
+//! message travels (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1 and 5.2.2).
 //!
-//! [`Pcscf`] is the table of all UEs of a P-CSCF, [`Ue`] one registration of a UE. Both are told what happened and what
-//! time it is, and answer with values. What the data path must do comes as [`Instruction`]s, in their order:
-//! `apply` carries them out on a [`Sad`](crate::Sad); another data path takes them from `next_instruction`.
+//! [`Pcscf`] is the table of all UEs of a P-CSCF, [`Ue`] one registration of a UE. Both are told what happened
+//! and what time it is, and answer with values. A call that changes SAs takes a [`DataPath`](crate::DataPath)
+//! and makes the change before it returns.
 //!
-//! Both have `poll_timeout`, the moment at which `handle_timeout` has something to do, and never look at a clock.
+//! Both have three things to poll: `poll_timeout` is the moment at which `handle_timeout` must be called,
+//! and `poll_event` says what has ended or changed since, so that a program can clean up what it keeps for a
+//! contact, a request or a set. Neither looks at a clock.
+//!
+//! [`docs::duties`](crate::docs::duties) lists what the caller must do.
 
-mod contact;
-mod identity;
-mod instruction;
+mod cause;
+mod lifetimes;
 mod pcscf;
 mod route;
-mod timers;
 mod ue;
 
-use core::time::Duration;
-
-pub use identity::Identity;
-pub use instruction::{Instruction, SetId};
+pub use cause::Cause;
+pub use lifetimes::{DRAIN, GRACE, REG_AWAIT_AUTH};
 pub use pcscf::{
-    Authentication, ChallengeError, Config, ConfigError, ContactId, Counters, Discard, Ended, Forward, Gone,
-    InUse, Over, Pcscf, Reconciled, Register, RegisterError, RequestId, Sm6, Sm12,
+    Authorization, ChallengeError, Config, ConfigError, ContactId, Counters, Discard, Event, Failed, Forward,
+    Gone, Identity, InUse, Pcscf, Register, RegisterError, RequestId, Sm6, Sm12, SuccessError,
 };
-pub use route::{Message, NoSa, Route, Transport};
+pub use route::{NoSa, Over, Route, Transport};
 pub use ue::{
-    BadChallenge, Begin, BeginError, ChallengeFailure, Prompt, Request, Ue, UeConfig, UeGone, UeState,
+    BadChallenge, Begin, BeginError, ChallengeFailure, ConfirmError, NoProcedure, Request, Ue, UeConfig,
+    UeEvent, UeState,
 };
-
-/// reg-await-auth (TS 24.229 7.8.1): how long an unfinished authentication, and its SAs, may last.
-pub const REG_AWAIT_AUTH: Duration = Duration::from_secs(4 * 60);
-/// 64*T1 with the T1 of 2 s that holds between UE and P-CSCF (TS 24.229 7.7.1): how long the SAs of a set that is
-/// being left stay, for the transactions on them.
-pub const DRAIN: Duration = Duration::from_secs(64 * 2);
-/// How much longer than the registration its SAs live (TS 24.229 5.1.1.5.1, 5.2.2).
-pub const GRACE: Duration = Duration::from_secs(30);

@@ -1,38 +1,38 @@
 //! What a message travels over: the SA, the ports, and the port in Via (TS 33.203 7.1).
 
+use core::fmt;
 use core::net::SocketAddr;
-use core::num::NonZeroU16;
 
-use super::instruction::SetId;
-use crate::sa::{Ends, Ports, SaName, Side};
+use crate::sa::{Ends, Ports, SaName, SetId, Side};
+use crate::setup::Port;
 use crate::spi::Spi;
+
+/// What a message travelled over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// In clear, at a port that is not protected.
+    Clear,
+    /// The SA with this SPI, inbound at the side that received the message.
+    Sa(Spi),
+}
 
 /// The transport protocol of a SIP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Requests and responses go from the client port to the other's server port.
+    /// Requests and responses go from the client port to the server port of the other side.
     Udp,
-    /// Requests go on a connection from the client port to the other's server port, responses on the connection of
-    /// their request.
+    /// A request goes over a connection between the two sides that is already there; only where there is
+    /// none, one is opened from the client port to the server port of the other side. A response goes over
+    /// the connection of its request (TS 33.203 7.1).
     Tcp,
 }
 
-/// What is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// A request.
-    Request,
-    /// The response to a request that came over the inbound SA with this SPI. It goes over the same set.
-    Response {
-        /// The SPI.
-        over: Spi,
-    },
-    /// A request that belongs to a transaction begun over this set: ACK of an error, CANCEL.
-    InTransaction(SetId),
-}
-
 /// How a protected message is sent.
+///
+/// Over TCP, the route of a request is that of a connection to be opened. A connection over the same set that
+/// is already there is used first, whichever side opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
     /// The set.
     pub set: SetId,
@@ -44,27 +44,42 @@ pub struct Route {
     pub source: SocketAddr,
     /// Destination address and port.
     pub destination: SocketAddr,
-    /// The port in the sender's Via, and in its Contact: its protected server port.
-    pub via_port: NonZeroU16,
+    /// The port for the sender's Via and Contact: its protected server port.
+    pub via_port: Port,
 }
 
-/// A protected message has nothing to travel over. It must not go out in clear.
+/// There is no SA for a protected message. It must not be sent in clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no SA to send over: the message must not go out in clear")]
+#[error("no SA to send over: the message must not be sent in clear")]
 pub struct NoSa;
 
+crate::code::codes!(NoSa { NoSa => "route-no-sa", });
+
 impl Route {
-    pub(super) fn of(set: SetId, ends: &Ends, side: Side, transport: Transport, message: Message) -> Self {
-        let own_client = match side {
+    /// The route of a request, and over UDP that of a response.
+    pub(super) fn of_request(set: SetId, ends: &Ends, side: Side) -> Self {
+        let sa = match side {
             Side::Ue => SaName::UeClientToPcscfServer,
             Side::Pcscf => SaName::PcscfClientToUeServer,
         };
-        let sa = match (transport, message) {
-            (Transport::Udp, _) | (Transport::Tcp, Message::Request | Message::InTransaction(_)) => {
-                own_client
-            }
-            (Transport::Tcp, Message::Response { over }) => ends.inbound(side, over).map_or(own_client, back),
-        };
+        Self::over(set, ends, side, sa)
+    }
+
+    /// The route of the response to a request that came over an SPI of this set.
+    pub(super) fn of_response(
+        set: SetId,
+        ends: &Ends,
+        side: Side,
+        transport: Transport,
+        request_over: Spi,
+    ) -> Self {
+        match (transport, ends.inbound(side, request_over)) {
+            (Transport::Tcp, Some(name)) => Self::over(set, ends, side, back(name)),
+            (Transport::Udp, _) | (Transport::Tcp, None) => Self::of_request(set, ends, side),
+        }
+    }
+
+    fn over(set: SetId, ends: &Ends, side: Side, sa: SaName) -> Self {
         let (spi, selector) = ends.sa(sa);
         let (source, destination) = match selector.ports {
             Ports::Exact { source, destination } => (source, destination),
@@ -82,6 +97,12 @@ impl Route {
             destination: SocketAddr::new(selector.destination, destination),
             via_port: own.setup.ports.server,
         }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.destination)
     }
 }
 

@@ -1,5 +1,6 @@
 //! An inbound SA: ESP in, datagrams out. The order of the checks is that of RFC 4303 3.4.
 
+use core::net::IpAddr;
 use core::ops::Range;
 
 use zeroize::Zeroize;
@@ -12,6 +13,7 @@ use crate::esp::ip::Datagram;
 use crate::esp::{
     Authentic, Backend, Deciphered, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, ids,
 };
+use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
 
 /// How closely the ports of an opened packet are compared with the selector (RFC 4303 3.4.4.1: step 4 of
@@ -21,16 +23,17 @@ pub enum SelectorCheck {
     /// Both ports must be those of the SA.
     #[default]
     Strict,
-    /// The source port may be another; each such packet is counted. Some networks send from a port that they did
-    /// not announce.
+    /// The source port may differ; each such packet is counted. Some networks send from a port that they
+    /// did not announce.
     AnySourcePort,
 }
 
 /// A packet that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Opened {
-    /// Where the datagram stands in the caller's buffer.
+    /// Where the datagram is in the caller's buffer.
     pub range: Range<usize>,
     /// The SPI that it came with: the SA, and so the user, that it belongs to.
     pub spi: Spi,
@@ -57,7 +60,7 @@ pub enum OpenError {
     #[error("no SA with SPI {0}")]
     NoSa(u32),
     /// The addresses are not those of the SA.
-    #[error("addresses that are not those of the SA with SPI {0}")]
+    #[error("addresses differ from those of the SA with SPI {0}")]
     Addresses(Spi),
     /// The sequence number was seen before, is older than the window, or is 0.
     #[error("sequence number {sequence}: {reason}")]
@@ -68,17 +71,17 @@ pub enum OpenError {
         reason: ReplayError,
     },
     /// The integrity check value is wrong: forged, damaged, or made with another key.
-    #[error("the integrity check of sequence number {sequence} failed")]
+    #[error("integrity check failed, sequence number {sequence}")]
     Icv {
         /// The sequence number that the packet claims.
         sequence: u32,
     },
     /// The buffer for the datagram is too small: the caller's fault.
-    #[error("{needed} octets needed where the buffer has {found}")]
+    #[error("buffer too small: {needed} octets needed, {found} available")]
     Room {
         /// Octets needed.
         needed: usize,
-        /// Octets that there are.
+        /// Octets available.
         found: usize,
     },
     /// The packet is authentic, but its trailer cannot be right: the peer's fault. Its sequence number is not used
@@ -86,19 +89,76 @@ pub enum OpenError {
     #[error(transparent)]
     Trailer(#[from] TrailerError),
     /// A dummy packet (RFC 4303 2.6), to be dropped silently. Its sequence number is used up.
-    #[error("a dummy packet")]
+    #[error("dummy packet")]
     Dummy,
     /// The packet is authentic, but its ports are not those of the SA. Its sequence number is used up.
-    #[error("ports that are not those of the SA with SPI {0}")]
+    #[error("ports differ from those of the SA with SPI {0}")]
     Ports(Spi),
+    /// A fault of this library. Nothing was opened.
+    #[error("internal error")]
+    Internal,
 }
 
-/// What an inbound SA has done: the packets it opened, and for each reason those it did not, up to 2^32 - 1.
+crate::code::codes!(OpenError {
+    OpenError::NotEsp(_) => "open-not-esp",
+    OpenError::NoSa(_) => "open-no-sa",
+    OpenError::Addresses(_) => "open-addresses",
+    OpenError::Icv { .. } => "open-icv",
+    OpenError::Room { .. } => "open-room",
+    OpenError::Dummy => "open-dummy",
+    OpenError::Ports(_) => "open-ports",
+    OpenError::Internal => "open-internal",
+    ;
+    OpenError::Ip(error) => error,
+    OpenError::Packet(error) => error,
+    OpenError::Replay { reason, .. } => reason,
+    OpenError::Trailer(error) => error,
+});
+
+/// What the outside of a received ESP packet says, before anything is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peek {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address: with the SPI, it names the SA.
+    pub destination: IpAddr,
+    /// SPI; 0 and reserved values are possible here.
+    pub spi: u32,
+    /// Sequence number.
+    pub sequence: u32,
+}
+
+/// Reads the outside of a received ESP packet, for those who have a table of their own, or several.
+///
+/// # Errors
+/// [`OpenError::Ip`], [`OpenError::NotEsp`] and [`OpenError::Packet`].
+///
+/// ```
+/// use ipsec_3gpp::sa::peek;
+/// // IPv4, protocol 50, from 10.0.0.2 to 10.0.0.1; SPI 2002, sequence number 7.
+/// let mut packet = [0; 28];
+/// packet[..20].copy_from_slice(b"\x45\0\0\x1c\0\0\0\0\x40\x32\x66\xae\x0a\0\0\x02\x0a\0\0\x01");
+/// packet[20..].copy_from_slice(&[0, 0, 0x07, 0xd2, 0, 0, 0, 7]);
+/// let peek = peek(&packet)?;
+/// assert_eq!((peek.spi, peek.sequence, peek.destination), (2002, 7, [10, 0, 0, 1].into()));
+/// # Ok::<(), ipsec_3gpp::sa::OpenError>(())
+/// ```
+pub fn peek(packet: &[u8]) -> Result<Peek, OpenError> {
+    let datagram = read(packet)?;
+    let (source, destination) = datagram.addresses(packet);
+    let (spi, sequence) = ids(datagram.payload(packet))?;
+    Ok(Peek { source, destination, spi, sequence })
+}
+
+/// What an inbound SA has done: the packets that it opened, and for each reason those that it did not, up to
+/// 2^32 - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InboundCounters {
     /// Packets opened.
     pub packets: u64,
-    /// Octets of payload opened: what stands behind the IP headers.
+    /// Octets of payload opened: all after the IP headers.
     pub octets: u64,
     /// Not the length of an ESP packet of the suite.
     pub malformed: u32,
@@ -132,13 +192,13 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// An SA that has received nothing.
+    /// An SA that has received nothing, on the best backend.
     pub fn new(spec: &SaSpec<'_>, window: WindowSize) -> Self {
-        Self::with_backend(spec, window, Backend::best())
+        Self::new_on(spec, window, Backend::best())
     }
 
-    /// An SA that has received nothing, whose packets a backend of the caller's choice opens.
-    pub fn with_backend(spec: &SaSpec<'_>, window: WindowSize, backend: Backend) -> Self {
+    /// An SA that has received nothing, on a backend of the caller's choice.
+    pub fn new_on(spec: &SaSpec<'_>, window: WindowSize, backend: Backend) -> Self {
         Self {
             spi: spec.spi,
             selector: Wire::new(&spec.selector),
@@ -151,7 +211,7 @@ impl Inbound {
 
     /// The same SA with another selector check.
     #[must_use]
-    pub fn checking(self, check: SelectorCheck) -> Self {
+    pub fn with_selector_check(self, check: SelectorCheck) -> Self {
         Self { check, ..self }
     }
 
@@ -165,7 +225,7 @@ impl Inbound {
         self.keys.suite()
     }
 
-    /// The code that opens its packets.
+    /// The backend that opens its packets.
     pub const fn backend(&self) -> Backend {
         self.keys.backend()
     }
@@ -175,7 +235,7 @@ impl Inbound {
         self.selector.selector()
     }
 
-    /// The traffic as packets have it.
+    /// The traffic, in the form of packets.
     #[inline]
     pub(super) const fn wire(&self) -> &Wire {
         &self.selector
@@ -191,8 +251,7 @@ impl Inbound {
         &self.window
     }
 
-    /// Opens a packet into another buffer, and returns where the datagram stands there: at its start. The buffer
-    /// needs room for the IP headers and the packet without SPI, sequence number, IV and ICV.
+    /// Opens a packet into another buffer, at its start. The buffer needs room for the IP headers and the packet without SPI, sequence number, IV and ICV.
     ///
     /// # Errors
     /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has been wiped from
@@ -202,8 +261,7 @@ impl Inbound {
         self.open_parsed(&datagram, packet, out)
     }
 
-    /// Opens a packet in place, and returns where the datagram stands: the IP headers move back, over what ESP put
-    /// between them and the payload.
+    /// Opens a packet in place: the IP headers move back, over what ESP put between them and the payload.
     ///
     /// # Errors
     /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has been wiped from
@@ -273,20 +331,20 @@ impl Inbound {
         self.accept(sequence, |_| authentic)?.open_in_place(datagram, buffer, body_len)
     }
 
-    /// What the caller is told of a packet that was opened into another buffer.
+    /// The result for a packet that was opened into another buffer.
     #[inline(always)]
     pub(super) fn opened(&self, len: usize, sequence: u32) -> Opened {
         Opened { range: 0..len, spi: self.spi, sequence }
     }
 
-    /// What the caller is told of a packet that was opened in place.
+    /// The result for a packet that was opened in place.
     #[inline(always)]
     pub(super) fn opened_in_place(&self, len: usize, sequence: u32) -> Opened {
         let start = self.suite().headroom();
         Opened { range: start..start + len, spi: self.spi, sequence }
     }
 
-    /// What packets are verified with.
+    /// The keys that packets are verified with.
     #[inline]
     pub(super) const fn keys(&self) -> &OpenKeys {
         &self.keys
@@ -411,9 +469,9 @@ impl Accepted<'_> {
     ) -> Result<usize, OpenError> {
         let header_len = datagram.header_len;
         let headroom = self.keys.suite().headroom();
-        let esp = buffer.get_mut(header_len..datagram.total_len).unwrap_or_default();
+        let esp = part_mut(buffer, header_len..datagram.total_len);
         let deciphered = self.keys.decrypt(&self.authentic, esp);
-        let body = esp.get_mut(headroom..headroom + body_len).unwrap_or_default();
+        let body = part_mut(esp, headroom..headroom + body_len);
         match self.deliver(datagram, deciphered, body) {
             Ok(Deciphered { payload_len, next_header }) => {
                 datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
@@ -442,7 +500,7 @@ impl Accepted<'_> {
             count(&mut counters.dummy);
             return Err(OpenError::Dummy);
         }
-        let payload = body.get(..trailer.payload_len).unwrap_or_default();
+        let payload = part(body, ..trailer.payload_len);
         if let Some(ports) = self.selector.ports() {
             match datagram.ports(trailer.next_header, payload) {
                 Some(found) if found == ports => {}

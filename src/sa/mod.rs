@@ -1,17 +1,24 @@
-//! Security associations: the four of a set, one direction each, and the table that holds them.
+//! Security associations: the four of a set, one direction each, the table that holds them, and the data
+//! path that changes of them go to.
 
 mod batch;
+mod data_path;
+mod id;
 mod inbound;
 mod outbound;
+mod plan;
 mod replay;
 mod sad;
 mod selector;
 mod set;
 
 pub use batch::{OpenJob, SealJob, open_batch, seal_batch};
-pub use inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck};
-pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, Warning};
+pub use data_path::DataPath;
+pub use id::{InboundId, OutboundId, SetId};
+pub use inbound::{Inbound, InboundCounters, OpenError, Opened, Peek, SelectorCheck, peek};
+pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, SealedSize, Warning};
+pub use plan::{Plan, PlanStep, Planned};
 pub use replay::{ReplayError, ReplayWindow, WindowError, WindowSize};
-pub use sad::{Arrived, InboundId, InstallError, InstalledSet, OutboundId, Sad, SadCounters};
+pub use sad::{Arrived, InstallError, InstalledSet, Sad, SadCounters, Target};
 pub use selector::{Ports, Selector};
 pub use set::{Endpoint, Ends, SaName, SaSet, SaSpec, SetError, Side};

@@ -7,10 +7,12 @@ use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, IpError, PROTOCOL_ESP, SealKeys};
+use crate::impossible::impossible;
 use crate::spi::Spi;
 
 /// When an outbound SA asks to be replaced, and when it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Packets after which each one carries [`Warning::Packets`]. The SA stops by itself after 2^32 - 1.
     pub soft_packets: u32,
@@ -19,6 +21,18 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The same limits with another number of packets.
+    #[must_use]
+    pub const fn with_soft_packets(self, soft_packets: u32) -> Self {
+        Self { soft_packets, ..self }
+    }
+
+    /// The same limits with another number of octets.
+    #[must_use]
+    pub const fn with_soft_octets(self, soft_octets: Option<u64>) -> Self {
+        Self { soft_octets, ..self }
+    }
+
     /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB. NIST SP 800-67 wants
     /// another key after 2^20 blocks of 64 bits, which is 8 MiB, and the four SAs of a set share one.
     pub const fn of(suite: Suite) -> Self {
@@ -32,7 +46,7 @@ impl Limits {
     }
 }
 
-/// A limit that has been passed: time to register anew.
+/// A limit that has been passed: time to register again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -45,13 +59,32 @@ pub enum Warning {
 /// A packet that was sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Sealed {
-    /// Where the datagram stands in the caller's buffer.
+    /// Where the datagram is in the caller's buffer.
     pub range: Range<usize>,
+    /// The SPI that it carries.
+    pub spi: Spi,
     /// Its sequence number.
     pub sequence: u32,
     /// A soft limit that has been passed.
     pub warning: Option<Warning>,
+}
+
+/// The exact lengths that sealing a datagram needs, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SealedSize {
+    /// The SPI that the packet will carry.
+    pub spi: Spi,
+    /// The suite.
+    pub suite: Suite,
+    /// The whole packet, with IP headers: the room that [`Outbound::seal`] needs.
+    pub len: usize,
+    /// In front of the datagram: the room that [`Outbound::seal_in_place`] needs there.
+    pub headroom: usize,
+    /// After the datagram: the room that [`Outbound::seal_in_place`] needs there.
+    pub tailroom: usize,
 }
 
 /// Why a datagram was not sealed. Neither the SA nor the buffer has changed, but for the counter of refusals;
@@ -69,35 +102,51 @@ pub enum SealError {
     #[error("no SA for {0}")]
     NoSa(Selector),
     /// The buffer has no room for the packet: the caller's fault.
-    #[error("{needed} octets needed where the buffer has room for {found}")]
+    #[error("buffer too small: {needed} octets needed, {found} available")]
     Room {
-        /// Octets needed, in all or in front of the datagram or behind it.
+        /// Octets needed: in all, or in front of the datagram, or after it.
         needed: usize,
         /// Octets that there are.
         found: usize,
     },
     /// With ESP the datagram would be longer than an IP header can say.
-    #[error("a payload of {0} octets does not fit a datagram with ESP")]
+    #[error("payload of {0} octets is too long for a datagram with ESP")]
     TooLong(usize),
     /// All sequence numbers are used (RFC 4303 3.3.3). Only a new SA can send more.
     #[error("the sequence numbers of SPI {0} are used up")]
     Exhausted(Spi),
     /// The initialisation vector given is not as long as those of the suite.
-    #[error("an initialisation vector of {found} octets where the suite has {needed}")]
+    #[error("initialisation vector of {found} octets: the suite has {needed}")]
     Iv {
         /// Octets needed.
         needed: usize,
         /// Octets given.
         found: usize,
     },
+    /// A fault of this library. Nothing was sealed.
+    #[error("internal error")]
+    Internal,
 }
+
+crate::code::codes!(SealError {
+    SealError::Selector(_) => "seal-selector",
+    SealError::NoSa(_) => "seal-no-sa",
+    SealError::Room { .. } => "seal-room",
+    SealError::TooLong(_) => "seal-too-long",
+    SealError::Exhausted(_) => "seal-exhausted",
+    SealError::Iv { .. } => "seal-iv",
+    SealError::Internal => "seal-internal",
+    ;
+    SealError::Ip(error) => error,
+});
 
 /// What an outbound SA has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutboundCounters {
     /// Packets sealed.
     pub packets: u64,
-    /// Octets of payload sealed: what stood behind the IP headers.
+    /// Octets of payload sealed: all after the IP headers.
     pub octets: u64,
     /// Datagrams refused, for whatever reason.
     pub refused: u64,
@@ -113,14 +162,14 @@ pub struct Outbound {
     spi: Spi,
     /// 0 once all are used.
     next_sequence: u32,
-    /// As many as there are sequence numbers, at most.
+    /// Never more than there are sequence numbers.
     packets: u32,
     soft_packets: u32,
     /// Octets of payload.
     octets: u64,
-    /// Octets of ESP: never fewer than were enciphered.
+    /// Octets of ESP: at least those that were enciphered.
     esp_octets: u64,
-    /// No limit, if it cannot be reached.
+    /// `u64::MAX` for no limit.
     soft_octets: u64,
     selector: Wire,
     keys: SealKeys,
@@ -128,20 +177,13 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// An SA that has sent nothing, with the limits of its suite.
+    /// An SA that has sent nothing, with the limits of its suite, on the best backend.
     pub fn new(spec: &SaSpec<'_>) -> Self {
-        Self::with_backend(spec, Backend::best())
+        Self::new_on(spec, Backend::best())
     }
 
-    /// An SA that has sent nothing, with limits of the caller's.
-    pub fn with_limits(spec: &SaSpec<'_>, limits: Limits) -> Self {
-        let mut sa = Self::with_backend(spec, Backend::best());
-        sa.set_limits(limits);
-        sa
-    }
-
-    /// An SA that has sent nothing, with the limits of its suite, whose packets a backend of the caller's choice makes.
-    pub fn with_backend(spec: &SaSpec<'_>, backend: Backend) -> Self {
+    /// An SA that has sent nothing, with the limits of its suite, on a backend of the caller's choice.
+    pub fn new_on(spec: &SaSpec<'_>, backend: Backend) -> Self {
         let mut sa = Self {
             spi: spec.spi,
             next_sequence: 1,
@@ -158,6 +200,13 @@ impl Outbound {
         sa
     }
 
+    /// The same SA with other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.set_limits(limits);
+        self
+    }
+
     /// The SPI that the packets carry.
     pub const fn spi(&self) -> Spi {
         self.spi
@@ -168,7 +217,7 @@ impl Outbound {
         self.keys.suite()
     }
 
-    /// The code that makes its packets.
+    /// The backend that makes its packets.
     pub const fn backend(&self) -> Backend {
         self.keys.backend()
     }
@@ -178,7 +227,7 @@ impl Outbound {
         self.selector.selector()
     }
 
-    /// The traffic as packets have it.
+    /// The traffic, in the form of packets.
     #[inline]
     pub(super) const fn wire(&self) -> &Wire {
         &self.selector
@@ -213,7 +262,27 @@ impl Outbound {
         };
     }
 
-    /// Seals a datagram into another buffer, and returns where it stands there: at its start.
+    /// The exact lengths that sealing a datagram needs. Nothing is counted.
+    ///
+    /// # Errors
+    /// [`SealError`] as for [`Outbound::seal`].
+    pub fn sealed_size(&self, packet: &[u8]) -> Result<SealedSize, SealError> {
+        self.size(&self.read(packet)?)
+    }
+
+    pub(super) fn size(&self, datagram: &Datagram) -> Result<SealedSize, SealError> {
+        let esp_len = self.fits(datagram)?;
+        let suite = self.suite();
+        Ok(SealedSize {
+            spi: self.spi,
+            suite,
+            len: datagram.header_len + esp_len,
+            headroom: suite.headroom(),
+            tailroom: suite.tailroom(datagram.payload_len()),
+        })
+    }
+
+    /// Seals a datagram into another buffer, at its start.
     ///
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
@@ -248,12 +317,13 @@ impl Outbound {
         Ok(range)
     }
 
-    /// Seals the datagram that stands at `range` of a buffer, in place: the payload stays where it is, the IP
-    /// headers move forward by [`Suite::headroom`], and [`Suite::tailroom`] octets behind it are written.
+    /// Seals the datagram at `range` of a buffer in place: the payload stays where it is, the IP headers move
+    /// forward by [`Suite::headroom`], and [`Suite::tailroom`] octets after it are written.
     ///
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        // A range outside of the buffer reads as an empty datagram, which is an error.
         let packet = buffer.get(range.clone()).unwrap_or_default();
         let result = self
             .read(packet)
@@ -302,7 +372,7 @@ impl Outbound {
         Ok(self.sent(range, sequence, (datagram.payload_len(), esp_len)))
     }
 
-    /// What [`Outbound::lay_out`] leaves to be done is done with these.
+    /// The keys that [`Outbound::lay_out`] leaves to be applied.
     #[inline]
     pub(super) const fn keys(&self) -> &SealKeys {
         &self.keys
@@ -331,8 +401,8 @@ impl Outbound {
         if esp_len > datagram.largest_payload() { Err(SealError::TooLong(payload_len)) } else { Ok(esp_len) }
     }
 
-    /// Writes headers and payload where they belong in another buffer, and all around them but the ICV. Returns where the
-    /// packet stands, and its ESP, which is left to be protected.
+    /// Writes headers, payload and everything around them but the ICV into another buffer. Returns where the
+    /// packet is, and its ESP, which is still to be protected.
     #[inline(always)]
     pub(super) fn lay_out<'o>(
         &self,
@@ -394,13 +464,12 @@ impl Outbound {
         let payload_len = datagram.payload_len();
         self.keys
             .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol())
-            .ok_or(SealError::TooLong(payload_len))
+            .ok_or_else(|| impossible(SealError::Internal))
     }
 
     #[inline]
     fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Result<(), SealError> {
-        let len = esp.len();
-        self.keys.protect(esp, iv_is_given).ok_or(SealError::TooLong(len))
+        self.keys.protect(esp, iv_is_given).ok_or_else(|| impossible(SealError::Internal))
     }
 
     /// Counts a packet that has been laid out.
@@ -422,6 +491,6 @@ impl Outbound {
         } else {
             None
         };
-        Sealed { range, sequence, warning }
+        Sealed { range, spi: self.spi, sequence, warning }
     }
 }

@@ -1,7 +1,7 @@
 //! The anti-replay window (RFC 4303 3.4.3): a ring of bits that never shifts (RFC 6479).
 //!
-//! Looking and moving are two steps. [`ReplayWindow::check`] only looks; what it returns can be committed, and
-//! that takes the proof that the packet's ICV was right.
+//! Checking and committing are two steps. [`ReplayWindow::check`] changes nothing; committing what it
+//! returns takes the proof that the packet's ICV was right.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -17,8 +17,10 @@ pub struct WindowSize(u32);
 
 /// A window that is too small for RFC 4303, or larger than this crate makes: the configuration's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a replay window of {0} packets where {min} to {max} are possible", min = WindowSize::MIN, max = WindowSize::MAX)]
+#[error("replay window of {0} packets: {min} to {max} are possible", min = WindowSize::MIN, max = WindowSize::MAX)]
 pub struct WindowError(pub u32);
+
+crate::code::codes!(WindowError { WindowError(_) => "window-size", });
 
 impl WindowSize {
     /// The smallest, which RFC 4303 3.4.3 demands.
@@ -26,7 +28,7 @@ impl WindowSize {
     /// The largest.
     pub const MAX: u32 = 65_536;
 
-    /// A window of so many packets.
+    /// A window of this many packets.
     ///
     /// # Errors
     /// [`WindowError`] outside [`WindowSize::MIN`] to [`WindowSize::MAX`].
@@ -66,6 +68,12 @@ pub enum ReplayError {
     Old,
 }
 
+crate::code::codes!(ReplayError {
+    ReplayError::Zero => "replay-zero",
+    ReplayError::Seen => "replay-seen",
+    ReplayError::Old => "replay-old",
+});
+
 /// Which of the last sequence numbers have been delivered.
 #[derive(Debug)]
 pub struct ReplayWindow {
@@ -74,7 +82,7 @@ pub struct ReplayWindow {
     ring: Ring,
 }
 
-/// The default needs two words, and a UE has two windows: they stay where the window is.
+/// The default size needs two words, which are kept inline.
 #[derive(Debug)]
 enum Ring {
     Two([u64; 2]),
@@ -91,7 +99,7 @@ pub(crate) struct Pending<'a> {
 impl ReplayWindow {
     /// A window that has seen nothing.
     pub fn new(size: WindowSize) -> Self {
-        // The window must lie in the ring wherever its highest number stands within a word.
+        // The ring must hold the window wherever in a word its highest number is.
         let words = (size.0 + WORD - 1).div_ceil(WORD).next_power_of_two();
         let ring = if words <= 2 {
             Ring::Two([0; 2])

@@ -3,12 +3,12 @@
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::IpAddr;
-use core::num::NonZeroU16;
 
 use super::selector::{Ports, Selector};
 use crate::algorithm::Suite;
 use crate::key::SaKeys;
-use crate::sec_agree::Setup;
+use crate::setup::Port;
+use crate::setup::Setup;
 use crate::spi::Spi;
 
 /// One end of the Gm interface.
@@ -18,6 +18,15 @@ pub enum Side {
     Ue,
     /// The proxy call session control function.
     Pcscf,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Ue => "UE",
+            Side::Pcscf => "P-CSCF",
+        })
+    }
 }
 
 /// One end of a set: its address, and the SPIs and ports that it announced.
@@ -100,7 +109,7 @@ pub struct Ends {
 /// A set of four SAs that were set up together and share their keys.
 pub struct SaSet {
     ends: Ends,
-    /// Where they are made they stay, and are wiped: a set is moved from step to step, and what is moved is left behind.
+    /// Boxed: a set moves from state to state, and a move would leave a copy of the keys unwiped.
     keys: Box<SaKeys>,
 }
 
@@ -109,7 +118,7 @@ pub struct SaSet {
 #[non_exhaustive]
 pub enum SetError {
     /// One address is IPv4 and the other IPv6.
-    #[error("{ue} and {pcscf} are of two address families")]
+    #[error("address families differ: {ue}, {pcscf}")]
     Families {
         /// The UE's address.
         ue: IpAddr,
@@ -117,17 +126,23 @@ pub enum SetError {
         pcscf: IpAddr,
     },
     /// Two of the four SPIs are the same (TS 33.203 7.1: replies could be reflected).
-    #[error("SPI {0} stands for two SAs")]
+    #[error("SPI {0} names two SAs of the set")]
     EqualSpis(Spi),
     /// Client and server port of one end are the same.
-    #[error("port {port} is client and server port of {side:?}")]
+    #[error("port {port} is both client and server port of the {side}")]
     EqualPorts {
         /// The end.
         side: Side,
         /// The port.
-        port: u16,
+        port: Port,
     },
 }
+
+crate::code::codes!(SetError {
+    SetError::Families { .. } => "set-address-families-differ",
+    SetError::EqualSpis(_) => "set-equal-spis",
+    SetError::EqualPorts { .. } => "set-equal-ports",
+});
 
 impl Ends {
     /// Whether the two ends can form a set.
@@ -152,7 +167,7 @@ impl Ends {
         }
         for (side, ports) in [(Side::Ue, ue.setup.ports), (Side::Pcscf, pcscf.setup.ports)] {
             if ports.client == ports.server {
-                return Err(SetError::EqualPorts { side, port: ports.client.get() });
+                return Err(SetError::EqualPorts { side, port: ports.client });
             }
         }
         Ok(())
@@ -180,7 +195,7 @@ impl Ends {
     }
 
     /// The SPI of the SA inbound at one end that is from one port of the other end to one of its own.
-    pub(crate) fn between(&self, side: Side, source: NonZeroU16, destination: NonZeroU16) -> Option<Spi> {
+    pub(crate) fn between(&self, side: Side, source: Port, destination: Port) -> Option<Spi> {
         let (inbound, _) = SaName::of(side);
         let ports = Ports::Exact { source: source.get(), destination: destination.get() };
         inbound.into_iter().map(|name| self.sa(name)).find(|(_, sa)| sa.ports == ports).map(|(spi, _)| spi)
@@ -202,6 +217,11 @@ impl SaSet {
         let ends = Ends { ue, pcscf };
         ends.check()?;
         Ok(Self { ends, keys: Box::new(keys) })
+    }
+
+    /// A second copy, for a data path that installs later. Its keys wipe themselves like the first.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { ends: self.ends, keys: Box::new(self.keys.duplicate()) }
     }
 
     /// The suite of all four.

@@ -1,11 +1,32 @@
-//! What may be wrong with a mechanism: which parameter, and in what way.
+//! What may be wrong with a header: its length, a mechanism, a parameter.
 
 use alloc::boxed::Box;
 use core::fmt;
 
-use super::list::MAX_PARAMETERS;
-use super::mechanism::Mode;
+use super::value::Mode;
 use crate::algorithm::{Encryption, Integrity};
+
+/// Octets in all rows of one header; phones in the field stay below 1,200.
+pub const MAX_LIST_OCTETS: usize = 8192;
+/// Mechanisms in all rows of one header; phones in the field send up to six.
+pub const MAX_MECHANISMS: usize = 32;
+/// Parameters of one mechanism; `ipsec-3gpp` has nine.
+pub const MAX_PARAMETERS: usize = 24;
+
+/// A header that cannot be read at all: the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// More than [`MAX_LIST_OCTETS`].
+    #[error("header of {0} octets: at most {MAX_LIST_OCTETS} are read")]
+    TooLong(usize),
+    /// More than [`MAX_MECHANISMS`].
+    #[error("more than {MAX_MECHANISMS} mechanisms")]
+    TooManyMechanisms,
+    /// No row, or nothing but white space in them.
+    #[error("empty header")]
+    Empty,
+}
 
 /// A parameter, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +108,7 @@ pub enum MechanismError {
         problem: Problem,
     },
     /// The text breaks the grammar of RFC 3329 2.2.
-    #[error("not a mechanism from octet {at} on")]
+    #[error("invalid mechanism from octet {at} on")]
     Grammar {
         /// Octets from its start to where that shows.
         at: usize,
@@ -101,7 +122,7 @@ pub enum MechanismError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// It stands in the mechanism twice.
+    /// The mechanism has it twice.
     #[error("given twice")]
     Duplicate,
     /// It has no value where it needs one.
@@ -136,11 +157,11 @@ pub enum Incomplete {
     UnknownAlgorithm {
         /// `alg` or `ealg`.
         parameter: ParameterName,
-        /// The token that stood there.
+        /// Its token.
         token: Box<str>,
     },
-    /// `alg` and `ealg` may not stand together.
-    #[error("{0:?} does not go with {1:?}")]
+    /// `alg` and `ealg` may not be combined.
+    #[error("{0} cannot be combined with {1}")]
     Combination(Integrity, Encryption),
     /// `prot=ah`, which IMS does not allow.
     #[error("prot ah is not allowed in IMS")]
@@ -152,3 +173,32 @@ pub enum Incomplete {
     #[error("a mediasec mechanism")]
     MediaPlane,
 }
+
+crate::code::codes!(ListError {
+    ListError::TooLong(_) => "list-too-long",
+    ListError::TooManyMechanisms => "list-too-many-mechanisms",
+    ListError::Empty => "list-empty",
+});
+crate::code::codes!(MechanismError {
+    MechanismError::Grammar { .. } => "mechanism-grammar",
+    MechanismError::TooManyParameters => "mechanism-too-many-parameters",
+    ;
+    MechanismError::Parameter { problem, .. } => problem,
+});
+crate::code::codes!(Problem {
+    Problem::Duplicate => "parameter-duplicate",
+    Problem::NoValue => "parameter-no-value",
+    Problem::Quoted => "parameter-quoted",
+    Problem::Value(_) => "parameter-invalid-value",
+    Problem::OutOfRange(_) => "parameter-out-of-range",
+    Problem::ZeroSpi => "parameter-zero-spi",
+    Problem::ZeroPort => "parameter-zero-port",
+});
+crate::code::codes!(Incomplete {
+    Incomplete::Missing(_) => "offer-missing-parameter",
+    Incomplete::UnknownAlgorithm { .. } => "offer-unknown-algorithm",
+    Incomplete::Combination(..) => "offer-invalid-combination",
+    Incomplete::Protocol => "offer-protocol",
+    Incomplete::Mode(_) => "offer-mode",
+    Incomplete::MediaPlane => "offer-media-plane",
+});

@@ -2,6 +2,8 @@
 //!
 //! Nothing is interpreted here, and nothing is copied.
 
+use crate::impossible::part;
+
 /// Reads one header value from front to back.
 #[derive(Clone, Copy)]
 pub(super) struct Lexer<'a> {
@@ -35,7 +37,7 @@ impl<'a> Lexer<'a> {
 
     /// The text from an earlier position up to here, without white space around it.
     pub(super) fn since(&self, start: usize) -> &'a str {
-        let text = self.text.get(start..self.at).unwrap_or_default();
+        let text = part(self.text, start..self.at);
         // A line break is white space at the end of a row; before a comma it is what is wrong.
         let text = if self.at_end() { text.trim_end_matches(is_white) } else { text };
         text.trim_matches([' ', '\t'])
@@ -52,7 +54,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn skip_white(&mut self) {
         while let Some(octet) = self.peek() {
             let folded = || {
-                let rest = self.text.get(self.at..).unwrap_or_default().trim_start_matches(['\r', '\n']);
+                let rest = part(self.text, self.at..).trim_start_matches(['\r', '\n']);
                 rest.is_empty() || rest.starts_with([' ', '\t'])
             };
             match octet {
@@ -78,7 +80,7 @@ impl<'a> Lexer<'a> {
 
     /// From here up to what ends a parameter, to be shown.
     pub(super) fn rest_of_parameter(&self) -> &'a str {
-        let rest = self.text.get(self.at..).unwrap_or_default();
+        let rest = part(self.text, self.at..);
         rest.split([';', ',']).next().unwrap_or_default().trim_matches(is_white)
     }
 
@@ -105,17 +107,17 @@ impl<'a> Lexer<'a> {
             self.at = start;
             return Err(Broken);
         }
-        Ok(RawValue::Quoted(self.text.get(start + 1..self.at - 1).unwrap_or_default()))
+        Ok(RawValue::Quoted(part(self.text, start + 1..self.at - 1)))
     }
 
     /// Passes over characters of these kinds, at least one.
     #[inline]
     fn take(&mut self, kinds: u8) -> Result<&'a str, Broken> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let rest = part(self.text.as_bytes(), self.at..);
         let len = rest.iter().position(|octet| kind(*octet) & kinds == 0).unwrap_or(rest.len());
         let start = self.at;
         self.at += len;
-        if len == 0 { Err(Broken) } else { Ok(self.text.get(start..self.at).unwrap_or_default()) }
+        if len == 0 { Err(Broken) } else { Ok(part(self.text, start..self.at)) }
     }
 
     /// Passes over a quoted string whose opening quote has been read.

@@ -4,32 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::error::{ListError, MAX_LIST_OCTETS, MAX_MECHANISMS};
 use super::lexer::Lexer;
-use super::mechanism::{Mechanism, Qvalue};
+use super::mechanism::Mechanism;
 use super::quirk::{Quirk, Quirks};
 use super::style::Style;
-
-/// Octets in all rows of one header; phones in the field stay below 1,200.
-pub const MAX_LIST_OCTETS: usize = 8192;
-/// Mechanisms in all rows of one header; phones in the field send up to six.
-pub const MAX_MECHANISMS: usize = 32;
-/// Parameters of one mechanism; `ipsec-3gpp` has nine.
-pub const MAX_PARAMETERS: usize = 24;
-
-/// A header that cannot be read at all: the peer's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ListError {
-    /// More than [`MAX_LIST_OCTETS`].
-    #[error("a header of {0} octets where at most {MAX_LIST_OCTETS} are read")]
-    TooLong(usize),
-    /// More than [`MAX_MECHANISMS`].
-    #[error("more than {MAX_MECHANISMS} mechanisms")]
-    TooManyMechanisms,
-    /// No row, or nothing but white space in them.
-    #[error("an empty header")]
-    Empty,
-}
+use super::value::Qvalue;
 
 /// The mechanisms of one header, in their order: what its rows hold, read as one list (RFC 3261 7.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +28,7 @@ impl MechanismList {
         }
     }
 
-    /// A list of a policy's suites, of which there is one and are not many.
+    /// A list built from a policy: never empty, never above the limit.
     pub(crate) const fn of_policy(mechanisms: Vec<Mechanism>) -> Self {
         Self(mechanisms)
     }
@@ -89,12 +69,13 @@ impl MechanismList {
         if mechanisms.is_empty() { Err(ListError::Empty) } else { Ok(Self(mechanisms)) }
     }
 
-    /// The mechanisms, in the order in which they stand.
+    /// The mechanisms, in their order.
     pub fn mechanisms(&self) -> &[Mechanism] {
         &self.0
     }
 
-    /// The places of the mechanisms by preference: highest `q` first, equal ones by place (RFC 3329 2.3.1).
+    /// The indexes of the mechanisms by preference: highest `q` first, equal ones in their order (RFC 3329
+    /// 2.3.1).
     /// One without `q` counts as 1.000, the default of SIP.
     pub fn by_preference(&self) -> Vec<usize> {
         let mut places: Vec<_> = (0..self.0.len()).collect();
@@ -131,7 +112,7 @@ impl MechanismList {
         };
         let (issued, echoed) = (&self.0, &came_back.0);
         match issued.iter().zip(echoed).position(|(issued, echoed)| !same(issued, echoed)) {
-            Some(place) => Some(Difference::Mechanism { place }),
+            Some(index) => Some(Difference::Mechanism { index }),
             None if issued.len() == echoed.len() => None,
             None => Some(Difference::Length { issued: issued.len(), came_back: echoed.len() }),
         }
@@ -142,14 +123,14 @@ impl MechanismList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Difference {
-    /// The mechanism at this place, counted from 0, has another name or other values, or stands elsewhere.
-    #[error("mechanism {place} is not the one that was sent")]
+    /// The mechanism with this index, counted from 0, has another name or other values, or is elsewhere.
+    #[error("mechanism {index} differs from the one that was issued")]
     Mechanism {
-        /// The place in both lists.
-        place: usize,
+        /// The index in both lists.
+        index: usize,
     },
-    /// One list goes on where the other ends.
-    #[error("{came_back} mechanisms where {issued} were sent")]
+    /// One list is longer than the other.
+    #[error("{came_back} mechanisms came back, {issued} were issued")]
     Length {
         /// Mechanisms in the list that was issued.
         issued: usize,
@@ -157,6 +138,11 @@ pub enum Difference {
         came_back: usize,
     },
 }
+
+crate::code::codes!(Difference {
+    Difference::Mechanism { .. } => "mismatch-mechanism",
+    Difference::Length { .. } => "mismatch-length",
+});
 
 macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $text:literal) => {
@@ -189,7 +175,7 @@ macro_rules! header {
                 &self.0
             }
 
-            /// The mechanisms, in the order in which they stand.
+            /// The mechanisms, in their order.
             pub fn mechanisms(&self) -> &[Mechanism] {
                 self.0.mechanisms()
             }

@@ -1,13 +1,14 @@
-//! One mechanism of a list: its parameters as values, and what may be wrong with them.
+//! One mechanism of a list: its parameters as values.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
-use core::num::NonZeroU16;
 
 use super::error::{Incomplete, MechanismError, ParameterName};
 use super::quirk::{Quirk, Quirks};
+use super::value::{Mode, Name, Parameter, Protocol, Qvalue, same_parameters};
 use crate::algorithm::{Encryption, Integrity, Suite};
+use crate::setup::Port;
+use crate::setup::{PortPair, Setup};
 use crate::spi::{Spi, SpiPair};
 
 /// One element of a Security-Client, Security-Server or Security-Verify list.
@@ -43,9 +44,9 @@ pub struct Ipsec3gpp {
     /// `spi-s`
     pub spi_s: Option<Spi>,
     /// `port-c`
-    pub port_c: Option<NonZeroU16>,
+    pub port_c: Option<Port>,
     /// `port-s`
-    pub port_s: Option<NonZeroU16>,
+    pub port_s: Option<Port>,
     /// Parameters that Annex H does not have, in their order.
     pub extensions: Vec<Parameter>,
     /// An SPI was written with fewer than ten digits.
@@ -82,181 +83,6 @@ pub struct Malformed {
     pub(super) text: Box<str>,
     pub(super) error: MechanismError,
     pub(super) spis: [Option<Spi>; 2],
-}
-
-/// A parameter that has no meaning to this crate.
-///
-/// Name and value are written as they stand. Whoever makes one of other text than a parsed header's must see to it
-/// that it is a token of RFC 3261: a comma or a line break in it would begin something new in the message.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name, as it was written.
-    pub name: Box<str>,
-    /// Its value.
-    pub value: Value,
-}
-
-/// A parameter's value.
-#[derive(Clone, Debug)]
-pub enum Value {
-    /// The parameter is a flag.
-    Absent,
-    /// A token or a host; equal to another without regard to case.
-    Token(Box<str>),
-    /// A quoted string, without its quotes and with its escapes; equal to another letter by letter.
-    Quoted(Box<str>),
-}
-
-impl PartialEq for Parameter {
-    fn eq(&self, other: &Self) -> bool {
-        self.name.eq_ignore_ascii_case(&other.name) && self.value == other.value
-    }
-}
-impl Eq for Parameter {}
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Value::Absent, Value::Absent) => true,
-            (Value::Token(a), Value::Token(b)) => a.eq_ignore_ascii_case(b),
-            (Value::Quoted(a), Value::Quoted(b)) => a == b,
-            (Value::Absent | Value::Token(_) | Value::Quoted(_), _) => false,
-        }
-    }
-}
-impl Eq for Value {}
-
-/// An algorithm's name: one that this crate has, or one that it does not.
-#[derive(Clone, Debug)]
-pub enum Name<T> {
-    /// An algorithm of this crate.
-    Known(T),
-    /// Any other token, as it was written. Equal to another without regard to case. It is emitted as it stands, as a
-    /// [`Parameter`] is.
-    Unknown(Box<str>),
-}
-
-impl<T: PartialEq> PartialEq for Name<T> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Name::Known(a), Name::Known(b)) => a == b,
-            (Name::Unknown(a), Name::Unknown(b)) => a.eq_ignore_ascii_case(b),
-            (Name::Known(_) | Name::Unknown(_), _) => false,
-        }
-    }
-}
-impl<T: Eq> Eq for Name<T> {}
-
-/// `prot`, the protocol of the SAs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// `esp`, the only one that IMS allows.
-    Esp,
-    /// `ah`
-    Ah,
-}
-
-/// `mod`, the mode of the SAs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// `trans`, transport mode.
-    Transport,
-    /// `tun`, tunnel mode.
-    Tunnel,
-    /// `UDP-enc-tun`, UDP-encapsulated tunnel mode (TS 33.203 Annex M).
-    UdpEncapsulatedTunnel,
-}
-
-impl Protocol {
-    /// The token that stands in `prot=`.
-    pub const fn token(self) -> &'static str {
-        match self {
-            Protocol::Esp => "esp",
-            Protocol::Ah => "ah",
-        }
-    }
-}
-
-impl Mode {
-    /// The token that stands in `mod=`.
-    pub const fn token(self) -> &'static str {
-        match self {
-            Mode::Transport => "trans",
-            Mode::Tunnel => "tun",
-            Mode::UdpEncapsulatedTunnel => "UDP-enc-tun",
-        }
-    }
-}
-
-/// A preference, 0.000 to 1.000.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Qvalue(u16);
-
-impl Qvalue {
-    /// 1.000, the highest.
-    pub const MAX: Qvalue = Qvalue(1000);
-
-    /// A preference in thousandths; `None` above 1000.
-    pub const fn from_thousandths(thousandths: u16) -> Option<Self> {
-        if thousandths <= 1000 { Some(Self(thousandths)) } else { None }
-    }
-
-    /// The preference in thousandths.
-    pub const fn thousandths(self) -> u16 {
-        self.0
-    }
-
-    /// Reads the qvalue of RFC 3261 25.1: up to three digits behind the point.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-        if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-            return None;
-        }
-        let thousandths = digits
-            .bytes()
-            .chain(core::iter::repeat(b'0'))
-            .take(3)
-            .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-        match whole {
-            "0" => Some(Self(thousandths)),
-            "1" if thousandths == 0 => Some(Self::MAX),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Debug for Qvalue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "q={}.{:03}", self.0 / 1000, self.0 % 1000)
-    }
-}
-
-/// The protected ports of one side (TS 33.203 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PortPair {
-    /// `port-c`, the protected client port.
-    pub client: NonZeroU16,
-    /// `port-s`, the protected server port.
-    pub server: NonZeroU16,
-}
-
-impl PortPair {
-    /// Two port numbers; `None` if one is zero.
-    pub const fn new(client: u16, server: u16) -> Option<Self> {
-        match (NonZeroU16::new(client), NonZeroU16::new(server)) {
-            (Some(client), Some(server)) => Some(Self { client, server }),
-            _ => None,
-        }
-    }
-}
-
-/// The SPIs and ports that one side announces: one pair of each for every option of its list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Setup {
-    /// `spi-c` and `spi-s`
-    pub spis: SpiPair,
-    /// `port-c` and `port-s`
-    pub ports: PortPair,
 }
 
 impl Mechanism {
@@ -310,7 +136,7 @@ impl Ipsec3gpp {
         if [self.spi_c, self.spi_s].into_iter().flatten().any(Spi::is_reserved) {
             quirks = quirks.with(Quirk::ReservedSpi);
         }
-        if [self.port_c, self.port_s].into_iter().flatten().any(|port| matches!(port.get(), 5060 | 5061)) {
+        if [self.port_c, self.port_s].into_iter().flatten().any(Port::is_sip) {
             quirks = quirks.with(Quirk::SipPort);
         }
         quirks
@@ -415,9 +241,4 @@ impl Malformed {
     pub fn error(&self) -> &MechanismError {
         &self.error
     }
-}
-
-/// The same parameters in any order. No name stands in a list twice.
-fn same_parameters(one: &[Parameter], other: &[Parameter]) -> bool {
-    one.len() == other.len() && one.iter().all(|parameter| other.contains(parameter))
 }

@@ -28,14 +28,14 @@ mod mechanism;
 mod quirk;
 mod reader;
 mod style;
+mod value;
 
-pub use error::{Incomplete, MechanismError, ParameterName, Problem};
-pub use list::{
-    Difference, ListError, MAX_LIST_OCTETS, MAX_MECHANISMS, MAX_PARAMETERS, MechanismList, SecurityClient,
-    SecurityServer, SecurityVerify,
+pub use error::{
+    Incomplete, ListError, MAX_LIST_OCTETS, MAX_MECHANISMS, MAX_PARAMETERS, MechanismError, ParameterName,
+    Problem,
 };
-pub use mechanism::{
-    Ipsec3gpp, Malformed, Mechanism, Mode, Name, Other, Parameter, PortPair, Protocol, Qvalue, Setup, Value,
-};
+pub use list::{Difference, MechanismList, SecurityClient, SecurityServer, SecurityVerify};
+pub use mechanism::{Ipsec3gpp, Malformed, Mechanism, Other};
 pub use quirk::{Quirk, Quirks};
 pub use style::{Field, QvalueFormat, Style};
+pub use value::{Mode, Name, Parameter, Protocol, Qvalue, Value};

@@ -1,15 +1,13 @@
 //! Reads one mechanism: its parameters one by one into a value of its own.
 
 use alloc::vec::Vec;
-use core::num::NonZeroU16;
+use core::str::FromStr;
 
-use super::error::{MechanismError, ParameterName, Problem};
+use super::error::{MAX_PARAMETERS, MechanismError, ParameterName, Problem};
 use super::lexer::{Broken, Lexer, RawValue};
-use super::list::MAX_PARAMETERS;
-use super::mechanism::{
-    Ipsec3gpp, Malformed, Mechanism, Mode, Name, Other, Parameter, Protocol, Qvalue, Value,
-};
-use crate::algorithm::{Encryption, Integrity};
+use super::mechanism::{Ipsec3gpp, Malformed, Mechanism, Other};
+use super::value::{Mode, Name, Parameter, Protocol, Qvalue, Value};
+use crate::setup::Port;
 use crate::spi::Spi;
 
 /// Why reading stopped.
@@ -25,7 +23,7 @@ impl From<Broken> for Stop {
 }
 
 impl Mechanism {
-    /// Reads one mechanism and stops before the comma behind it, or at the end.
+    /// Reads one mechanism and stops before the comma after it, or at the end.
     pub(super) fn parse(lexer: &mut Lexer<'_>) -> Self {
         let start = lexer.position();
         let mut reader = Reader::default();
@@ -39,7 +37,7 @@ impl Mechanism {
         let text = lexer.since(start);
         let spis = [reader.ipsec.spi_c, reader.ipsec.spi_s];
         let error = match stop {
-            // White space at the end is not part of the text, and no place in it.
+            // White space at the end is not part of the text.
             Stop::Grammar => MechanismError::Grammar { at: at.min(text.len()) },
             Stop::Error(error) => error,
         };
@@ -57,7 +55,7 @@ impl Reader {
     fn read(&mut self, lexer: &mut Lexer<'_>) -> Result<Mechanism, Stop> {
         let name = lexer.token()?;
         let is_ipsec = name.eq_ignore_ascii_case(Ipsec3gpp::NAME);
-        // An error in a value does not end the reading at once: broken grammar behind it matters more.
+        // An error in a value does not end the reading at once: broken grammar after it matters more.
         let mut first_error = None;
         let mut count = 0;
         loop {
@@ -107,10 +105,8 @@ impl Reader {
                 set(&mut ipsec.q, value, |text| Qvalue::parse(text).ok_or_else(|| wrong(text)))
             }
             _ if !is_ipsec => extend(&mut ipsec.extensions, name.as_str(), value),
-            ParameterName::Alg => set(&mut ipsec.alg, value, |text| Ok(named(text, Integrity::from_token))),
-            ParameterName::Ealg => {
-                set(&mut ipsec.ealg, value, |text| Ok(named(text, Encryption::from_token)))
-            }
+            ParameterName::Alg => set(&mut ipsec.alg, value, |text| Ok(named(text))),
+            ParameterName::Ealg => set(&mut ipsec.ealg, value, |text| Ok(named(text))),
             ParameterName::Prot => set(&mut ipsec.prot, value, |text| {
                 one_of(text, [Protocol::Esp, Protocol::Ah], Protocol::token)
             }),
@@ -128,20 +124,20 @@ impl Reader {
     }
 }
 
-/// Sets a parameter that must have a token for a value and may stand there once.
+/// Sets a parameter that must have a token for a value and may be given once.
 fn set<T>(
-    slot: &mut Option<T>,
+    parameter: &mut Option<T>,
     value: RawValue<'_>,
     read: impl FnOnce(&str) -> Result<T, Problem>,
 ) -> Result<(), Problem> {
-    if slot.is_some() {
+    if parameter.is_some() {
         return Err(Problem::Duplicate);
     }
     match value {
         RawValue::Absent => Err(Problem::NoValue),
         RawValue::Quoted(_) => Err(Problem::Quoted),
         RawValue::Token(text) => {
-            *slot = Some(read(text)?);
+            *parameter = Some(read(text)?);
             Ok(())
         }
     }
@@ -164,8 +160,8 @@ fn wrong(text: &str) -> Problem {
     Problem::Value(text.into())
 }
 
-fn named<T>(text: &str, known: impl FnOnce(&str) -> Option<T>) -> Name<T> {
-    known(text).map_or_else(|| Name::Unknown(text.into()), Name::Known)
+fn named<T: FromStr>(text: &str) -> Name<T> {
+    text.parse().map_or_else(|_| Name::Unknown(text.into()), Name::Known)
 }
 
 fn one_of<T: Copy, const N: usize>(
@@ -196,7 +192,7 @@ fn spi(text: &str, short: &mut bool) -> Result<Spi, Problem> {
 }
 
 /// `port = 1*DIGIT`: leading zeros are allowed, within reason.
-fn port(text: &str) -> Result<NonZeroU16, Problem> {
+fn port(text: &str) -> Result<Port, Problem> {
     let value = u16::try_from(digits(text, 10)?).map_err(|_| Problem::OutOfRange(text.into()))?;
-    NonZeroU16::new(value).ok_or(Problem::ZeroPort)
+    Port::from_peer(value).map_err(|_| Problem::ZeroPort)
 }

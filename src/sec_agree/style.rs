@@ -3,9 +3,10 @@
 //! Every style says the same thing. They exist because some peers refuse the forms that they are not used to.
 
 use core::fmt::{self, Write};
-use core::num::NonZeroU16;
 
-use super::mechanism::{Ipsec3gpp, Mechanism, Name, Parameter, Qvalue, Value};
+use super::mechanism::{Ipsec3gpp, Mechanism};
+use super::value::{Name, Parameter, Qvalue, Value};
+use crate::setup::Port;
 use crate::spi::Spi;
 
 /// A parameter of `ipsec-3gpp`, for the order in a [`Style`].
@@ -51,7 +52,7 @@ pub struct Style {
     pub comma: &'static str,
     /// The form of `q`.
     pub q: QvalueFormat,
-    /// SPIs with ten digits, zeros in front, as the grammar of Annex H has it.
+    /// SPIs with ten digits, with leading zeros, as the grammar of Annex H has it.
     pub padded_spi: bool,
     /// Leaves out `prot=esp` and `mod=trans`, which are the defaults.
     pub defaults_left_out: bool,
@@ -78,7 +79,7 @@ impl Style {
     /// Samsung phones: algorithms last.
     pub const SAMSUNG: Style =
         Style { order: &[Q, Prot, Mod, SpiC, SpiS, PortC, PortS, Alg, Ealg], ..Style::STANDARD };
-    /// Qualcomm modems: a space behind each semicolon, defaults left out.
+    /// Qualcomm modems: a space after each semicolon, defaults left out.
     pub const QUALCOMM: Style = Style {
         order: &[Alg, Ealg, SpiC, SpiS, PortC, PortS, Q],
         semicolon: "; ",
@@ -88,9 +89,9 @@ impl Style {
     };
     /// Several phones of unknown make: no white space, defaults left out.
     pub const COMPACT: Style = Style { semicolon: ";", ..Style::QUALCOMM };
-    /// Huawei phones and networks: `ealg` behind `mod`, commas without a space.
+    /// Huawei phones and networks: `ealg` after `mod`, commas without a space.
     pub const HUAWEI: Style = Style { comma: ",", ..Style::STANDARD };
-    /// AT&T: `ealg` behind `alg`, a space behind each semicolon.
+    /// AT&T: `ealg` after `alg`, a space after each semicolon.
     pub const SPACED: Style = Style {
         order: &[Q, Alg, Ealg, Prot, Mod, SpiC, SpiS, PortC, PortS],
         semicolon: "; ",
@@ -173,7 +174,7 @@ impl Style {
         out.write_str(value)
     }
 
-    fn write_port(&self, name: &str, port: Option<NonZeroU16>, out: &mut impl Write) -> fmt::Result {
+    fn write_port(&self, name: &str, port: Option<Port>, out: &mut impl Write) -> fmt::Result {
         let mut digits = [b'0'; DIGITS];
         self.write(name, port.map(|port| decimal(port.get().into(), 1, &mut digits)), out)
     }
@@ -236,7 +237,7 @@ impl Style {
 /// Of the longest number that is written: an SPI.
 const DIGITS: usize = 10;
 
-/// A number in decimal digits, with zeros in front up to so many. Emission is on the path of every registration, and the
+/// A number in decimal digits, with with leading zeros up to so many. Emission is on the path of every registration, and the
 /// formatting machinery is most of its cost.
 fn decimal(mut number: u32, least: usize, digits: &mut [u8; DIGITS]) -> &str {
     let mut used = 0;

@@ -6,8 +6,11 @@ pub(crate) mod vectors;
 
 use std::net::IpAddr;
 
-use ipsec_3gpp::sec_agree::{PortPair, Setup};
-use ipsec_3gpp::{Ck, Endpoint, Ik, Ports, SaKeys, SaSet, SaSpec, Selector, Spi, SpiPair, Suite};
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{Endpoint, Ports, SaSet, SaSpec, Selector};
+use ipsec_3gpp::setup::{Port, PortPair, Setup};
+use ipsec_3gpp::spi::{Spi, SpiPair};
+use ipsec_3gpp::{Ck, Ik, Suite};
 
 pub(crate) const CK: [u8; 16] = *b"\xb4\x0b\xa9\xa3\xc5\x8b\x2a\x05\xbb\xf0\xd9\x87\xb2\x1b\xf8\xcb";
 pub(crate) const IK: [u8; 16] = *b"\xf7\x69\xbc\xd7\x51\x04\x46\x04\x12\x76\x72\x71\x1c\x6d\x34\x41";
@@ -20,10 +23,15 @@ pub(crate) fn spi(value: u32) -> Spi {
     Spi::new(value).unwrap()
 }
 
+pub(crate) fn port(number: u16) -> Port {
+    Port::from_peer(number).unwrap()
+}
+
+/// SPIs and ports of either side, those that make no sense included.
 pub(crate) fn setup(spi_c: u32, spi_s: u32, port_c: u16, port_s: u16) -> Setup {
     Setup {
         spis: SpiPair { client: spi(spi_c), server: spi(spi_s) },
-        ports: PortPair::new(port_c, port_s).unwrap(),
+        ports: PortPair { client: port(port_c), server: port(port_s) },
     }
 }
 

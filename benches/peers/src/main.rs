@@ -16,10 +16,12 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
-use ipsec_3gpp::{
-    Backend, Encryption, Inbound, OpenJob, Outbound, Ports, SaKeys, SaSpec, SealJob, Selector, Spi, Suite,
-    WindowSize, open_batch, seal_batch,
-};
+use ipsec_3gpp::algorithm::Encryption;
+use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, SealJob, Selector, WindowSize, open_batch, seal_batch};
+use ipsec_3gpp::spi::Spi;
+use ipsec_3gpp::Suite;
 use peers::{Packet, Sa};
 
 /// As many SAs, each with keys of its own, and as many packets in a round.
@@ -151,9 +153,9 @@ impl Bench {
     /// SAs that have sent and received nothing.
     fn renew(&mut self) {
         let spec = |n: usize| spec(&self.keys[n], n);
-        self.senders = (0..SAS).map(|n| Outbound::with_backend(&spec(n), self.backend)).collect();
+        self.senders = (0..SAS).map(|n| Outbound::new_on(&spec(n), self.backend)).collect();
         self.receivers =
-            (0..SAS).map(|n| Inbound::with_backend(&spec(n), WindowSize::default(), self.backend)).collect();
+            (0..SAS).map(|n| Inbound::new_on(&spec(n), WindowSize::default(), self.backend)).collect();
     }
 
     /// Puts what shall be sealed where it will be sealed, for all alike. Not timed.

@@ -3,7 +3,8 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 
-use ipsec_3gpp::{Encryption, Integrity, SaKeys};
+use ipsec_3gpp::algorithm::{Encryption, Integrity};
+use ipsec_3gpp::key::SaKeys;
 
 #[repr(C)]
 struct RawSa {

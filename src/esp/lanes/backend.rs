@@ -8,7 +8,8 @@ use core::fmt;
 /// another, for tests or since wide vectors slow its other work down, gives it to [`Sad::with_backend`](crate::Sad::with_backend).
 ///
 /// ```
-/// use ipsec_3gpp::{Backend, Sad};
+/// use ipsec_3gpp::Sad;
+/// use ipsec_3gpp::esp::Backend;
 /// // Anything but 512-bit vectors.
 /// let few = |backend: &Backend| !backend.name().starts_with("avx512");
 /// let backend = Backend::available().find(few).unwrap_or(Backend::PORTABLE);

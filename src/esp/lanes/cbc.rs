@@ -3,6 +3,7 @@
 //! A packet is given from its counter block on, which stands where the IV will: enciphered with nothing before it, that is
 //! the IV.
 
+use crate::impossible::part;
 use alloc::boxed::Box;
 #[cfg(target_arch = "x86_64")]
 use core::mem::MaybeUninit;
@@ -79,7 +80,7 @@ fn encipher<'k, K: 'k, L: Lanes<'k, K, N>, const N: usize>(
         {
             for (data, (key, before)) in data.iter_mut().zip(&alone) {
                 if let Some(key) = key.filter(|_| !data.is_empty()) {
-                    encipher_alone(key, before.get(..L::BLOCK).unwrap_or_default(), data);
+                    encipher_alone(key, part(before, ..L::BLOCK), data);
                 }
             }
             return;

@@ -9,6 +9,7 @@ use super::sha1;
 use super::state::{Blocks, GROUP, Group, States};
 use super::{BLOCK, MD5_LANES, MD5_WORDS, SHA1_LANES, SHA1_WORDS, md5};
 use crate::algorithm::Integrity;
+use crate::impossible::part;
 
 /// A message whose HMAC shall be made, and where the first octets of that belong.
 pub(in crate::esp) struct Task<'a> {
@@ -95,7 +96,7 @@ fn digests<'e, H: Hash<N>, const N: usize, const L: usize>(
     let (Some(states), Some(outers)) = (states.first_mut(), outers.first()) else { return data };
     for (lane, (data, end)) in data.iter_mut().zip(ends).enumerate() {
         let digest = H::digest(states.of(lane));
-        *data = Blocks::new(&[], end.write::<H, N>(digest.get(..4 * N).unwrap_or_default(), 4 * N));
+        *data = Blocks::new(&[], end.write::<H, N>(part(&digest[..], ..4 * N), 4 * N));
     }
     *states = *outers;
     data
@@ -123,7 +124,7 @@ fn md5_one(states: &mut [Group<MD5_WORDS>], data: &[Blocks<'_>], count: usize) {
     let (mut state, [body, end]) = (states.of(0), data.parts());
     let body = body.get(..count).unwrap_or(body);
     ::md5::block_api::compress(&mut state, body);
-    ::md5::block_api::compress(&mut state, end.get(..count - body.len()).unwrap_or_default());
+    ::md5::block_api::compress(&mut state, part(end, ..count - body.len()));
     states.set(0, &state);
 }
 

@@ -1,5 +1,6 @@
 //! What the kernels of hashes work on: the states of lanes, and the blocks that go into them.
 
+use crate::impossible::part;
 use zeroize::optimization_barrier;
 
 use super::BLOCK;
@@ -108,7 +109,7 @@ impl<'a> Blocks<'a> {
         match body.split_at_checked(count) {
             Some((_, rest)) => *body = rest,
             None => {
-                *end = end.get(count - body.len()..).unwrap_or_default();
+                *end = part(end, count - body.len()..);
                 *body = &[];
             }
         }

@@ -1,16 +1,16 @@
-//! What is the same for every UE.
+//! Configuration of a P-CSCF, shared by all UEs.
 
 use alloc::vec::Vec;
-use core::num::NonZeroU16;
 
 use crate::policy::Policy;
+use crate::setup::Port;
 
-/// What is the same for every UE of a P-CSCF.
+/// Configuration of a P-CSCF, shared by all UEs.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(super) policy: Policy,
-    pub(super) server_port: NonZeroU16,
-    pub(super) client_ports: Vec<NonZeroU16>,
+    pub(super) server_port: Port,
+    pub(super) client_ports: Vec<Port>,
     pub(super) max_contacts: u32,
     pub(super) max_unregistered: u32,
 }
@@ -20,37 +20,40 @@ pub struct Config {
 #[non_exhaustive]
 pub enum ConfigError {
     /// Each set of a contact has a client port of its own, and a contact has up to three sets.
-    #[error("{0} client ports where at least three are needed")]
+    #[error("{0} client ports: at least three are needed")]
     ClientPorts(usize),
-    /// A port stands in the configuration twice.
-    #[error("port {0} stands there twice")]
-    Duplicate(NonZeroU16),
+    /// The configuration has a port twice.
+    #[error("duplicate port {0}")]
+    Duplicate(Port),
     /// TS 33.203 7.1 excludes 5060 and 5061.
-    #[error("a protected port is 5060 or 5061")]
-    SipPort,
+    #[error("{0} is a port of SIP in clear, not a protected port")]
+    SipPort(Port),
 }
 
+crate::code::codes!(ConfigError {
+    ConfigError::ClientPorts(_) => "config-client-ports",
+    ConfigError::Duplicate(_) => "config-duplicate-port",
+    ConfigError::SipPort(_) => "config-sip-port",
+});
+
 impl Config {
-    /// A protected server port for all UEs, and at least three protected client ports that the sets of a contact take in
-    /// turn. At most a million contacts, of which ten thousand have not registered yet.
+    /// A protected server port for all UEs, and at least three protected client ports, which the sets of a
+    /// contact use one after the other. At most a million contacts, of which ten thousand have not
+    /// registered yet.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn new(
-        policy: Policy,
-        server_port: NonZeroU16,
-        client_ports: &[NonZeroU16],
-    ) -> Result<Self, ConfigError> {
+    pub fn new(policy: Policy, server_port: Port, client_ports: &[Port]) -> Result<Self, ConfigError> {
         if client_ports.len() < 3 {
             return Err(ConfigError::ClientPorts(client_ports.len()));
         }
-        for (place, port) in client_ports.iter().enumerate() {
-            if *port == server_port || client_ports.iter().take(place).any(|other| other == port) {
+        for (index, port) in client_ports.iter().enumerate() {
+            if *port == server_port || client_ports.iter().take(index).any(|other| other == port) {
                 return Err(ConfigError::Duplicate(*port));
             }
         }
-        if client_ports.iter().chain([&server_port]).any(|port| matches!(port.get(), 5060 | 5061)) {
-            return Err(ConfigError::SipPort);
+        if let Some(port) = client_ports.iter().chain([&server_port]).find(|port| port.is_sip()) {
+            return Err(ConfigError::SipPort(*port));
         }
         Ok(Self {
             policy,
@@ -61,10 +64,16 @@ impl Config {
         })
     }
 
-    /// The same with other limits: contacts in all, and among them those that have never registered, which anybody can
-    /// make by sending a REGISTER.
+    /// The same with another limit of contacts.
     #[must_use]
-    pub fn with_capacity(self, max_contacts: u32, max_unregistered: u32) -> Self {
-        Self { max_contacts, max_unregistered, ..self }
+    pub fn with_max_contacts(self, max_contacts: u32) -> Self {
+        Self { max_contacts, ..self }
+    }
+
+    /// The same with another limit of contacts that have never registered, which anybody can make by sending
+    /// a REGISTER.
+    #[must_use]
+    pub fn with_max_unregistered(self, max_unregistered: u32) -> Self {
+        Self { max_unregistered, ..self }
     }
 }

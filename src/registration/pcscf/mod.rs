@@ -1,14 +1,33 @@
-//! The P-CSCF's table of registered contacts.
+//! The P-CSCF's table of registered contacts. A registration passes through its files in this order:
+//!
+//! 1. `register`: SM1 arrives and goes on to the core.
+//! 2. `answer`: the core's 401 becomes a temporary set and SM6.
+//! 3. `register`: SM7 arrives over the temporary set and goes on to the core.
+//! 4. `answer`: the core's 200 makes the set the current one.
+//! 5. `egress`: what is sent to the UE, and over which set.
+//! 6. `upkeep`: what time, the data path and the operator do.
+//!
+//! `contact` has the rules for the sets of one contact, `table` the look-ups, and the one function through
+//! which every change of a contact goes.
 
+mod answer;
+mod authorization;
 mod config;
-mod data_path;
-mod from_core;
-mod from_ue;
+mod contact;
+mod egress;
+mod event;
+mod id;
+mod identity;
+mod register;
 mod table;
-mod to_ue;
+mod timers;
+mod upkeep;
 
+pub use answer::{ChallengeError, Failed, Gone, Sm6, Sm12, SuccessError};
+pub use authorization::Authorization;
 pub use config::{Config, ConfigError};
-pub use data_path::Reconciled;
-pub use from_core::{ChallengeError, Ended, Gone, RequestId, Sm6, Sm12};
-pub use from_ue::{Authentication, Discard, Forward, Over, Register, RegisterError};
-pub use table::{ContactId, Counters, InUse, Pcscf};
+pub use event::Event;
+pub use id::{ContactId, RequestId};
+pub use identity::Identity;
+pub use register::{Discard, Forward, Register, RegisterError};
+pub use table::{Counters, InUse, Pcscf};

@@ -1,31 +1,32 @@
-//! The table itself: its contacts, and how they are found by identity, SPI and port.
+//! The table itself: its contacts, how they are found by identity, SPI and port, and the one way to change
+//! one.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use core::net::IpAddr;
-use core::num::NonZeroU16;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::authorization::Nonce;
 use super::config::Config;
-use super::from_ue::{Register, RegisterError};
+use super::contact::{Contact, Done, Effects, Role, Set};
+use super::event::{Event, Events};
+use super::id::{ContactId, RequestId};
+use super::identity::Identity;
+use super::timers::Timers;
+use crate::id::{Id, TableId};
+use crate::impossible::impossible;
 use crate::negotiation::pcscf::Offer;
-use crate::registration::contact::{Contact, Set, Slot};
-use crate::registration::identity::Identity;
-use crate::registration::instruction::{Instruction, SetId};
-use crate::registration::timers::Timers;
-use crate::sec_agree::{PortPair, Setup};
-use crate::slab::{Place, Slab, Slotted};
+use crate::registration::cause::Cause;
+use crate::sa::{DataPath, SetId};
+use crate::setup::{Port, PortPair, Setup};
+use crate::slab::{Slab, Slotted};
 use crate::spi::{Spi, SpiAllocator};
-use crate::time::Instant;
-
-/// A contact in the table. No other ever has the same, not even after this one has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContactId(pub(super) Place);
+use crate::time::Moment;
 
 /// What a [`Pcscf`] has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// Sets that were made.
     pub sets: u64,
@@ -39,62 +40,62 @@ pub struct Counters {
     pub refused: u64,
     /// Messages discarded for what they came over.
     pub discarded: u64,
+    /// Times that the data path could not take a set into use.
+    pub not_taken: u64,
+    /// Events that were dropped because nobody polled them.
+    pub events_lost: u64,
 }
 
-/// Wherever they may: they are looked at one by one.
+/// Contacts are looked at one by one: their alignment does not matter.
 impl Slotted for Contact {
-    type Begins = u64;
+    type Alignment = u64;
 }
 
-/// The table of all registered contacts.
+/// The table of all registered contacts of a P-CSCF.
 ///
-/// Every method that can make the data path do something puts that into a queue of instructions, to be carried out
-/// before what the method answers is sent: [`Pcscf::apply`] or [`Pcscf::next_instruction`].
+/// See [`registration`](crate::registration) for the contract, and the crate's front page for a run loop.
 #[derive(Debug)]
 pub struct Pcscf {
     pub(super) config: Config,
     pub(super) spis: SpiAllocator,
     pub(super) contacts: Slab<Contact>,
-    pub(super) len: u32,
+    len: u32,
     /// Contacts that have never registered.
-    pub(super) unregistered: u32,
+    unregistered: u32,
     /// By slot of the SPI, the slot of the contact.
-    pub(super) by_spi: Vec<u32>,
+    by_spi: Vec<u32>,
     /// By contact and IMPI.
     pub(super) by_identity: HashTable<u32>,
     /// By address and protected port or SPI of the UE: one for each of each set.
-    pub(super) by_end: HashTable<AtEnd>,
-    pub(super) hasher: DefaultHashBuilder,
+    by_end: HashTable<AtEnd>,
+    hasher: DefaultHashBuilder,
     pub(super) timers: Timers,
-    pub(super) instructions: VecDeque<Instruction>,
-    pub(super) next_number: u64,
-    /// The set that the data path could not install, while it is being dropped.
-    pub(super) not_installed: Option<SetId>,
-    /// Sets that a step has ended: kept for its memory.
-    pub(super) gone: Vec<Set>,
+    pub(super) events: Events,
+    next_number: u64,
     pub(super) counters: Counters,
 }
 
 /// What a set has at an address of its UE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    Port(NonZeroU16),
+    Port(Port),
     Spi(Spi),
 }
 
-/// What a UE announces is in use at its address (TS 33.203 7.1, rule 3). Nothing has changed.
+/// A UE announces what is already in use at its address (TS 33.203 7.1, rule 3). Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InUse {
     /// Another SA has the port.
-    #[error("{ue} has an SA at port {port}")]
+    #[error("port {port} is already in use at {ue}")]
     Port {
         /// The address.
         ue: IpAddr,
         /// The port.
-        port: NonZeroU16,
+        port: Port,
     },
-    /// Another SA has the SPI: the two could not be told apart.
-    #[error("{ue} has an SA with SPI {spi}")]
+    /// Another SA has the SPI: the two could not be distinguished.
+    #[error("SPI {spi} is already in use at {ue}")]
     Spi {
         /// The address.
         ue: IpAddr,
@@ -103,9 +104,18 @@ pub enum InUse {
     },
 }
 
-/// A contact at an address and port or SPI, with their hash: what they are is in the contact's sets.
+crate::code::codes!(InUse {
+    InUse::Port { .. } => "in-use-port",
+    InUse::Spi { .. } => "in-use-spi",
+});
+
+/// Why a contact cannot be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full(pub(super) u32);
+
+/// A contact at an address and port or SPI, with their hash. The values are in the contact's sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AtEnd {
+struct AtEnd {
     contact: u32,
     hash: u32,
 }
@@ -117,13 +127,13 @@ impl AtEnd {
 }
 
 impl Pcscf {
-    /// An empty table. The allocator gives out the SPIs of this node; two for each set, of which a contact has up to
-    /// three.
-    pub fn new(config: Config, spis: SpiAllocator, now: Instant) -> Self {
+    /// An empty table. The allocator gives out the SPIs of this node: two for each set, of which a contact has
+    /// up to three.
+    pub fn new(config: Config, spis: SpiAllocator, now: Moment) -> Self {
         Self {
             config,
             spis,
-            contacts: Slab::default(),
+            contacts: Slab::new(TableId::draw()),
             len: 0,
             unregistered: 0,
             by_spi: Vec::new(),
@@ -131,22 +141,25 @@ impl Pcscf {
             by_end: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             timers: Timers::new(now),
-            instructions: VecDeque::new(),
+            events: Events::default(),
             next_number: 0,
-            not_installed: None,
-            gone: Vec::new(),
             counters: Counters::default(),
         }
     }
 
-    /// Makes room in the look-up tables for so many more contacts, so that growing them does not fall into the time of
-    /// a registration. Where there is not so much memory, nothing happens.
+    /// Makes room in the look-up tables for this many more contacts, so that no registration waits while they
+    /// grow. Without enough memory nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
         let Self { contacts: known, by_identity, by_end, hasher, .. } = self;
         let _ = by_identity.try_reserve(contacts, |slot| {
             known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
         });
         let _ = by_end.try_reserve(contacts.saturating_mul(4), AtEnd::hash);
+    }
+
+    /// The table that the ids of its contacts, requests and sets name.
+    pub const fn table(&self) -> TableId {
+        self.contacts.table()
     }
 
     /// The number of contacts, registered or not.
@@ -176,15 +189,81 @@ impl Pcscf {
 }
 
 impl Pcscf {
-    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new; so are its SPIs. The server port is
-    /// the contact's own or new. A set that a challenge would remove does not count.
+    /// The next thing that ended or changed. To be polled until it is `None` after each call that may have
+    /// made one: what is kept for contacts, requests and sets is cleaned up with it.
+    #[must_use = "what an event names is cleaned up by the caller"]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Changes one contact, and settles what follows from the change: every change goes through here.
+    /// `None` if there is no such contact.
+    pub(super) fn step<D: DataPath, T>(
+        &mut self,
+        slot: u32,
+        data_path: &mut D,
+        change: impl FnOnce(&mut Contact, &mut Effects<'_, D>) -> T,
+    ) -> Option<T> {
+        let (contact, id) = self.contacts.at(slot)?;
+        let registered = contact.registered;
+        let mut effects = Effects { data_path, done: Done::default() };
+        let result = change(contact, &mut effects);
+        self.unregistered -= u32::from(contact.registered && !registered);
+        self.settle(ContactId(id), effects.done);
+        Some(result)
+    }
+
+    /// Releases what ended sets had, says what ended, sets the timer again, and drops a contact that has
+    /// nothing left.
+    fn settle(&mut self, id: ContactId, done: Done) {
+        let slot = id.0.slot;
+        for (set, cause) in done.removed {
+            let spis = set.ends.pcscf.setup.spis;
+            self.spis.release(spis.client);
+            self.spis.release(spis.server);
+            for key in self.keys_of(slot, &set) {
+                if let Ok(entry) = self.by_end.find_entry(key.hash(), |other| *other == key) {
+                    entry.remove();
+                }
+            }
+            self.counters.removed += 1;
+            self.events.push(Event::SetRemoved { contact: id, set: set.id, cause });
+        }
+        for number in done.forgotten {
+            let request = RequestId(self.numbered(slot, number));
+            self.events.push(Event::RequestForgotten { contact: id, request });
+        }
+        if let Some(set) = done.taken {
+            self.events.push(Event::SetTakenIntoUse { contact: id, set });
+        }
+        let Some(contact) = self.contacts.peek(slot) else { return };
+        match contact.next_deadline() {
+            Some(deadline) => self.timers.set_by(slot, deadline),
+            None => self.timers.cancel(slot),
+        }
+        if contact.is_empty() {
+            let identity = contact.identity.clone();
+            let hash = identity_hash(&self.hasher, &identity);
+            if let Ok(entry) = self.by_identity.find_entry(hash, |other| *other == slot) {
+                entry.remove();
+            }
+            self.unregistered -= u32::from(!contact.registered);
+            self.len -= 1;
+            self.contacts.remove(id.0);
+            let cause = done.cause.unwrap_or(Cause::Refused);
+            self.events.push(Event::ContactEnded { contact: id, identity, cause });
+        }
+    }
+
+    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new, and so are its SPIs.
+    /// The server port is the contact's own or new. A set that a challenge would remove does not count.
     pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), InUse> {
         let ue = offer.ue();
         let Setup { spis, ports } = ue.setup;
         for port in [ports.client, ports.server] {
-            for (slot, which, set) in self.sets_at(ue.address, Key::Port(port)) {
+            for (slot, role, set) in self.sets_at(ue.address, Key::Port(port)) {
                 let own = Some(slot) == contact;
-                let replaced = own && which == Slot::Temporary;
+                let replaced = own && role == Role::Temporary;
                 let stays = own && port == ports.server && set.ends.ue.setup.ports.server == port;
                 if !replaced && !stays {
                     return Err(InUse::Port { ue: ue.address, port });
@@ -192,8 +271,8 @@ impl Pcscf {
             }
         }
         for spi in [spis.client, spis.server] {
-            for (slot, which, _) in self.sets_at(ue.address, Key::Spi(spi)) {
-                if Some(slot) != contact || which != Slot::Temporary {
+            for (slot, role, _) in self.sets_at(ue.address, Key::Spi(spi)) {
+                if Some(slot) != contact || role != Role::Temporary {
                     return Err(InUse::Spi { ue: ue.address, spi });
                 }
             }
@@ -201,38 +280,38 @@ impl Pcscf {
         Ok(())
     }
 
-    /// The server port, and a client port that no set of the contact has but one that a challenge removes.
+    /// The server port, and a client port that no set of the contact has, except one that a challenge removes.
     pub(super) fn next_ports(&self, slot: u32) -> PortPair {
-        let in_use = |port: &NonZeroU16| {
+        let in_use = |port: &Port| {
             let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
-            sets.any(|(which, set)| which != Slot::Temporary && set.ends.pcscf.setup.ports.client == *port)
+            sets.any(|(role, set)| role != Role::Temporary && set.ends.pcscf.setup.ports.client == *port)
         };
-        // At most two sets are not temporary, and there are three ports. Each set begins at another one, so that a UE
-        // whose SAs were lost here seldom gets a port that its own still have.
+        // At most two sets are not temporary, and there are three ports. Each search begins at another port:
+        // a UE whose SAs were lost here seldom gets a port that its own sets still have.
         let ports = &self.config.client_ports;
         let first = usize::try_from(self.counters.sets).unwrap_or(0) % ports.len().max(1);
         let client = ports.iter().cycle().skip(first).take(ports.len()).copied().find(|port| !in_use(port));
-        PortPair { client: client.unwrap_or(self.config.server_port), server: self.config.server_port }
+        let server = self.config.server_port;
+        PortPair { client: client.unwrap_or_else(|| impossible(server)), server }
     }
 
-    pub(super) fn add(&mut self, register: &Register<'_>) -> Result<u32, RegisterError> {
+    /// Adds a contact that has not registered yet. Returns its slot.
+    pub(super) fn add(&mut self, identity: Identity) -> Result<u32, Full> {
         if self.len >= self.config.max_contacts {
-            return Err(RegisterError::Full(self.len));
+            return Err(Full(self.len));
         }
         if self.unregistered >= self.config.max_unregistered {
-            return Err(RegisterError::Full(self.unregistered));
+            return Err(Full(self.unregistered));
         }
-        let identity =
-            Identity::new(register.contact, register.impi, register.impus).ok_or(RegisterError::Identity)?;
         let hash = identity_hash(&self.hasher, &identity);
-        let place = self.contacts.insert(Contact::new(identity)).ok_or(RegisterError::Full(self.len))?;
+        let id = self.contacts.insert(Contact::new(identity)).ok_or(Full(self.len))?;
         let Self { contacts, by_identity, hasher, .. } = self;
-        by_identity.insert_unique(hash, place.slot, |slot| {
+        by_identity.insert_unique(hash, id.slot, |slot| {
             contacts.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
         });
         self.len += 1;
         self.unregistered += 1;
-        Ok(place.slot)
+        Ok(id.slot)
     }
 
     /// The contact of an identity, if it is in the table.
@@ -246,22 +325,41 @@ impl Pcscf {
         self.by_identity.find(hash, is).copied()
     }
 
-    pub(super) fn id(&self, slot: u32) -> Result<ContactId, RegisterError> {
-        self.contacts.id(slot).map(ContactId).ok_or(RegisterError::Full(self.len))
+    /// The id of a request or set of this number.
+    pub(super) const fn numbered(&self, slot: u32, number: u64) -> Id {
+        Id { table: self.contacts.table(), slot, generation: number }
     }
 
-    /// A number for a request: never the same twice.
+    /// The slot and number of a request of this table.
+    pub(super) fn request(&self, request: RequestId) -> Option<(u32, u64)> {
+        let Id { table, slot, generation } = request.0;
+        (table == self.table()).then_some((slot, generation))
+    }
+
+    /// The slot of a set's contact, and which of its sets it is.
+    pub(super) fn role(&self, set: SetId) -> Option<(u32, Role)> {
+        let slot = set.0.slot;
+        let mut sets = self.contacts.peek(slot)?.sets();
+        sets.find(|(_, other)| other.id == set).map(|(role, _)| (slot, role))
+    }
+
+    pub(super) fn nonce(&self, text: &str) -> Nonce {
+        Nonce::of(&self.hasher, text)
+    }
+
+    /// A number for a request or a set: never the same twice.
     pub(super) const fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
     }
 
+    /// The slot of the contact that an SPI of the P-CSCF belongs to.
     pub(super) fn contact_over(&self, spi: Spi) -> Option<u32> {
         self.by_spi.get(self.spis.slot(spi)? as usize).copied()
     }
 
     /// The sets that have this port or SPI at this address of a UE.
-    pub(super) fn sets_at(&self, ue: IpAddr, key: Key) -> impl Iterator<Item = (u32, Slot, &Set)> {
+    pub(super) fn sets_at(&self, ue: IpAddr, key: Key) -> impl Iterator<Item = (u32, Role, &Set)> {
         let at = self.key_at(0, ue, key);
         self.by_end.iter_hash(at.hash()).filter(move |other| other.hash == at.hash).flat_map(move |other| {
             let sets = self.contacts.peek(other.contact).into_iter().flat_map(Contact::sets);
@@ -273,7 +371,7 @@ impl Pcscf {
                         Key::Spi(spi) => [spis.client, spis.server].contains(&spi),
                     }
             })
-            .map(move |(which, set)| (other.contact, which, set))
+            .map(move |(role, set)| (other.contact, role, set))
         })
     }
 
@@ -281,65 +379,29 @@ impl Pcscf {
         AtEnd { contact, hash: self.hasher.hash_one((ue, key)) as u32 }
     }
 
-    fn keys_of(&self, set: &Set) -> [AtEnd; 4] {
+    fn keys_of(&self, slot: u32, set: &Set) -> [AtEnd; 4] {
         let end = &set.ends.ue;
         let Setup { spis, ports } = end.setup;
         let keys =
             [Key::Port(ports.client), Key::Port(ports.server), Key::Spi(spis.client), Key::Spi(spis.server)];
-        keys.map(|key| self.key_at(set.id.contact, end.address, key))
+        keys.map(|key| self.key_at(slot, end.address, key))
     }
 
     /// Makes a new set known by its SPIs and ports.
     pub(super) fn enter(&mut self, slot: u32, set: &Set) {
         let spis = set.ends.pcscf.setup.spis;
         for spi in [spis.client, spis.server] {
-            if let Some(place) = self.spis.slot(spi) {
-                if self.by_spi.len() <= place as usize {
-                    self.by_spi.resize(place as usize + 1, u32::MAX);
+            if let Some(number) = self.spis.slot(spi) {
+                if self.by_spi.len() <= number as usize {
+                    self.by_spi.resize(number as usize + 1, u32::MAX);
                 }
-                if let Some(entry) = self.by_spi.get_mut(place as usize) {
+                if let Some(entry) = self.by_spi.get_mut(number as usize) {
                     *entry = slot;
                 }
             }
         }
-        for key in self.keys_of(set) {
+        for key in self.keys_of(slot, set) {
             self.by_end.insert_unique(key.hash(), key, AtEnd::hash);
-        }
-    }
-
-    /// After each step: gives back what the sets that ended had, sets the timer anew, and drops a contact that has
-    /// nothing left.
-    pub(super) fn settle(&mut self, slot: u32) {
-        while let Some(set) = self.gone.pop() {
-            let spis = set.ends.pcscf.setup.spis;
-            self.spis.release(spis.client);
-            self.spis.release(spis.server);
-            for key in self.keys_of(&set) {
-                if let Ok(entry) = self.by_end.find_entry(key.hash(), |other| *other == key) {
-                    entry.remove();
-                }
-            }
-            self.counters.removed += 1;
-            // Of a set that was never installed, its SPIs may be another's there.
-            if self.not_installed != Some(set.id) {
-                self.instructions.push_back(Instruction::Remove(set.id, set.ends));
-            }
-        }
-        let Some(contact) = self.contacts.peek(slot) else { return };
-        match contact.next_deadline() {
-            Some(deadline) => self.timers.set_by(slot, deadline),
-            None => self.timers.cancel(slot),
-        }
-        if contact.is_empty() {
-            let hash = identity_hash(&self.hasher, &contact.identity);
-            if let Ok(entry) = self.by_identity.find_entry(hash, |other| *other == slot) {
-                entry.remove();
-            }
-            self.unregistered -= u32::from(!contact.registered);
-            self.len -= 1;
-            if let Some(place) = self.contacts.id(slot) {
-                self.contacts.remove(place);
-            }
         }
     }
 }

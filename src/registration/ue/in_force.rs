@@ -1,53 +1,60 @@
-//! The sets in force: what travels over which, until when, and what the data path is to do.
+//! The sets in force: what travels over which, and until when.
 
-use core::num::NonZeroU16;
-
-use super::{Procedure, Prompt, Set, Ue, UeGone, UeState};
-use crate::registration::instruction::{Instruction, SetId};
-use crate::registration::route::{Message, NoSa, Route, Transport};
-use crate::sa::{InstallError, SaSet, Sad, Side};
+use super::event::UeEvent;
+use super::state::{Procedure, Set, Ue, UeState};
+use crate::registration::cause::Cause;
+use crate::registration::route::{NoSa, Over, Route, Transport};
+use crate::sa::{DataPath, SetId, Side};
+use crate::setup::Port;
 use crate::spi::Spi;
-use crate::time::Instant;
+use crate::time::Moment;
 
 impl Ue {
-    /// A message was opened that is not the answer to a REGISTER. Returns the set that it came over. Over the current
-    /// set, it shows that the network uses that one: the old one goes as soon as its transactions have ended.
+    /// A message was opened that is not the answer to a REGISTER. Returns the set that it came over. Over the
+    /// current set, it shows that the network uses that one: the old one goes as soon as its transactions have
+    /// ended.
     ///
     /// # Errors
-    /// [`UeGone`] if no set in force has an inbound SA with this SPI: the message is to be discarded.
-    pub fn message(&mut self, over: Spi) -> Result<SetId, UeGone> {
-        let inbound = |set: &&Set| set.ends.inbound(Side::Ue, over).is_some();
+    /// [`NoSa`] if no set in force has an inbound SA with this SPI: the message is to be discarded.
+    pub fn message<D: DataPath>(&mut self, over: Spi, data_path: &mut D) -> Result<SetId, NoSa> {
+        let inbound = |set: &&Set| set.carried(Over::Sa(over));
         if let Some(current) = self.current.as_ref().filter(inbound) {
             let id = current.id;
             self.old_leaves = true;
-            self.let_old_go();
+            self.let_old_go(data_path);
             return Ok(id);
         }
-        self.old.as_ref().filter(inbound).map(|old| old.id).ok_or(UeGone)
+        self.old.as_ref().filter(inbound).map(|old| old.id).ok_or(NoSa)
     }
 
-    /// What a message travels over.
+    /// The route of a request, an ACK of a 2xx among them. A REGISTER has its own:
+    /// [`Request::route`](crate::registration::Request::route). The same for both transports; see [`Route`] for
+    /// connections.
     ///
     /// # Errors
-    /// [`NoSa`]; the message must not go out in clear.
-    pub fn route(&self, transport: Transport, message: Message) -> Result<Route, NoSa> {
-        let mut sets = self.sets();
-        let set = match message {
-            Message::Request => self.current.as_ref(),
-            Message::Response { over } => sets.find(|set| set.ends.inbound(Side::Ue, over).is_some()),
-            Message::InTransaction(id) => sets.find(|set| set.id == id),
-        };
-        let set = set.ok_or(NoSa)?;
-        Ok(Route::of(set.id, &set.ends, Side::Ue, transport, message))
+    /// [`NoSa`]; the request must not be sent in clear.
+    pub fn route_request(&self) -> Result<Route, NoSa> {
+        let set = self.current.as_ref().ok_or(NoSa)?;
+        Ok(Route::of_request(set.id, &set.ends, Side::Ue))
     }
 
-    /// Every set, the temporary one last.
-    fn sets(&self) -> impl Iterator<Item = &Set> {
-        let temporary = match &self.procedure {
-            Procedure::Answered { set, .. } => Some(set),
-            Procedure::Idle | Procedure::Registering { .. } => None,
-        };
-        self.current.iter().chain(&self.old).chain(temporary)
+    /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over the set of
+    /// the request that began it.
+    ///
+    /// # Errors
+    /// [`NoSa`] if that set has ended; the message must not be sent in clear.
+    pub fn route_in_transaction(&self, set: SetId) -> Result<Route, NoSa> {
+        let set = self.sets().find(|other| other.id == set).ok_or(NoSa)?;
+        Ok(Route::of_request(set.id, &set.ends, Side::Ue))
+    }
+
+    /// The route of the response to a request that came over this SPI.
+    ///
+    /// # Errors
+    /// [`NoSa`]; the response must not be sent in clear.
+    pub fn route_response(&self, transport: Transport, request_over: Spi) -> Result<Route, NoSa> {
+        let set = self.sets().find(|set| set.carried(Over::Sa(request_over))).ok_or(NoSa)?;
+        Ok(Route::of_response(set.id, &set.ends, Side::Ue, transport, request_over))
     }
 
     /// Whether a request can be sent.
@@ -55,10 +62,11 @@ impl Ue {
         self.current.is_some()
     }
 
-    /// What a message came over, for a data path that tells its ports and not its SPI: the inbound SA from this port of
-    /// the P-CSCF to this one of the UE (TS 33.203 7.1).
-    pub fn over(&self, pcscf_port: NonZeroU16, ue_port: NonZeroU16) -> Option<Spi> {
-        self.sets().find_map(|set| set.ends.between(Side::Ue, pcscf_port, ue_port))
+    /// What a message came over, for a data path that knows its ports, but not its SPI: the SA from this port of
+    /// the P-CSCF to this one of the UE (TS 33.203 7.1). `None` if there is none: the message came in clear.
+    pub fn over(&self, pcscf_port: u16, ue_port: u16) -> Option<Spi> {
+        let (source, destination) = (Port::from_peer(pcscf_port).ok()?, Port::from_peer(ue_port).ok()?);
+        self.sets().find_map(|set| set.ends.between(Side::Ue, source, destination))
     }
 
     /// Whether a port of the UE is a protected one: nothing in clear is sent from it or accepted at it.
@@ -77,47 +85,16 @@ impl Ue {
     }
 
     /// A transaction that began over a set has ended.
-    pub fn transaction_ends(&mut self, set: SetId) {
+    pub fn transaction_ends<D: DataPath>(&mut self, set: SetId, data_path: &mut D) {
         if let Some(set) = self.current.iter_mut().chain(&mut self.old).find(|other| other.id == set) {
             set.transactions = set.transactions.saturating_sub(1);
         }
-        self.let_old_go();
+        self.let_old_go(data_path);
     }
 
-    /// The next thing that the data path is to do.
-    pub fn next_instruction(&mut self) -> Option<Instruction> {
-        self.instructions.pop_front()
-    }
-
-    /// The SAs of a set, with their keys, while it is temporary; then the data path alone has them.
-    pub fn set(&self, id: SetId) -> Option<&SaSet> {
-        match &self.procedure {
-            Procedure::Answered { answer, set, .. } if set.id == id => Some(answer.set()),
-            Procedure::Idle | Procedure::Registering { .. } | Procedure::Answered { .. } => None,
-        }
-    }
-
-    /// Carries out all instructions.
-    ///
-    /// # Errors
-    /// [`InstallError`] if a set could not be installed: its procedure has ended.
-    pub fn apply(&mut self, sad: &mut Sad) -> Result<(), InstallError> {
-        while let Some(instruction) = self.next_instruction() {
-            let set = match instruction {
-                Instruction::Install(id) => self.set(id),
-                Instruction::Remove(..) => None,
-            };
-            let done = instruction.carry_out(set, sad, Side::Ue);
-            if let Err(error) = done {
-                self.end_procedure();
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// When [`Ue::handle_timeout`] has something to do.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    /// When [`Ue::handle_timeout`] has something to do: exactly the first deadline.
+    #[must_use = "deadlines pass unnoticed unless the caller wakes for them"]
+    pub fn poll_timeout(&self) -> Option<Moment> {
         let procedure = match &self.procedure {
             Procedure::Idle => None,
             Procedure::Registering { deadline, .. } => Some(*deadline),
@@ -127,29 +104,81 @@ impl Ue {
         sets.chain(procedure).chain(self.refresh).min()
     }
 
-    /// Ends what has reached its deadline, and says when it is time to register.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<Prompt> {
+    /// Ends what has reached its deadline. Events say what has ended, and when it is time to register.
+    pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
         let procedure_ends = match &self.procedure {
             Procedure::Idle => false,
             Procedure::Registering { deadline, .. } => *deadline <= now,
             Procedure::Answered { set, .. } => set.deadline <= now,
         };
         if procedure_ends {
-            self.end_procedure();
+            self.end_procedure(Cause::Expired, data_path);
+            self.events.push(UeEvent::ProcedureExpired);
             self.try_later(now);
         }
+        let cause = if self.leaving { Cause::Deregistered } else { Cause::Expired };
         let old = self.old.take_if(|old| old.deadline <= now);
-        self.remove(old);
-        if let Some(current) = self.current.take_if(|current| current.deadline <= now) {
-            self.remove(Some(current));
-            let old = self.old.take();
-            self.remove(old);
-            self.verify.clear();
-            self.refresh = None;
-            return (!self.leaving).then_some(Prompt::Lost);
+        self.remove(old, cause, data_path);
+        if self.current.as_ref().is_some_and(|current| current.deadline <= now) {
+            self.end(cause, data_path);
+            return;
         }
-        // What is going on already is not asked for; if it fails, it is.
+        // A procedure that is in progress already is not asked for; if it fails, it is asked for again.
         let due = self.refresh.take_if(|refresh| *refresh <= now).is_some();
-        (due && self.state() == UeState::Idle).then_some(Prompt::Register)
+        if due && self.state() == UeState::Idle {
+            self.events.push(UeEvent::RegisterDue);
+        }
+    }
+
+    /// The data path has failed a set: it could not install it or take it into use when a
+    /// [`Plan`](crate::Plan) was carried out, or it has lost one of its SAs. The set ends; with a temporary one
+    /// the procedure, with the current one the registration.
+    ///
+    /// # Errors
+    /// [`NoSa`] if the set has ended already.
+    pub fn data_path_failed<D: DataPath>(
+        &mut self,
+        now: Moment,
+        set: SetId,
+        data_path: &mut D,
+    ) -> Result<(), NoSa> {
+        let cause = Cause::DataPath;
+        if self.current.as_ref().is_some_and(|current| current.id == set) {
+            self.end(cause, data_path);
+        } else if let Some(old) = self.old.take_if(|old| old.id == set) {
+            self.remove(Some(old), cause, data_path);
+        } else if self.sets().any(|other| other.id == set) {
+            self.end_procedure(cause, data_path);
+            self.try_later(now);
+        } else {
+            return Err(NoSa);
+        }
+        Ok(())
+    }
+
+    /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so with a
+    /// [`Warning`](crate::sa::Warning). If the SA is of the current set, it is time to register again, with a
+    /// challenge.
+    ///
+    /// # Errors
+    /// [`NoSa`] if no set has an outbound SA with this SPI.
+    pub fn numbers_low(&mut self, spi: Spi) -> Result<SetId, NoSa> {
+        let set = self.sets().find(|set| set.ends.inbound(Side::Pcscf, spi).is_some()).ok_or(NoSa)?;
+        let id = set.id;
+        let is_current = self
+            .current
+            .as_mut()
+            .is_some_and(|current| current.id == id && !core::mem::replace(&mut current.numbers_low, true));
+        if is_current && self.state() == UeState::Idle && !self.leaving {
+            self.events.push(UeEvent::RegisterDue);
+        }
+        Ok(id)
+    }
+
+    fn let_old_go<D: DataPath>(&mut self, data_path: &mut D) {
+        if self.old_leaves {
+            let old = self.old.take_if(|old| old.transactions == 0);
+            self.remove(old, Cause::Displaced, data_path);
+        }
     }
 }

@@ -1,54 +1,223 @@
-//! From SM1 to SM12 and every way in which it ends (TS 33.203 7.3, 7.4; TS 24.229 5.1.1).
+//! From SM1 to SM12 and every way in which that ends (TS 33.203 7.3, 7.4; TS 24.229 5.1.1).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::{
-    BadChallenge, Begin, BeginError, ChallengeFailure, Procedure, Request, Set, Ue, UeGone, UeState,
-};
+use super::event::UeEvent;
+use super::state::{Procedure, Set, Ue, UeState};
 use crate::key::{Ck, Ik};
-use crate::negotiation::ue::Offer;
-use crate::registration::instruction::{Instruction, SetId};
-use crate::registration::pcscf::Over;
-use crate::registration::{DRAIN, GRACE, REG_AWAIT_AUTH};
-use crate::sa::{Endpoint, Ends, SaName};
-use crate::sec_agree::Setup;
-use crate::time::Instant;
+use crate::negotiation::ue::{Offer, OfferError, Sm6Error};
+use crate::registration::cause::Cause;
+use crate::registration::lifetimes::{DRAIN, GRACE, REG_AWAIT_AUTH};
+use crate::registration::route::{Over, Route};
+use crate::sa::{DataPath, Endpoint, Ends, SaName, SetId, Side};
+use crate::sec_agree::SecurityClient;
+use crate::setup::{Port, Setup};
+use crate::spi::Spi;
+use crate::time::Moment;
 
 const MAX_BAD_CHALLENGES: u32 = 2;
-/// When a registration that was to be kept and could not be is tried again.
+/// When a registration that could not be kept is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// What a registration begins with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Begin {
+    /// Fresh SPIs and a fresh client port, random; the server port is that of the sets in force.
+    pub setup: Setup,
+    /// The list to offer, with these SPIs and ports; `None` for the policy's own.
+    pub list: Option<SecurityClient>,
+    /// In clear although there are SAs: the P-CSCF seems to have lost them (TS 33.203 7.4).
+    pub in_clear: bool,
+}
+
+impl Begin {
+    /// A registration with these SPIs and ports, that offers the policy's list, over the SAs in force if there
+    /// are any.
+    pub const fn new(setup: Setup) -> Self {
+        Self { setup, list: None, in_clear: false }
+    }
+
+    /// With this list.
+    #[must_use]
+    pub fn with_list(self, list: SecurityClient) -> Self {
+        Self { list: Some(list), ..self }
+    }
+
+    /// In clear although there are SAs, or not.
+    #[must_use]
+    pub fn with_clear(self, in_clear: bool) -> Self {
+        Self { in_clear, ..self }
+    }
+}
+
+/// Why a registration cannot begin: the caller's fault. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// A set in force has an SPI, in whichever direction (TS 33.203 7.1).
+    #[error("SPI {0} is already in use")]
+    SpiInUse(Spi),
+    /// The port is the client port of a set in force (TS 33.203 7.1, rule 6).
+    #[error("port {0} is already in use")]
+    PortInUse(Port),
+    /// The server port stays the same while the UE is registered (TS 33.203 7.4).
+    #[error("server port {found} differs from the registered one, {needed}")]
+    ServerPort {
+        /// The port of the sets in force.
+        needed: Port,
+        /// The port given.
+        found: Port,
+    },
+    /// The list has other SPIs or ports than were given with it.
+    #[error("list with other SPIs or ports")]
+    List,
+    /// The offer cannot be made.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+}
+
+crate::code::codes!(BeginError {
+    BeginError::SpiInUse(_) => "begin-spi-in-use",
+    BeginError::PortInUse(_) => "begin-port-in-use",
+    BeginError::ServerPort { .. } => "begin-server-port",
+    BeginError::List => "begin-list",
+    ;
+    BeginError::Offer(error) => error,
+});
+
+/// A REGISTER to be sent. If it goes over a set, the set is in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the REGISTER is sent with these values"]
+#[non_exhaustive]
+pub struct Request {
+    /// Its Security-Client.
+    pub security_client: SecurityClient,
+    /// The rows of its Security-Verify; none in clear.
+    pub security_verify: Vec<Box<str>>,
+    /// How it is sent; `None` for a REGISTER in clear.
+    pub route: Option<Route>,
+}
+
+/// No registration is in progress that this belongs to. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no registration in progress")]
+pub struct NoProcedure;
+
+crate::code::codes!(NoProcedure { NoProcedure => "no-procedure", });
+
+/// Why a challenge is not answered. The procedure has ended; sets in force are as they were. The UE begins
+/// again with another Call-ID (TS 24.229 5.1.1.5.1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChallengeFailure<E> {
+    /// No REGISTER awaits an answer. Nothing has changed.
+    #[error(transparent)]
+    NoProcedure(#[from] NoProcedure),
+    /// Security-Server cannot be used.
+    #[error(transparent)]
+    Sm6(#[from] Sm6Error),
+    /// A set in force has the P-CSCF's client port: their traffic could not be distinguished.
+    #[error("port {0} of the P-CSCF is already in use")]
+    PortInUse(Port),
+    /// The data path could not install the set.
+    #[error("data path: {0}")]
+    DataPath(E),
+}
+
+crate::code::codes!(<E> ChallengeFailure<E> {
+    ChallengeFailure::PortInUse(_) => "challenge-port-in-use",
+    ChallengeFailure::DataPath(_) => "challenge-data-path",
+    ;
+    ChallengeFailure::NoProcedure(error) => error,
+    ChallengeFailure::Sm6(error) => error,
+});
+
+/// Why a challenge that the ISIM refused is not reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadChallenge {
+    /// No REGISTER awaits an answer. Nothing has changed.
+    #[error(transparent)]
+    NoProcedure(#[from] NoProcedure),
+    /// It is the third in a row: the procedure has ended (TS 24.229 5.1.1.5.3).
+    #[error("third bad challenge in a row")]
+    TooMany,
+    /// The report cannot be made. The challenge still waits.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+}
+
+crate::code::codes!(BadChallenge {
+    BadChallenge::TooMany => "bad-challenge-too-many",
+    ;
+    BadChallenge::NoProcedure(error) => error,
+    BadChallenge::Begin(error) => error,
+});
+
+/// Why a 2xx changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfirmError<E> {
+    /// No REGISTER awaits an answer that comes over this: it is to be discarded.
+    #[error(transparent)]
+    NoProcedure(#[from] NoProcedure),
+    /// The data path could not take the new set into use. The older one stays in use, and the procedure ends
+    /// in its time.
+    #[error("data path: {0}")]
+    DataPath(E),
+}
+
+crate::code::codes!(<E> ConfirmError<E> {
+    ConfirmError::DataPath(_) => "confirm-data-path",
+    ;
+    ConfirmError::NoProcedure(error) => error,
+});
+
 impl Ue {
-    /// Begins to register, for the first time, again, or in order to leave. An unfinished procedure ends, with its SAs.
+    /// Begins to register, for the first time, again, or in order to leave. An unfinished procedure ends, with
+    /// its SAs.
     ///
     /// # Errors
     /// [`BeginError`]; nothing has changed.
-    pub fn begin(&mut self, now: Instant, begin: &Begin) -> Result<Request, BeginError> {
+    pub fn begin<D: DataPath>(
+        &mut self,
+        now: Moment,
+        begin: &Begin,
+        data_path: &mut D,
+    ) -> Result<Request, BeginError> {
         let offer = self.offer(begin)?;
         (self.bad_challenges, self.leaving) = (0, false);
-        Ok(self.send_sm1(now, offer, begin.in_clear))
+        Ok(self.send_sm1(now, offer, begin.in_clear, data_path))
     }
 
-    fn send_sm1(&mut self, now: Instant, offer: Offer, in_clear: bool) -> Request {
-        self.end_procedure();
-        let over = self.current.as_ref().filter(|_| !in_clear).map(|current| current.id);
+    fn send_sm1<D: DataPath>(
+        &mut self,
+        now: Moment,
+        offer: Offer,
+        in_clear: bool,
+        data_path: &mut D,
+    ) -> Request {
+        self.end_procedure(Cause::Displaced, data_path);
+        let over = self.current.as_ref().filter(|_| !in_clear);
         let request = Request {
             security_client: offer.security_client().clone(),
             security_verify: if over.is_some() { self.verify.clone() } else { Vec::new() },
-            over,
+            route: over.map(|set| Route::of_request(set.id, &set.ends, Side::Ue)),
         };
+        let over = over.map(|set| set.id);
         self.procedure =
             Procedure::Registering { offer: Box::new(offer), over, deadline: now + REG_AWAIT_AUTH };
         request
     }
 
-    /// What the SPIs and ports of an SM1 must not be (TS 33.203 7.1, 7.4), and the offer.
+    /// The offer, with SPIs and ports that no set in force has (TS 33.203 7.1, 7.4).
     fn offer(&self, begin: &Begin) -> Result<Offer, BeginError> {
         let Setup { spis, ports } = begin.setup;
-        // The set of an unfinished procedure goes before the new one is made.
+        // The set of an unfinished procedure ends before the new one is made.
         for set in self.current.iter().chain(&self.old) {
             for name in SaName::ALL {
                 let (spi, _) = set.ends.sa(name);
@@ -72,95 +241,105 @@ impl Ue {
         if offer.ue().setup == begin.setup { Ok(offer) } else { Err(BeginError::List) }
     }
 
-    /// SM6 arrived and the ISIM accepted it: what it came over, the rows of its Security-Server, and the keys. Returns SM7.
+    /// SM6 arrived and the ISIM accepted it: what it came over, the rows of its Security-Server, and the keys.
+    /// The new set is installed before this returns SM7.
     ///
     /// # Errors
     /// [`ChallengeFailure`].
-    pub fn challenged(
+    pub fn challenged<D: DataPath>(
         &mut self,
-        now: Instant,
+        now: Moment,
         over: Over,
         security_server: &[&str],
         ck: &Ck,
         ik: &Ik,
-    ) -> Result<Request, ChallengeFailure> {
+        data_path: &mut D,
+    ) -> Result<Request, ChallengeFailure<D::Error>> {
         self.expects_sm6(over)?;
         let Procedure::Registering { offer, over: sm1_over, .. } =
             core::mem::replace(&mut self.procedure, Procedure::Idle)
         else {
-            return Err(UeGone.into());
+            return Err(NoProcedure.into());
         };
+        let id = self.next_set();
         let answered = match offer.receive_sm6(security_server, ck, ik) {
-            Ok(answer) => self.make_way(answer.set().ends(), sm1_over.is_none()).map(|()| answer),
-            Err(rejected) => Err(ChallengeFailure::Sm6(rejected.error)),
+            Err(rejected) => Err(rejected.error.into()),
+            Ok(answer) => self.make_way(answer.set().ends(), sm1_over.is_none(), data_path).and_then(|()| {
+                let installed = data_path.install(id, Side::Ue, answer.set());
+                installed.map(|()| answer).map_err(ChallengeFailure::DataPath)
+            }),
         };
         let answer = answered.inspect_err(|_| self.try_later(now))?;
-        self.next_number += 1;
-        let set = Set {
-            id: SetId { contact: 0, number: self.next_number },
-            ends: *answer.set().ends(),
-            deadline: now + REG_AWAIT_AUTH,
-            transactions: 0,
-        };
-        self.instructions.push_back(Instruction::Install(set.id));
+        let ends = *answer.set().ends();
+        let set = Set { id, ends, deadline: now + REG_AWAIT_AUTH, transactions: 0, numbers_low: false };
         let request = Request {
             security_client: answer.security_client().clone(),
             security_verify: answer.security_verify().map(Box::from).collect(),
-            over: Some(set.id),
+            route: Some(Route::of_request(id, &ends, Side::Ue)),
         };
         self.procedure = Procedure::Answered { answer: Box::new(answer), set, sm1_over };
         Ok(request)
     }
 
-    /// SM6 arrived and the ISIM refused it: the MAC or the sequence number is wrong. Returns the REGISTER that reports
-    /// it, over the sets in force or in clear and never over a new one, with fresh SPIs and a fresh client port.
+    /// SM6 arrived and the ISIM refused it: the MAC or the sequence number is wrong. Returns the REGISTER that
+    /// reports it, over the sets in force or in clear and never over a new one, with fresh SPIs and a fresh
+    /// client port.
     ///
     /// # Errors
     /// [`BadChallenge`].
-    pub fn bad_challenge(
+    pub fn bad_challenge<D: DataPath>(
         &mut self,
-        now: Instant,
+        now: Moment,
         over: Over,
         begin: &Begin,
+        data_path: &mut D,
     ) -> Result<Request, BadChallenge> {
         self.expects_sm6(over)?;
         if self.bad_challenges == MAX_BAD_CHALLENGES {
-            self.end_procedure();
+            self.end_procedure(Cause::Refused, data_path);
             self.try_later(now);
             return Err(BadChallenge::TooMany);
         }
         let offer = self.offer(begin)?;
         self.bad_challenges += 1;
-        Ok(self.send_sm1(now, offer, begin.in_clear))
+        Ok(self.send_sm1(now, offer, begin.in_clear, data_path))
     }
 
-    /// A 2xx arrived over this, for so long. After SM7, the temporary set is the current one; without a challenge, the
-    /// set that the REGISTER went over lives on and what SM1 announced is forgotten. An expiry of zero ends the
-    /// registration: its sets drain.
+    /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes the current
+    /// one; without a challenge, the set that the REGISTER went over lives on and what SM1 announced is
+    /// forgotten. An expiry of zero ends the registration: its sets drain.
     ///
     /// # Errors
-    /// [`UeGone`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has changed.
-    pub fn success(&mut self, now: Instant, over: Over, expires: Duration) -> Result<(), UeGone> {
+    /// [`ConfirmError`]; nothing has changed.
+    pub fn success<D: DataPath>(
+        &mut self,
+        now: Moment,
+        over: Over,
+        expires: Duration,
+        data_path: &mut D,
+    ) -> Result<(), ConfirmError<D::Error>> {
         let ends = now + expires + GRACE;
-        let expected = match &self.procedure {
-            Procedure::Idle => false,
-            Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
+        match &self.procedure {
+            Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => {}
             // SM12 comes over the new set (TS 33.203 7.4).
-            Procedure::Answered { set, .. } => set.carried(over),
-        };
-        if !expected {
-            return Err(UeGone);
+            Procedure::Answered { set, .. } if set.carried(over) => {
+                data_path.take_into_use(set.id, Side::Ue, &set.ends).map_err(ConfirmError::DataPath)?;
+                self.events.push(UeEvent::SetTakenIntoUse(set.id));
+            }
+            Procedure::Idle | Procedure::Registering { .. } | Procedure::Answered { .. } => {
+                return Err(NoProcedure.into());
+            }
         }
         match core::mem::replace(&mut self.procedure, Procedure::Idle) {
-            Procedure::Idle => return Err(UeGone),
+            Procedure::Idle => return Err(NoProcedure.into()),
             Procedure::Registering { over: sm1_over, .. } => {
                 // What came in clear says nothing of a set.
-                if let Some(current) = self.current.as_mut().filter(|_| sm1_over.is_some()) {
-                    current.deadline = current.deadline.max(ends);
-                }
                 if sm1_over.is_none() {
                     self.try_later(now);
                     return Ok(());
+                }
+                if let Some(current) = &mut self.current {
+                    current.deadline = current.deadline.max(ends);
                 }
             }
             Procedure::Answered { answer, mut set, .. } => {
@@ -168,7 +347,7 @@ impl Ue {
                 let before = self.current.take();
                 set.deadline = before.as_ref().map_or(ends, |before| before.deadline.max(ends));
                 let older = core::mem::replace(&mut self.old, before);
-                self.remove(older);
+                self.remove(older, Cause::Displaced, data_path);
                 self.old_leaves = false;
                 self.current = Some(set);
             }
@@ -187,64 +366,64 @@ impl Ue {
     }
 
     /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in force stay, and
-    /// [`Prompt::Register`](super::Prompt::Register) comes again.
+    /// [`UeEvent::RegisterDue`] comes again.
     ///
     /// # Errors
-    /// [`UeGone`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has changed.
-    pub fn failure(&mut self, now: Instant, over: Over) -> Result<(), UeGone> {
+    /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has
+    /// changed.
+    pub fn failure<D: DataPath>(
+        &mut self,
+        now: Moment,
+        over: Over,
+        data_path: &mut D,
+    ) -> Result<(), NoProcedure> {
         let expected = match &self.procedure {
             Procedure::Idle => false,
             Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
-            // Over the new set where SM1 was in clear, else over the one that SM1 went over; one that has just been
-            // refused may have only the new one left (TS 33.203 7.4.1a).
+            // Over the new set where SM1 was in clear, else over the one that SM1 went over. A P-CSCF that has
+            // just lost that one may have only the new one left (TS 33.203 7.4.1a).
             Procedure::Answered { set, sm1_over, .. } => {
                 set.carried(over) || sm1_over.is_some() && self.is_over(over, *sm1_over)
             }
         };
-        if expected { self.timed_out(now) } else { Err(UeGone) }
+        if expected { self.timed_out(now, data_path) } else { Err(NoProcedure) }
     }
 
     /// No final response arrived: the procedure has ended as after [`Ue::failure`].
     ///
     /// # Errors
-    /// [`UeGone`] if no REGISTER awaits an answer.
-    pub fn timed_out(&mut self, now: Instant) -> Result<(), UeGone> {
+    /// [`NoProcedure`] if no REGISTER awaits an answer.
+    pub fn timed_out<D: DataPath>(&mut self, now: Moment, data_path: &mut D) -> Result<(), NoProcedure> {
         if self.state() == UeState::Idle {
-            return Err(UeGone);
+            return Err(NoProcedure);
         }
-        self.end_procedure();
+        self.end_procedure(Cause::Refused, data_path);
         self.try_later(now);
         Ok(())
     }
 
     /// The UE has another address: its SAs are worthless, and it registers in clear (TS 33.203 7.5).
-    pub fn address_changed(&mut self, address: IpAddr) {
+    pub fn address_changed<D: DataPath>(&mut self, address: IpAddr, data_path: &mut D) {
         self.address = address;
-        self.end_procedure();
-        for set in [self.current.take(), self.old.take()] {
-            self.remove(set);
-        }
-        self.verify.clear();
-        self.refresh = None;
+        self.end_procedure(Cause::Displaced, data_path);
+        self.end(Cause::Displaced, data_path);
     }
 
-    /// Forgets an unfinished procedure; the SAs that it had made go.
-    pub(super) fn end_procedure(&mut self) {
-        if let Procedure::Answered { set, .. } = core::mem::replace(&mut self.procedure, Procedure::Idle) {
-            self.remove(Some(set));
-        }
-    }
-
-    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. The UE that registers in
-    /// clear takes them for lost too, so the set goes; over SAs in force it is a fault of the P-CSCF.
-    pub(super) fn make_way(&mut self, new: &Ends, in_clear: bool) -> Result<(), ChallengeFailure> {
+    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. A UE that registers
+    /// in clear takes that set for lost too, so it goes; over SAs in force it is a fault of the P-CSCF.
+    fn make_way<D: DataPath>(
+        &mut self,
+        new: &Ends,
+        in_clear: bool,
+        data_path: &mut D,
+    ) -> Result<(), ChallengeFailure<D::Error>> {
         let port = new.pcscf.setup.ports.client;
         let clashes = |set: &mut Set| set.ends.pcscf.setup.ports.client == port;
         if !in_clear && self.current.iter_mut().chain(&mut self.old).any(clashes) {
             return Err(ChallengeFailure::PortInUse(port));
         }
         for set in [self.current.take_if(clashes), self.old.take_if(clashes)] {
-            self.remove(set);
+            self.remove(set, Cause::Displaced, data_path);
         }
         if self.current.is_none() {
             self.verify.clear();
@@ -254,15 +433,15 @@ impl Ue {
     }
 
     /// SM6 comes over what SM1 went over (TS 33.203 7.4).
-    pub(super) fn expects_sm6(&self, over: Over) -> Result<(), UeGone> {
+    fn expects_sm6(&self, over: Over) -> Result<(), NoProcedure> {
         match &self.procedure {
             Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => Ok(()),
-            Procedure::Registering { .. } | Procedure::Idle | Procedure::Answered { .. } => Err(UeGone),
+            Procedure::Registering { .. } | Procedure::Idle | Procedure::Answered { .. } => Err(NoProcedure),
         }
     }
 
     /// Whether a message came over this set, or in clear.
-    pub(super) fn is_over(&self, over: Over, expected: Option<SetId>) -> bool {
+    fn is_over(&self, over: Over, expected: Option<SetId>) -> bool {
         match expected {
             None => over == Over::Clear,
             Some(id) => self.current.iter().chain(&self.old).any(|set| set.id == id && set.carried(over)),
@@ -270,22 +449,11 @@ impl Ue {
     }
 
     /// A procedure that did not succeed is tried again while there is a registration to keep.
-    pub(super) fn try_later(&mut self, now: Instant) {
+    pub(super) fn try_later(&mut self, now: Moment) {
         if self.current.is_some() && !self.leaving {
             let again = now + RETRY;
             self.refresh = Some(self.refresh.map_or(again, |refresh| refresh.max(again)));
         }
-    }
-
-    pub(super) fn let_old_go(&mut self) {
-        if self.old_leaves {
-            let old = self.old.take_if(|old| old.transactions == 0);
-            self.remove(old);
-        }
-    }
-
-    pub(super) fn remove(&mut self, set: Option<Set>) {
-        self.instructions.extend(set.map(|set| Instruction::Remove(set.id, set.ends)));
     }
 }
 

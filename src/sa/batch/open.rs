@@ -1,13 +1,14 @@
 //! Many packets opened: all are admitted, then verified side by side, then deciphered and delivered one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened};
-use super::super::sad::InboundId;
 use super::tiles::{Ahead, in_tiles};
 use super::{Input, Job, OpenJob, Place, Table, few};
 use crate::algorithm::Integrity;
 use crate::esp::Authentic;
 use crate::esp::batch::{SMALL_TILE, TILE, Verifying, gains, verify_all};
 use crate::esp::ip::Datagram;
+use crate::impossible::impossible;
+use crate::sa::id::InboundId;
 
 /// Opens all jobs.
 pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
@@ -134,7 +135,7 @@ fn open_alone(
     over: &mut Option<InboundId>,
 ) -> Result<Opened, OpenError> {
     let (datagram, slot) = table.find(sa, place.packet())?;
-    let (sa, id) = table.get_mut(slot).ok_or(OpenError::NoSa(0))?;
+    let (sa, id) = table.get_mut(slot).ok_or_else(|| impossible(OpenError::Internal))?;
     let opened = match place {
         Place::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
         Place::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,

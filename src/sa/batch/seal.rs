@@ -5,6 +5,7 @@ use super::tiles::{Ahead, in_tiles};
 use super::{Job, Place, SealJob, Table, few};
 use crate::esp::batch::{SMALL_TILE, Sealing, TILE, protect_all};
 use crate::esp::ip::Datagram;
+use crate::impossible::impossible;
 
 /// Seals all jobs.
 pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
@@ -80,7 +81,7 @@ fn seal_alone(
     place: &mut Place<'_>,
 ) -> Result<Sealed, SealError> {
     let (datagram, slot) = table.find(sa, place.packet())?;
-    let (sa, _) = table.get_mut(slot).ok_or(SealError::TooLong(0))?;
+    let (sa, _) = table.get_mut(slot).ok_or_else(|| impossible(SealError::Internal))?;
     let sealed = match place {
         Place::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
         Place::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),

@@ -1,5 +1,7 @@
 //! Jobs, as many as are looked at together, and what is fetched for the next ones meanwhile.
 
+use crate::impossible::part;
+
 use super::{Input, Job, Table};
 
 /// Does the jobs, as many as are looked at together, and so on.
@@ -46,7 +48,7 @@ impl<const N: usize> Ahead<N> {
             for (hash, job) in self.after.iter_mut().zip(jobs) {
                 *hash = table.hash(job.job().input());
             }
-            table.prefetch_index(self.after.get(..jobs.len().min(N)).unwrap_or_default());
+            table.prefetch_index(part(&self.after[..], ..jobs.len().min(N)));
         }
     }
 
@@ -58,7 +60,7 @@ impl<const N: usize> Ahead<N> {
             for (place, hash) in self.places.iter_mut().zip(self.next).take(len) {
                 *place = table.place(hash);
             }
-            table.prefetch(self.places.get(..len).unwrap_or_default());
+            table.prefetch(part(&self.places[..], ..len));
             self.next = self.after;
         }
     }
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
     use crate::esp::Backend;
     use crate::esp::ip::Datagram;
-    use crate::{InboundId, Outbound, SealError, SealJob};
+    use crate::sa::{InboundId, Outbound, SealError, SealJob};
 
     /// A table without SAs that keeps account of what is asked of it. A packet has a number, which is what it is looked up by.
     #[derive(Default)]
@@ -123,7 +125,7 @@ mod tests {
         }
 
         fn find(&mut self, _: usize, _: &[u8]) -> Result<(Datagram, u32), SealError> {
-            Err(SealError::TooLong(0))
+            Err(SealError::Internal)
         }
 
         fn select(&self, place: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {

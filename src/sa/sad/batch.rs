@@ -1,16 +1,17 @@
-//! The table in batches: where the SAs of many packets are found, and how they are fetched ahead.
+//! The table in batches: how the SAs of many packets are found, and prefetched.
 
 use core::hash::BuildHasher;
 
-use super::super::batch::Table;
-use super::{InboundId, Sad};
+use super::table::Sad;
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, ids};
+use crate::sa::batch::Table;
+use crate::sa::id::InboundId;
 use crate::sa::inbound::{Inbound, OpenError, read};
 use crate::sa::outbound::{Outbound, SealError};
 use crate::sa::selector::Wire;
 
-/// With more SAs than this, those of a batch are fetched ahead: they are hardly all in the processor's caches.
+/// With more SAs than this, those of a batch are prefetched: they no longer fit the processor's caches.
 const MANY: usize = 1024;
 
 impl Table<Outbound, SealError> for Sad {
@@ -101,6 +102,6 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     fn get_mut(&mut self, slot: u32) -> Option<(&mut Inbound, Option<InboundId>)> {
-        self.inbound.at(slot).map(|(sa, place)| (sa, Some(InboundId(place))))
+        self.inbound.at(slot).map(|(sa, id)| (sa, Some(InboundId(id))))
     }
 }

@@ -1,5 +1,6 @@
 //! AES-NI: what all of these processors have.
 
+use crate::impossible::{part, part_mut};
 use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
@@ -193,7 +194,7 @@ pub(in super::super) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u
     let keys = load(keys);
     let blocks = to.as_chunks_mut::<BLOCK>().0;
     for (index, to) in blocks.chunks_mut(8).enumerate() {
-        let from = from.as_chunks::<BLOCK>().0.get(index * 8..).unwrap_or_default();
+        let from = part(from.as_chunks::<BLOCK>().0, index * 8..);
         eight(&keys, from, to);
     }
 }
@@ -212,7 +213,7 @@ pub(in super::super) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
         for (to, block) in from.iter_mut().zip(&*chunk) {
             *to = *block;
         }
-        eight(&keys, &from, chunk.get_mut(1..).unwrap_or_default());
+        eight(&keys, &from, part_mut(chunk, 1..));
         end = start + 1;
     }
 }

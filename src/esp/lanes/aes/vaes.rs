@@ -1,5 +1,6 @@
 //! VAES: two or four blocks in a vector.
 
+use crate::impossible;
 use core::arch::x86_64::*;
 use core::cell::Cell;
 use core::mem::MaybeUninit;
@@ -287,7 +288,7 @@ pub(in super::super) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u
     {
         sixteen(&keys, from, to);
     } else {
-        some(&keys, from.get(at..).unwrap_or_default(), to.get_mut(at..).unwrap_or_default());
+        some(&keys, impossible::part(from, at..), impossible::part_mut(to, at..));
     }
 }
 
@@ -304,7 +305,7 @@ pub(in super::super) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     {
         let (copy, _) = from.split_at_mut(rest.len().min(WIDE + BLOCK));
         copy.copy_from_slice(rest);
-        some(&keys, copy, rest.get_mut(BLOCK..).unwrap_or_default());
+        some(&keys, copy, impossible::part_mut(rest, BLOCK..));
     }
     while at >= WIDE {
         at -= WIDE;

@@ -11,6 +11,7 @@ pub(super) mod vbmi;
 use super::backend::Backend;
 #[cfg(target_arch = "x86_64")]
 use super::backend::Kind;
+use crate::impossible::part;
 
 /// Octets of a block.
 pub(super) const BLOCK: usize = 8;
@@ -89,7 +90,7 @@ impl Key {
         let mut plain = Deciphering::new(self, to.len() / BLOCK);
         let mut at = 0;
         for to in to.as_chunks_mut::<BLOCK>().0.chunks_mut(WIDEST) {
-            plain.decipher(from.get(at..).unwrap_or_default(), to.len());
+            plain.decipher(part(from, at..), to.len());
             for (to, from) in to.iter_mut().zip(&plain.blocks) {
                 *to = from.to_be_bytes();
             }
@@ -147,7 +148,7 @@ impl Deciphering {
 
     /// Deciphers the blocks behind the first of these.
     fn decipher(&mut self, from: &[[u8; BLOCK]], count: usize) {
-        let cipher_text = from.get(1..).unwrap_or_default();
+        let cipher_text = part(from, 1..);
         for (block, from) in self.blocks.iter_mut().zip(cipher_text).take(count) {
             *block = u64::from_be_bytes(*from);
         }

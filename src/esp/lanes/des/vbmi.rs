@@ -1,6 +1,7 @@
 //! Sixty-four blocks at a time with AVX-512: an S-box is one permutation of octets (VBMI), and the bits between two S-boxes
 //! are moved by products of bit matrices (GFNI). One vector holds the same octet of all blocks.
 
+use crate::impossible::{part, part_mut};
 use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
@@ -353,7 +354,7 @@ pub(in super::super) fn decrypt_into(key: &[u8; 3 * BLOCK], from: &[u8], to: &mu
     let keys = Shared::new(Direction::Decrypt, key);
     let mut at = 0;
     for to in to.chunks_mut(WIDEST * BLOCK) {
-        some(&keys, from.get(at..).unwrap_or_default(), to);
+        some(&keys, part(from, at..), to);
         at += WIDEST * BLOCK;
     }
 }
@@ -372,7 +373,7 @@ pub(in super::super) fn decrypt(key: &[u8; 3 * BLOCK], whole: &mut [u8]) {
         if let Some(copy) = from.get_mut(..chunk.len()) {
             copy.copy_from_slice(chunk);
         }
-        some(&keys, &from, chunk.get_mut(BLOCK..).unwrap_or_default());
+        some(&keys, &from, part_mut(chunk, BLOCK..));
         end = start + BLOCK;
     }
 }

@@ -1,16 +1,12 @@
 //! The P-CSCF's side of one set-up.
 //!
-//! 1. SM1 arrives: [`Offer::receive`] keeps what it brought (source address, IMPI, IMPUs, Security-Client) and
-//!    chooses a suite. The REGISTER goes on to the core.
-//! 2. The 401 brings CK and IK, which the caller strips from it: [`Offer::challenge`] makes the four SAs, to be
-//!    installed now, and the Security-Server of SM6.
-//! 3. SM7 arrives over one of these SAs: [`Challenge::receive_sm7`] compares it with what was issued and with SM1,
-//!    and gives the verdict for SM8.
+//! 1. SM1 arrives: [`Offer::receive`] keeps its addresses and Security-Client and chooses a suite. The
+//!    REGISTER goes on to the core.
+//! 2. The 401 brings CK and IK, which the caller strips from it: [`Offer::challenge`] makes the four SAs, to
+//!    be installed now, and the Security-Server of SM6.
+//! 3. SM7 arrives over one of these SAs: [`Challenge::receive_sm7`] compares it with what was issued and
+//!    with SM1, and gives the verdict for SM8.
 //! 4. The 200, SM12, ends it: [`Response::succeeded`].
-
-mod table;
-
-pub use table::{Event, Failure, Negotiation, Step};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -21,7 +17,8 @@ use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::negotiation::refusal::{Refusal, Rejected, SecAgree, SipStatus};
 use crate::policy::{Choice, Confidentiality, Policy};
 use crate::sa::{Endpoint, SaSet, SetError, Side};
-use crate::sec_agree::{Mechanism, SecurityClient, SecurityServer, SecurityVerify, Setup};
+use crate::sec_agree::{ListError, Mechanism, SecurityClient, SecurityServer, SecurityVerify};
+use crate::setup::{Setup, SetupError};
 use crate::spi::Spi;
 
 /// What the P-CSCF takes from SM1, the first REGISTER of a set-up.
@@ -31,10 +28,6 @@ pub struct Sm1<'a> {
     pub ue: IpAddr,
     /// Destination address of the IP packet.
     pub pcscf: IpAddr,
-    /// The private identity, from Authorization.
-    pub impi: &'a str,
-    /// The public identities that are being registered.
-    pub impus: &'a [&'a str],
     /// Whether Require, Proxy-Require or Supported has `sec-agree`.
     pub sec_agree: SecAgree,
     /// The values of the Security-Client rows, in their order; none if there is no such header.
@@ -52,37 +45,17 @@ pub struct Sm7<'a> {
     pub security_verify: &'a [&'a str],
 }
 
-/// The identities of SM1, kept until the set-up ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    impi: Box<str>,
-    impus: Vec<Box<str>>,
-}
-
-impl Identity {
-    /// The private identity.
-    pub fn impi(&self) -> &str {
-        &self.impi
-    }
-
-    /// The public identities.
-    pub fn impus(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.impus.iter().map(AsRef::as_ref)
-    }
-}
-
 /// SM1 has been accepted; the 401 of the core is awaited.
 #[derive(Debug)]
 pub struct Offer {
     policy: Policy,
     ue: IpAddr,
     pcscf: IpAddr,
-    identity: Identity,
     client: SecurityClient,
     choice: Choice,
 }
 
-/// SM6 has been made; the four SAs are to be in place before it is sent. SM7 is awaited.
+/// SM6 has been made; the four SAs must be in place before it is sent. SM7 is awaited.
 #[derive(Debug)]
 pub struct Challenge {
     offer: Offer,
@@ -93,17 +66,7 @@ pub struct Challenge {
 /// SM7 has been accepted; SM8 goes to the core, and its answer is awaited.
 #[derive(Debug)]
 pub struct Response {
-    identity: Identity,
     set: SaSet,
-}
-
-/// SM12 has been received from the core: the set is in force.
-#[derive(Debug)]
-pub struct Established {
-    /// Who registered.
-    pub identity: Identity,
-    /// Over which SAs.
-    pub set: SaSet,
 }
 
 /// What protected a REGISTER: the verdict for SM8. It is made from the SA that the message came over.
@@ -129,20 +92,17 @@ impl Protection {
     }
 }
 
-/// Why no challenge could be made of an offer: never the UE's fault, so that the offer can be tried again.
+/// Why no SM6 could be made from an offer: never the UE's fault, so that the offer can be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ChallengeError {
+pub enum Sm6MakeError {
     /// An SPI of the P-CSCF is one that the UE sent (TS 33.203 7.1): the caller excludes those
     /// ([`Offer::spis`]).
     #[error("the UE sent SPI {0} itself")]
     SpiOfUe(Spi),
-    /// An SPI of the P-CSCF is reserved.
-    #[error("SPI {0} is reserved")]
-    ReservedSpi(Spi),
-    /// A protected port of the P-CSCF is 5060 or 5061 (TS 33.203 7.1).
-    #[error("a protected port is 5060 or 5061")]
-    SipPort,
+    /// The P-CSCF may not announce these SPIs or ports.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// The two ends do not form a set.
     #[error(transparent)]
     Set(#[from] SetError),
@@ -151,7 +111,15 @@ pub enum ChallengeError {
     Keys(#[from] KeyError),
 }
 
-impl ChallengeError {
+crate::code::codes!(Sm6MakeError {
+    Sm6MakeError::SpiOfUe(_) => "sm6-spi-of-ue",
+    ;
+    Sm6MakeError::Setup(error) => error,
+    Sm6MakeError::Set(error) => error,
+    Sm6MakeError::Keys(error) => error,
+});
+
+impl Sm6MakeError {
     /// The status that goes to the UE if the caller cannot mend it: 500.
     pub const fn status(&self) -> SipStatus {
         SipStatus::SERVER_INTERNAL_ERROR
@@ -162,8 +130,8 @@ impl ChallengeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm7Error {
-    /// It came over an SA that is not of this set: to be discarded (TS 33.203 7.4.1a). The challenge stands.
-    #[error("SM7 over SPI {over}, which is not of this set")]
+    /// It came over an SA of another set: to be discarded (TS 33.203 7.4.1a). The challenge is still open.
+    #[error("SM7 came over SPI {over}, which is not of this set")]
     WrongSa {
         /// The challenge, as it was.
         challenge: Box<Challenge>,
@@ -176,8 +144,14 @@ pub enum Sm7Error {
     Refused(#[from] Refusal),
 }
 
+crate::code::codes!(Sm7Error {
+    Sm7Error::WrongSa { .. } => "sm7-wrong-sa",
+    ;
+    Sm7Error::Refused(refusal) => refusal,
+});
+
 impl Offer {
-    /// Takes SM1 in and chooses the first suite of the policy that the UE offers.
+    /// Takes SM1 and chooses the first suite of the policy that the UE offers.
     ///
     /// # Errors
     /// [`Refusal`], with the status of the answer, if Security-Client is missing, unreadable, or has nothing that
@@ -198,20 +172,7 @@ impl Offer {
                 Refusal::Unusable(Box::new(selection))
             });
         };
-        let impus = sm1.impus.iter().map(|impu| Box::from(*impu)).collect();
-        Ok(Self {
-            policy: policy.clone(),
-            ue: sm1.ue,
-            pcscf: sm1.pcscf,
-            identity: Identity { impi: sm1.impi.into(), impus },
-            client,
-            choice,
-        })
-    }
-
-    /// The identities of SM1.
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
+        Ok(Self { policy: policy.clone(), ue: sm1.ue, pcscf: sm1.pcscf, client, choice })
     }
 
     /// The suite that was chosen.
@@ -246,43 +207,32 @@ impl Offer {
     /// Makes the SAs and SM6, with the P-CSCF's SPIs and ports and the keys of the 401.
     ///
     /// # Errors
-    /// [`ChallengeError`], and the offer as it was.
+    /// [`Sm6MakeError`], and the offer as it was.
     pub fn challenge(
         self,
         setup: Setup,
         ck: &Ck,
         ik: &Ik,
-    ) -> Result<Challenge, Rejected<Box<Self>, ChallengeError>> {
+    ) -> Result<Challenge, Rejected<Box<Self>, Sm6MakeError>> {
         match self.set(setup, ck, ik) {
             Ok(set) => Ok(Challenge { server: self.policy.server_list(setup), set, offer: self }),
             Err(error) => Err(Rejected { state: Box::new(self), error }),
         }
     }
 
-    fn set(&self, setup: Setup, ck: &Ck, ik: &Ik) -> Result<SaSet, ChallengeError> {
+    fn set(&self, setup: Setup, ck: &Ck, ik: &Ik) -> Result<SaSet, Sm6MakeError> {
         let of_ue = self.spis();
-        for spi in [setup.spis.client, setup.spis.server] {
-            if of_ue.contains(&spi) {
-                return Err(ChallengeError::SpiOfUe(spi));
-            }
-            if spi.is_reserved() {
-                return Err(ChallengeError::ReservedSpi(spi));
-            }
+        if let Some(spi) = [setup.spis.client, setup.spis.server].into_iter().find(|spi| of_ue.contains(spi))
+        {
+            return Err(Sm6MakeError::SpiOfUe(spi));
         }
-        if [setup.ports.client, setup.ports.server].iter().any(|port| matches!(port.get(), 5060 | 5061)) {
-            return Err(ChallengeError::SipPort);
-        }
+        setup.check_own()?;
         let keys = SaKeys::expand(self.choice.suite, ck, ik)?;
         Ok(SaSet::new(self.ue(), Endpoint { address: self.pcscf, setup }, keys)?)
     }
 }
 
 impl Challenge {
-    /// The identities of SM1.
-    pub const fn identity(&self) -> &Identity {
-        &self.offer.identity
-    }
-
     /// The Security-Server of SM6: the policy's whole list.
     pub const fn security_server(&self) -> &SecurityServer {
         &self.server
@@ -291,6 +241,11 @@ impl Challenge {
     /// The SAs to install before SM6 is sent.
     pub const fn set(&self) -> &SaSet {
         &self.set
+    }
+
+    /// The offer as it was before the challenge: SM6 was not sent.
+    pub fn withdrawn(self) -> Offer {
+        self.offer
     }
 
     /// Compares SM7 with what was issued and with SM1, value by value and in order.
@@ -307,7 +262,7 @@ impl Challenge {
         let tolerated = self.offer.policy.tolerated();
         self.server.check_verify(&verify, tolerated).map_err(mismatch(SecurityVerify::NAME))?;
         self.offer.client.check_repeated(&client).map_err(mismatch(SecurityClient::NAME))?;
-        Ok(Response { identity: self.offer.identity, set: self.set })
+        Ok(Response { set: self.set })
     }
 }
 
@@ -315,36 +270,29 @@ impl Challenge {
 fn rows<'a, T>(
     header: &'static str,
     rows: &'a [&'a str],
-    parse: impl FnOnce(
-        core::iter::Copied<core::slice::Iter<'a, &'a str>>,
-    ) -> Result<T, crate::sec_agree::ListError>,
+    parse: impl FnOnce(core::iter::Copied<core::slice::Iter<'a, &'a str>>) -> Result<T, ListError>,
 ) -> Result<T, Refusal> {
     if rows.is_empty() {
-        // Whoever sends SM7 over the SAs knows of security agreement.
+        // A UE that sends SM7 over the SAs knows of security agreement.
         return Err(Refusal::NoHeader { header, sec_agree: SecAgree::Present });
     }
     parse(rows.iter().copied()).map_err(|error| Refusal::Unreadable { header, error })
 }
 
 impl Response {
-    /// The identities of SM1.
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
     /// The SAs.
     pub const fn set(&self) -> &SaSet {
         &self.set
     }
 
-    /// The verdict for SM8: SM7 answers the challenge and came over an SA of this very authentication
-    /// (TS 33.203 6.1.5).
+    /// The verdict for SM8: SM7 answers the challenge and came over an SA of this authentication (TS 33.203
+    /// 6.1.5).
     pub fn protection(&self) -> Protection {
         Protection { suite: self.set.suite() }
     }
 
-    /// The core answered with a 2xx.
-    pub fn succeeded(self) -> Established {
-        Established { identity: self.identity, set: self.set }
+    /// The core answered with a 2xx, SM12: the set is in force.
+    pub fn succeeded(self) -> SaSet {
+        self.set
     }
 }

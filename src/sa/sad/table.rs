@@ -1,64 +1,56 @@
-//! The security association database: every SA of one node or core, found by SPI or by selector in O(1).
-
-mod batch;
+//! The table itself: its SAs, how they come and go, and how they are found.
 
 use core::hash::BuildHasher;
 use core::net::IpAddr;
-use core::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::batch::{OpenJob, SealJob, open_all, seal_all};
-use super::inbound::{Inbound, InboundCounters, OpenError, Opened, SelectorCheck, read};
-use super::outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed};
-use super::replay::WindowSize;
-use super::selector::{Selector, Wire};
-use super::set::{Ends, SaName, SaSet, SaSpec, Side};
+use crate::esp::Backend;
 use crate::esp::ip::Datagram;
-use crate::esp::{Backend, IpError, ids};
+use crate::id::TableId;
 use crate::index::Index;
-use crate::slab::{Place, Slab, Slotted, WithLine};
+use crate::sa::data_path::DataPath;
+use crate::sa::id::{InboundId, OutboundId, SetId};
+use crate::sa::inbound::{Inbound, InboundCounters, SelectorCheck};
+use crate::sa::outbound::{Limits, Outbound, OutboundCounters};
+use crate::sa::replay::WindowSize;
+use crate::sa::selector::{Selector, Wire};
+use crate::sa::set::{Ends, SaName, SaSet, SaSpec, Side};
+use crate::slab::{CacheLine, Slab, Slotted};
 use crate::spi::Spi;
 
 /// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.
 ///
 /// Sealing and opening allocate nothing; installing does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sad {
     window: WindowSize,
     check: SelectorCheck,
-    backend: Backend,
-    inbound: Slab<Inbound>,
-    outbound: Slab<Outbound>,
-    /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is looked at next anyway.
-    by_spi: Index,
+    pub(super) backend: Backend,
+    pub(super) inbound: Slab<Inbound>,
+    pub(super) outbound: Slab<Outbound>,
+    /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is read next anyway.
+    pub(super) by_spi: Index,
     /// Slots of outbound SAs by selector.
-    by_selector: Index,
+    pub(super) by_selector: Index,
     /// Slots of outbound SAs by the address and port that they send to.
     by_remote: HashTable<u32>,
-    /// How many SAs have a protected port here, by address and port: few, even with a million SAs.
+    /// The number of SAs with a protected port here, by address and port: few entries, even with a
+    /// million SAs.
     local: HashMap<(IpAddr, u16), usize>,
-    hasher: DefaultHashBuilder,
-    counters: SadCounters,
+    pub(super) hasher: DefaultHashBuilder,
+    pub(super) counters: SadCounters,
 }
 
-/// Six lines of 64 octets, and not sometimes seven.
+/// Always six cache lines, never seven.
 impl Slotted for Inbound {
-    type Begins = WithLine;
+    type Alignment = CacheLine;
 }
 
-/// Three lines, and not sometimes four.
+/// Always three cache lines, never four.
 impl Slotted for Outbound {
-    type Begins = WithLine;
+    type Alignment = CacheLine;
 }
-
-/// An inbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct InboundId(Place);
-
-/// An outbound SA in a [`Sad`]. No other ever has the same, not even after this one is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct OutboundId(Place);
 
 /// The SAs of one set that are in a [`Sad`]: two that it receives over and two that it sends over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,8 +71,9 @@ impl InstalledSet {
     }
 }
 
-/// What a [`Sad`] refused before it had an SA to blame. Each SA counts what concerns itself.
+/// What a [`Sad`] refused before an SA was found. Each SA counts what concerns itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SadCounters {
     /// Received datagrams that cannot be read.
     pub malformed: u64,
@@ -98,30 +91,69 @@ pub struct SadCounters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// An SA with this SPI and destination is there.
-    #[error("SPI {spi} is in use at {destination}")]
+    /// An SA with this SPI and destination is in the table.
+    #[error("SPI {spi} is already in use at {destination}")]
     SpiInUse {
         /// The SPI.
         spi: Spi,
         /// The destination.
         destination: IpAddr,
     },
-    /// An outbound SA for this traffic is there (TS 33.203 7.1 rule 3: the pair of address and port must be new).
-    #[error("an SA for {0} is there")]
+    /// An outbound SA for this traffic is in the table (TS 33.203 7.1 rule 3: the pair of address and port
+    /// must be new).
+    #[error("selector {0} is already in use")]
     SelectorInUse(Selector),
-    /// There is no room for more: 2^32 SAs.
-    #[error("the table of SAs is full")]
+    /// The table has its 2^32 SAs.
+    #[error("table of SAs is full")]
     Full,
+    /// A set that is to be taken into use is not in the table.
+    #[error("{0} is not installed")]
+    NotInstalled(SetId),
 }
 
-/// A packet that was opened, and over which SA it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Arrived {
-    /// The SA: what the identity of the sender and the verdict on its protection rest on.
-    pub sa: InboundId,
-    /// The packet.
-    pub opened: Opened,
+crate::code::codes!(InstallError {
+    InstallError::SpiInUse { .. } => "install-spi-in-use",
+    InstallError::SelectorInUse(_) => "install-selector-in-use",
+    InstallError::Full => "install-full",
+    InstallError::NotInstalled(_) => "install-not-installed",
+});
+
+impl Default for Sad {
+    fn default() -> Self {
+        let table = TableId::draw();
+        Self {
+            window: WindowSize::default(),
+            check: SelectorCheck::default(),
+            backend: Backend::default(),
+            inbound: Slab::new(table),
+            outbound: Slab::new(table),
+            by_spi: Index::default(),
+            by_selector: Index::default(),
+            by_remote: HashTable::new(),
+            local: HashMap::default(),
+            hasher: DefaultHashBuilder::default(),
+            counters: SadCounters::default(),
+        }
+    }
+}
+
+/// Calls that name a set that is not in the table do nothing. Whether a set is installed is seen from its
+/// SPIs, addresses and ports.
+impl DataPath for Sad {
+    type Error = InstallError;
+
+    fn install(&mut self, _: SetId, side: Side, set: &SaSet) -> Result<(), InstallError> {
+        if self.holds(set.ends(), side) { Ok(()) } else { self.add_set(set, side).map(drop) }
+    }
+
+    fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
+        // Each outbound selector has one SA, so what a datagram is sealed with follows from its ports.
+        if self.holds(ends, side) { Ok(()) } else { Err(InstallError::NotInstalled(id)) }
+    }
+
+    fn remove(&mut self, _: SetId, side: Side, ends: &Ends) {
+        self.remove_ends(ends, side);
+    }
 }
 
 impl Sad {
@@ -130,16 +162,28 @@ impl Sad {
         Self::default()
     }
 
-    /// An empty table whose inbound SAs get this window and this selector check.
-    pub fn with(window: WindowSize, check: SelectorCheck) -> Self {
-        Self { window, check, ..Self::default() }
+    /// The same table; inbound SAs that are installed from now on have this replay window.
+    #[must_use]
+    pub fn with_window(self, window: WindowSize) -> Self {
+        Self { window, ..self }
     }
 
-    /// The same table with another backend for its SAs. Those that are in it already keep theirs; both open and seal the
-    /// same packets.
+    /// The same table; inbound SAs that are installed from now on check ports in this way.
+    #[must_use]
+    pub fn with_selector_check(self, check: SelectorCheck) -> Self {
+        Self { check, ..self }
+    }
+
+    /// The same table; SAs that are installed from now on have this backend, and so have batches. All
+    /// backends make and open the same packets.
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self { backend, ..self }
+    }
+
+    /// The table that the ids of its SAs name.
+    pub const fn table(&self) -> TableId {
+        self.inbound.table()
     }
 
     /// The code that opens and seals the packets of SAs that are installed from now on, and batches.
@@ -147,8 +191,8 @@ impl Sad {
         self.backend
     }
 
-    /// Makes room in the look-up tables for so many more sets, so that growing them does not fall into the time of a
-    /// registration. Where there is not so much memory, nothing happens.
+    /// Makes room in the look-up tables for this many more sets, so that no registration waits while they
+    /// grow. Without enough memory nothing happens.
     pub fn reserve(&mut self, sets: usize) {
         let sas = sets.saturating_mul(2);
         self.by_spi.reserve(sas);
@@ -170,11 +214,12 @@ impl Sad {
         self.counters
     }
 
-    /// Installs the four SAs of a set, as one end has them: all of them or none.
+    /// Adds the four SAs of a set, as one side has them, all or none: for those who keep sets themselves. A
+    /// [`Pcscf`](crate::Pcscf) and a [`Ue`](crate::Ue) use the table as their [`DataPath`].
     ///
     /// # Errors
     /// [`InstallError`]; nothing has changed.
-    pub fn install(&mut self, set: &SaSet, side: Side) -> Result<InstalledSet, InstallError> {
+    pub fn add_set(&mut self, set: &SaSet, side: Side) -> Result<InstalledSet, InstallError> {
         let (inbound, outbound) = SaName::of(side);
         let inbound = inbound.map(|name| set.sa(name));
         let outbound = outbound.map(|name| set.sa(name));
@@ -187,8 +232,9 @@ impl Sad {
         })
     }
 
-    /// Removes the SAs of a set. False if some of them were not there; the others are removed all the same.
-    pub fn remove(&mut self, set: &InstalledSet) -> bool {
+    /// Removes the SAs that [`Sad::add_set`] added. False if some of them were not in the table; the others
+    /// are removed all the same.
+    pub fn remove_set(&mut self, set: &InstalledSet) -> bool {
         let inbound = set.inbound.map(|id| self.remove_inbound(id).is_some());
         let outbound = set.outbound.map(|id| self.remove_outbound(id).is_some());
         inbound.into_iter().chain(outbound).all(|removed| removed)
@@ -200,7 +246,7 @@ impl Sad {
     /// [`InstallError::SpiInUse`] and [`InstallError::Full`]; nothing has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
         let hash = self.admits_inbound(spec)?;
-        let sa = Inbound::with_backend(spec, self.window, self.backend).checking(self.check);
+        let sa = Inbound::new_on(spec, self.window, self.backend).with_selector_check(self.check);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
         self.by_spi.insert(hash, id.slot);
         self.count_local(spec.selector.destination_end(), true);
@@ -213,8 +259,7 @@ impl Sad {
     /// [`InstallError::SelectorInUse`] and [`InstallError::Full`]; nothing has changed.
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
         let hash = self.admits_outbound(spec)?;
-        let id =
-            self.outbound.insert(Outbound::with_backend(spec, self.backend)).ok_or(InstallError::Full)?;
+        let id = self.outbound.insert(Outbound::new_on(spec, self.backend)).ok_or(InstallError::Full)?;
         let Self { outbound, by_selector, by_remote, hasher, .. } = self;
         by_selector.insert(hash, id.slot);
         if let Some(remote) = spec.selector.destination_end() {
@@ -226,7 +271,7 @@ impl Sad {
         Ok(OutboundId(id))
     }
 
-    /// Returns what the SA will be found by.
+    /// Returns the hash that the SA will be looked up by.
     fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
         let (spi, destination) = (spec.spi, spec.selector.destination);
         let hash = hash_of(&self.hasher, spi.value(), destination);
@@ -239,7 +284,7 @@ impl Sad {
         }
     }
 
-    /// Returns what the SA will be found by.
+    /// Returns the hash that the SA will be looked up by.
     fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
         let wire = Wire::new(&spec.selector);
         let hash = self.hasher.hash_one(wire);
@@ -252,15 +297,15 @@ impl Sad {
         }
     }
 
-    /// Removes whichever SAs of a set are here, as one end has them, and returns how many there were. An SA of another
-    /// set with the same ports stays: it has another SPI.
+    /// Removes those SAs of a set that are in the table, as one side has them, and returns how many there
+    /// were. An SA of another set stays: it differs in SPI, addresses or ports.
     pub fn remove_ends(&mut self, ends: &Ends, side: Side) -> usize {
         let (inbound, outbound) = self.of_ends(ends, side);
         let inbound = inbound.into_iter().flatten().filter(|id| self.remove_inbound(*id).is_some()).count();
         inbound + outbound.into_iter().flatten().filter(|id| self.remove_outbound(*id).is_some()).count()
     }
 
-    /// Whether all four SAs of a set are here, as one end has them.
+    /// Whether all four SAs of a set are in the table, as one side has them.
     pub fn holds(&self, ends: &Ends, side: Side) -> bool {
         let (inbound, outbound) = self.of_ends(ends, side);
         inbound.iter().all(Option::is_some) && outbound.iter().all(Option::is_some)
@@ -270,7 +315,8 @@ impl Sad {
         let (inbound, outbound) = SaName::of(side);
         let inbound = inbound.map(|name| {
             let (spi, selector) = ends.sa(name);
-            self.find_inbound(spi, selector.destination)
+            let id = self.find_inbound(spi, selector.destination)?;
+            self.inbound(id).is_some_and(|sa| sa.selector() == selector).then_some(id)
         });
         let outbound = outbound.map(|name| {
             let (spi, selector) = ends.sa(name);
@@ -281,13 +327,13 @@ impl Sad {
         (inbound, outbound)
     }
 
-    /// SPI and destination of every SA that is here, in no particular order.
+    /// SPI and destination of every SA in the table, in no particular order.
     pub fn held(&self) -> impl Iterator<Item = (Spi, IpAddr)> {
         let inbound = self.inbound.iter().map(|sa| (sa.spi(), sa.selector().destination));
         inbound.chain(self.outbound.iter().map(|sa| (sa.spi(), sa.selector().destination)))
     }
 
-    /// Removes one inbound SA and returns what it has done; `None` if it is not there.
+    /// Removes one inbound SA and returns what it has done; `None` if it is not in the table.
     pub fn remove_inbound(&mut self, id: InboundId) -> Option<InboundCounters> {
         let sa = self.inbound.get(id.0)?;
         let (counters, hash) = (sa.counters(), hash_of_inbound(&self.hasher, sa));
@@ -297,7 +343,7 @@ impl Sad {
         self.inbound.remove(id.0).then_some(counters)
     }
 
-    /// Removes one outbound SA and returns what it has done; `None` if it is not there.
+    /// Removes one outbound SA and returns what it has done; `None` if it is not in the table.
     pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
         let sa = self.outbound.get(id.0)?;
         let (counters, selector) = (sa.counters(), sa.selector());
@@ -322,13 +368,13 @@ impl Sad {
         self.outbound.get(id.0)
     }
 
-    /// Changes when an outbound SA asks to be replaced. False if it is not there.
+    /// Changes when an outbound SA asks to be replaced. False if it is not in the table.
     pub fn set_limits(&mut self, id: OutboundId, limits: Limits) -> bool {
         self.outbound.get_mut(id.0).map(|sa| sa.set_limits(limits)).is_some()
     }
 
-    /// Goes on at a later sequence number; see [`Outbound::advance_to`]. False if the SA is not there, or numbers would
-    /// be used twice.
+    /// Goes on at a later sequence number; see [`Outbound::advance_to`]. False if the SA is not in the table, or
+    /// numbers would be used twice.
     pub fn advance_to(&mut self, id: OutboundId, sequence: u32) -> bool {
         self.outbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
@@ -344,107 +390,14 @@ impl Sad {
         self.outbound.id(self.outbound_slot(&Wire::new(selector))?).map(OutboundId)
     }
 
-    /// Opens a packet into another buffer; see [`Inbound::open`].
-    ///
-    /// # Errors
-    /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where no SA has the
-    /// SPI at this destination.
-    pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
-        let (datagram, slot) = self.arrive(0, packet)?;
-        let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
-        let opened = sa.open_parsed(&datagram, packet, out)?;
-        Ok(Arrived { sa: InboundId(id), opened })
-    }
-
-    /// Opens a packet in place; see [`Inbound::open_in_place`].
-    ///
-    /// # Errors
-    /// [`OpenError`] as for [`Sad::open`].
-    pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
-        let (datagram, slot) = self.arrive(0, buffer)?;
-        let (sa, id) = self.inbound.at(slot).ok_or(OpenError::NoSa(0))?;
-        let opened = sa.open_parsed_in_place(&datagram, buffer)?;
-        Ok(Arrived { sa: InboundId(id), opened })
-    }
-
-    /// Seals a datagram into another buffer with the SA that its addresses and ports select; see
-    /// [`Outbound::seal`].
-    ///
-    /// # Errors
-    /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
-    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        let (datagram, slot) = self.depart(0, packet)?;
-        let (sa, _) = self.outbound.at(slot).ok_or(SealError::TooLong(0))?;
-        let result = sa.seal_admitted(&datagram, packet, out);
-        sa.count(result)
-    }
-
-    /// Seals the datagram at `range` of a buffer in place; see [`Outbound::seal_in_place`].
-    ///
-    /// # Errors
-    /// [`SealError`] as for [`Sad::seal`].
-    pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
-        let start = range.start;
-        let (datagram, slot) = self.depart(0, buffer.get(range).unwrap_or_default())?;
-        let (sa, _) = self.outbound.at(slot).ok_or(SealError::TooLong(0))?;
-        let result = sa.seal_admitted_in_place(&datagram, buffer, start);
-        sa.count(result)
-    }
-
-    /// Seals many datagrams, each with the SA that its addresses and ports select. What comes of each is what
-    /// [`Sad::seal`] or [`Sad::seal_in_place`] would make of it, one job after the other: an SA numbers its packets in the
-    /// order of the jobs. But ciphers and hashes of all run side by side, whatever their SAs, suites, lengths and families:
-    /// the more jobs there are, the less each costs. Nothing is allocated; up to 48 KiB of stack are used, and 64
-    /// where des-ede3-cbc is sealed. In a large table the SAs of later jobs are fetched while earlier ones are worked on.
-    ///
-    /// ```
-    /// use ipsec_3gpp::{Sad, SealJob};
-    /// # let (mut sad, datagrams): (Sad, Vec<Vec<u8>>) = (Sad::new(), vec![vec![0; 40]; 3]);
-    /// let mut buffers = [[0; 1500]; 3];
-    /// let mut jobs: Vec<_> =
-    ///     datagrams.iter().zip(&mut buffers).map(|(datagram, out)| SealJob::new(datagram, out)).collect();
-    /// sad.seal_batch(&mut jobs);
-    /// for job in &jobs {
-    ///     match job.packet() {
-    ///         Some(packet) => { /* send it */ }
-    ///         None => println!("not sent: {:?}", job.result()),
-    ///     }
-    /// }
-    /// ```
-    pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
-        seal_all(self, jobs);
-    }
-
-    /// Opens many packets. What comes of each is what [`Sad::open`] or [`Sad::open_in_place`] would make of it, one job
-    /// after the other: of two copies of a packet the first is delivered. See [`Sad::seal_batch`].
-    pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
-        open_all(self, jobs);
-    }
-
-    /// Whether a datagram in clear must not pass: it comes from or goes to a protected port, of this end or of a peer (TS
-    /// 33.203 7.1), or an SA is for it whatever its ports. One that was received so must be discarded (RFC 4301 5.2), and
-    /// one that is to be sent so must be sealed.
-    ///
-    /// # Errors
-    /// [`IpError`] if the datagram cannot be read; it cannot be told then, and must not pass either.
-    pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
-        let datagram = Datagram::parse_plain(packet)?;
-        let wire = Wire::of(&datagram, packet);
-        let selector = wire.selector();
-        let ends = [selector.source_end(), selector.destination_end()];
-        Ok(ends.into_iter().flatten().any(|end| self.is_protected_end(end))
-            || self.outbound_slot(&wire).is_some()
-            || self.outbound_slot(&Wire::new(&selector.mirrored())).is_some())
-    }
-
-    fn is_protected_end(&self, end: (IpAddr, u16)) -> bool {
+    pub(super) fn is_protected_end(&self, end: (IpAddr, u16)) -> bool {
         let is_remote = |slot: &u32| {
             self.outbound.peek(*slot).is_some_and(|sa| sa.selector().destination_end() == Some(end))
         };
         self.local.contains_key(&end) || self.by_remote.find(self.hasher.hash_one(end), is_remote).is_some()
     }
 
-    /// Counts an SA at a port of this end, or no more.
+    /// Counts one SA more, or one fewer, at a port of this side.
     fn count_local(&mut self, end: Option<(IpAddr, u16)>, more: bool) {
         let Some(end) = end else { return };
         if more {
@@ -457,57 +410,8 @@ impl Sad {
         }
     }
 
-    /// The SA that a packet came over; `probable` is the slot where it may be: the first one, where nothing is known.
-    #[inline(always)]
-    fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        let found = read(packet).and_then(|datagram| {
-            let esp = datagram.payload(packet);
-            let (spi, _) = ids(esp)?;
-            let slot = self.arrival_slot(probable, spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
-            Ok((datagram, slot))
-        });
-        if let Err(error) = &found {
-            let counter = match error {
-                OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
-                OpenError::NotEsp(_) => &mut self.counters.not_esp,
-                OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
-                // Before an SA is found, nothing else can be wrong than the outside of the packet.
-                OpenError::Ip(_)
-                | OpenError::Packet(_)
-                | OpenError::Addresses(_)
-                | OpenError::Replay { .. }
-                | OpenError::Icv { .. }
-                | OpenError::Room { .. }
-                | OpenError::Trailer(_)
-                | OpenError::Dummy
-                | OpenError::Ports(_) => &mut self.counters.malformed,
-            };
-            *counter += 1;
-        }
-        found
-    }
-
-    /// The SA that a datagram is to be sealed with; `probable` is the slot where it may be: the first one, where nothing is known.
-    #[inline(always)]
-    fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-        let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
-            let wire = Wire::of(&datagram, packet);
-            let slot =
-                self.departure_slot(probable, &wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
-            Ok((datagram, slot))
-        });
-        self.counters.no_outbound_sa += u64::from(found.is_err());
-        found
-    }
-
-    /// The slot of the SA that a datagram is to be sealed with.
-    #[inline(always)]
-    fn departure_slot(&self, probable: u32, wire: &Wire) -> Option<u32> {
-        if self.is_of(probable, wire) { Some(probable) } else { self.outbound_slot(wire) }
-    }
-
     #[inline]
-    fn inbound_slot(&self, hash: u64, spi: u32, destination: IpAddr) -> Option<u32> {
+    pub(super) fn inbound_slot(&self, hash: u64, spi: u32, destination: IpAddr) -> Option<u32> {
         self.by_spi.find(hash, |slot| {
             let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.selector().destination == destination)
@@ -516,7 +420,13 @@ impl Sad {
 
     /// The slot of the SA that a packet came over.
     #[inline]
-    fn arrival_slot(&self, probable: u32, spi: u32, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+    pub(super) fn arrival_slot(
+        &self,
+        probable: u32,
+        spi: u32,
+        datagram: &Datagram,
+        packet: &[u8],
+    ) -> Option<u32> {
         let is = |slot| {
             let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.wire().covers_destination(datagram, packet))
@@ -527,16 +437,16 @@ impl Sad {
         self.by_spi.find(self.arrival_hash(spi, datagram, packet), is)
     }
 
-    /// What the SA that a packet came over is found by.
+    /// The hash that the SA of a packet is looked up by.
     #[inline]
-    fn arrival_hash(&self, spi: u32, datagram: &Datagram, packet: &[u8]) -> u64 {
+    pub(super) fn arrival_hash(&self, spi: u32, datagram: &Datagram, packet: &[u8]) -> u64 {
         let (_, destination) = datagram.addresses(packet);
         hash_of(&self.hasher, spi, destination)
     }
 
     /// Whether the SA in a slot has exactly this selector.
     #[inline]
-    fn is_of(&self, slot: u32, wire: &Wire) -> bool {
+    pub(super) fn is_of(&self, slot: u32, wire: &Wire) -> bool {
         self.outbound.peek(slot).is_some_and(|sa| sa.wire() == wire)
     }
 
@@ -546,7 +456,7 @@ impl Sad {
     }
 
     #[inline]
-    fn outbound_slot(&self, wire: &Wire) -> Option<u32> {
+    pub(super) fn outbound_slot(&self, wire: &Wire) -> Option<u32> {
         let exact = |wire: &Wire| self.exact_slot(self.hasher.hash_one(wire), wire);
         exact(wire).or_else(|| exact(&wire.any_port()))
     }

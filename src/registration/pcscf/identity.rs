@@ -7,12 +7,12 @@ use core::fmt;
 /// The identities of one registered contact: what the SA that a message came over says about its sender.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The contact, the IMPI and the IMPUs, each but the last followed by a line break, which no header value has: one
+    /// The contact, the IMPI and the IMPUs, separated by line breaks, which no header value has. One
     /// allocation for each of a million UEs.
     text: Box<str>,
 }
 
-const BETWEEN: char = '\n';
+const SEPARATOR: char = '\n';
 
 impl Identity {
     /// `None` if one of them has a line break.
@@ -22,14 +22,14 @@ impl Identity {
         );
         text.push_str(contact);
         for part in core::iter::once(&impi).chain(impus) {
-            text.push(BETWEEN);
+            text.push(SEPARATOR);
             text.push_str(part);
         }
-        let parts = text.matches(BETWEEN).count();
-        (parts == 1 + impus.len()).then(|| Self { text: text.into_boxed_str() })
+        let separators = text.matches(SEPARATOR).count();
+        (separators == 1 + impus.len()).then(|| Self { text: text.into_boxed_str() })
     }
 
-    /// What tells this contact from others of the same user.
+    /// What distinguishes this contact from others of the same user.
     pub fn contact(&self) -> &str {
         self.part(0)
     }
@@ -41,17 +41,17 @@ impl Identity {
 
     /// The public identities.
     pub fn impus(&self) -> impl Iterator<Item = &str> {
-        self.text.split(BETWEEN).skip(2)
+        self.text.split(SEPARATOR).skip(2)
     }
 
-    /// Whether a public identity is one of this contact's: a message whose sender says to be somebody else is to be
+    /// Whether a public identity is one of this contact's. A message whose sender claims another one must be
     /// refused (TS 33.203 7.1, rule 4).
     pub fn has_impu(&self, impu: &str) -> bool {
         self.impus().any(|known| known == impu)
     }
 
     fn part(&self, number: usize) -> &str {
-        self.text.split(BETWEEN).nth(number).unwrap_or_default()
+        self.text.split(SEPARATOR).nth(number).unwrap_or_default()
     }
 }
 

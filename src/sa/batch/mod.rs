@@ -10,11 +10,12 @@ use core::ops::Range;
 pub(super) use open::open_all;
 pub(super) use seal::seal_all;
 
+use super::id::InboundId;
 use super::inbound::{Inbound, OpenError, Opened, read};
 use super::outbound::{Outbound, SealError, Sealed};
-use super::sad::InboundId;
 use crate::esp::Backend;
 use crate::esp::ip::Datagram;
+use crate::impossible::impossible;
 
 /// A datagram that shall be sealed in a batch, and what became of it.
 ///
@@ -250,7 +251,7 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
     #[inline(always)]
     fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         // Every job has been looked at for this.
-        let sa = self.0.get_mut(place).ok_or(SealError::TooLong(packet.len()))?;
+        let sa = self.0.get_mut(place).ok_or_else(|| impossible(SealError::Internal))?;
         let result = sa.read(packet);
         Ok((sa.count(result)?, place as u32))
     }

@@ -5,10 +5,6 @@
 //!    makes the four SAs, to be installed now. SM7 repeats Security-Client and mirrors Security-Server, over them.
 //! 3. SM12, the 200, ends it: [`Answer::confirmed`].
 
-mod table;
-
-pub use table::{Event, Failure, Negotiation, Step};
-
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -19,6 +15,7 @@ use crate::negotiation::refusal::{Refusal, Rejected, SecAgree};
 use crate::policy::{Confidentiality, Policy, SuiteVerdict};
 use crate::sa::{Endpoint, Ends, SaSet, SetError};
 use crate::sec_agree::{SecurityClient, SecurityServer};
+use crate::setup::SetupError;
 
 /// SM1 has been made; SM6 is awaited.
 #[derive(Debug)]
@@ -29,11 +26,11 @@ pub struct Offer {
     client: SecurityClient,
 }
 
-/// SM6 has been accepted; the four SAs are to be in place before SM7 is sent over them. SM12 is awaited.
+/// SM6 has been accepted; the four SAs must be in place before SM7 is sent over them. SM12 is awaited.
 #[derive(Debug)]
 pub struct Answer {
     client: SecurityClient,
-    /// Word by word, row by row: some networks compare letters.
+    /// As received, row by row: some networks compare the text.
     verify: Vec<Box<str>>,
     set: SaSet,
 }
@@ -47,32 +44,30 @@ pub struct Established {
     pub security_verify: Vec<Box<str>>,
 }
 
-/// Why SM1 cannot be made of these SPIs and ports: the caller's fault.
+/// Why SM1 cannot be made: the caller's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {
-    /// Client and server SPI are the same.
-    #[error("spi-c and spi-s are the same")]
-    EqualSpis,
-    /// Client and server port are the same.
-    #[error("port-c and port-s are the same")]
-    EqualPorts,
-    /// An SPI is reserved (RFC 4303 2.1).
-    #[error("an SPI is reserved")]
-    ReservedSpi,
-    /// A protected port is 5060 or 5061 (TS 33.203 7.1).
-    #[error("a protected port is 5060 or 5061")]
-    SipPort,
+    /// The UE may not announce these SPIs or ports.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// One address is IPv4 and the other IPv6.
-    #[error("{0} and {1} are of two address families")]
+    #[error("address families differ: {0}, {1}")]
     Families(IpAddr, IpAddr),
-    /// A list of the caller's does not offer a suite of the policy in a usable form: the UE could choose what it did
-    /// not offer.
-    #[error("{0} is in the policy and not in the list")]
+    /// The caller's list does not offer a suite of the policy in a usable form: the UE could choose what it
+    /// did not offer.
+    #[error("{0} is in the policy but not in the list")]
     NotInList(Suite),
 }
 
-/// Why SM6 does not lead on.
+crate::code::codes!(OfferError {
+    OfferError::Families(..) => "offer-address-families-differ",
+    OfferError::NotInList(_) => "offer-suite-not-in-list",
+    ;
+    OfferError::Setup(error) => error,
+});
+
+/// Why SM6 cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm6Error {
@@ -87,6 +82,13 @@ pub enum Sm6Error {
     #[error(transparent)]
     Keys(#[from] KeyError),
 }
+
+crate::code::codes!(Sm6Error {
+    ;
+    Sm6Error::Refused(refusal) => refusal,
+    Sm6Error::Set(error) => error,
+    Sm6Error::Keys(error) => error,
+});
 
 impl Offer {
     /// Makes SM1: every suite of the policy, with the UE's address, SPIs and ports.
@@ -127,19 +129,7 @@ impl Offer {
         pcscf: IpAddr,
         client: SecurityClient,
     ) -> Result<Self, OfferError> {
-        let (spis, ports) = (ue.setup.spis, ue.setup.ports);
-        if spis.client == spis.server {
-            return Err(OfferError::EqualSpis);
-        }
-        if ports.client == ports.server {
-            return Err(OfferError::EqualPorts);
-        }
-        if spis.client.is_reserved() || spis.server.is_reserved() {
-            return Err(OfferError::ReservedSpi);
-        }
-        if [ports.client, ports.server].iter().any(|port| matches!(port.get(), 5060 | 5061)) {
-            return Err(OfferError::SipPort);
-        }
+        ue.setup.check_own()?;
         if ue.address.is_ipv4() != pcscf.is_ipv4() {
             return Err(OfferError::Families(ue.address, pcscf));
         }
@@ -156,8 +146,8 @@ impl Offer {
         &self.ue
     }
 
-    /// Takes SM6 in: the rows of Security-Server as they stand in the 401, and the keys of the ISIM, which has
-    /// accepted AUTN.
+    /// Takes SM6: the rows of Security-Server as the 401 has them, and the keys of the ISIM, which has accepted
+    /// AUTN.
     ///
     /// # Errors
     /// [`Sm6Error`], and the offer as it was. SAs of earlier registrations are not touched.
@@ -205,7 +195,7 @@ impl Answer {
         &self.client
     }
 
-    /// The rows of the Security-Verify of SM7 and of every later request: Security-Server, word by word.
+    /// The rows of the Security-Verify of SM7 and of every later request: Security-Server, as received.
     pub fn security_verify(&self) -> impl ExactSizeIterator<Item = &str> {
         self.verify.iter().map(AsRef::as_ref)
     }

@@ -1,0 +1,80 @@
+//! What carries changes of SAs out.
+
+use super::id::SetId;
+use super::set::{Ends, SaSet, Side};
+
+/// What carries changes of SAs out: a [`Sad`](crate::Sad), a kernel, a [`Plan`](crate::Plan) that is
+/// carried out elsewhere, a test double.
+///
+/// Every call of a [`Pcscf`](crate::Pcscf) or a [`Ue`](crate::Ue) that changes SAs takes one. Such a call
+/// returns after the change is made, so whoever holds its result has the SAs in place.
+///
+/// Four SAs are one set, and a set is one unit: all of its SAs are installed or none.
+///
+/// ```
+/// use ipsec_3gpp::DataPath;
+/// use ipsec_3gpp::sa::{Ends, SaSet, SetId, Side};
+///
+/// /// A test double: what is installed, and what is used to send.
+/// #[derive(Default)]
+/// struct Double {
+///     installed: Vec<SetId>,
+///     in_use: Option<SetId>,
+/// }
+///
+/// impl DataPath for Double {
+///     type Error = std::convert::Infallible;
+///
+///     fn install(&mut self, id: SetId, _: Side, _: &SaSet) -> Result<(), Self::Error> {
+///         self.installed.push(id);
+///         Ok(())
+///     }
+///
+///     fn take_into_use(&mut self, id: SetId, _: Side, _: &Ends) -> Result<(), Self::Error> {
+///         self.in_use = Some(id);
+///         Ok(())
+///     }
+///
+///     fn remove(&mut self, id: SetId, _: Side, _: &Ends) {
+///         self.installed.retain(|other| *other != id);
+///     }
+/// }
+/// ```
+pub trait DataPath {
+    /// Why a change could not be made.
+    type Error: core::error::Error;
+
+    /// Installs the four SAs of a set as `side` has them: two that it receives over, and two that it sends
+    /// over. They receive from now on; where another set has the same outbound selectors, that one goes on
+    /// sending until this one is taken into use. Installing a set that is installed does nothing.
+    ///
+    /// # Errors
+    /// The reason; then nothing of the set is installed.
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Self::Error>;
+
+    /// From now on, traffic of the outbound selectors of a set goes over that set. Comes after `install`,
+    /// and may be repeated.
+    ///
+    /// # Errors
+    /// The reason; then the set that was in use stays in use.
+    fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error>;
+
+    /// Removes the four SAs of a set: those that are there. It cannot fail, and may be repeated.
+    fn remove(&mut self, id: SetId, side: Side, ends: &Ends);
+}
+
+impl<D: DataPath + ?Sized> DataPath for &mut D {
+    type Error = D::Error;
+
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Self::Error> {
+        (**self).install(id, side, set)
+    }
+
+    fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error> {
+        (**self).take_into_use(id, side, ends)
+    }
+
+    fn remove(&mut self, id: SetId, side: Side, ends: &Ends) {
+        (**self).remove(id, side, ends);
+    }
+}

@@ -1,0 +1,197 @@
+//! Packets through the table: opened and sealed with the SA that each belongs to, alone and in batches.
+
+use core::ops::Range;
+
+use super::table::Sad;
+use crate::esp::ip::Datagram;
+use crate::esp::{IpError, ids};
+use crate::impossible::impossible;
+use crate::sa::batch::{OpenJob, SealJob, open_all, seal_all};
+use crate::sa::id::{InboundId, OutboundId};
+use crate::sa::inbound::{OpenError, Opened, read};
+use crate::sa::outbound::{SealError, Sealed, SealedSize};
+use crate::sa::selector::Wire;
+
+/// A packet that was opened, and the SA that it came over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Arrived {
+    /// The SA: the identity of the sender and the verdict on its protection follow from it.
+    pub sa: InboundId,
+    /// The packet.
+    pub opened: Opened,
+}
+
+/// What sealing a datagram will need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// The SA that will seal it.
+    pub sa: OutboundId,
+    /// Suite, SPI and exact lengths.
+    pub size: SealedSize,
+}
+
+impl Sad {
+    /// Opens a packet into another buffer; see [`Inbound::open`](crate::sa::Inbound::open).
+    ///
+    /// # Errors
+    /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where no SA has the
+    /// SPI at this destination.
+    pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (datagram, slot) = self.arrive(0, packet)?;
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        let opened = sa.open_parsed(&datagram, packet, out)?;
+        Ok(Arrived { sa: InboundId(id), opened })
+    }
+
+    /// Opens a packet in place; see [`Inbound::open_in_place`](crate::sa::Inbound::open_in_place).
+    ///
+    /// # Errors
+    /// [`OpenError`] as for [`Sad::open`].
+    pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (datagram, slot) = self.arrive(0, buffer)?;
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        let opened = sa.open_parsed_in_place(&datagram, buffer)?;
+        Ok(Arrived { sa: InboundId(id), opened })
+    }
+
+    /// Seals a datagram into another buffer with the SA that its addresses and ports select; see
+    /// [`Outbound::seal`](crate::sa::Outbound::seal).
+    ///
+    /// # Errors
+    /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
+    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        let (datagram, slot) = self.depart(0, packet)?;
+        let (sa, _) = self.outbound.at(slot).ok_or_else(|| impossible(SealError::Internal))?;
+        let result = sa.seal_admitted(&datagram, packet, out);
+        sa.count(result)
+    }
+
+    /// Seals the datagram at `range` of a buffer in place; see
+    /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place).
+    ///
+    /// # Errors
+    /// [`SealError`] as for [`Sad::seal`].
+    pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        let start = range.start;
+        let (datagram, slot) = self.depart(0, buffer.get(range).unwrap_or_default())?;
+        let (sa, _) = self.outbound.at(slot).ok_or_else(|| impossible(SealError::Internal))?;
+        let result = sa.seal_admitted_in_place(&datagram, buffer, start);
+        sa.count(result)
+    }
+
+    /// The SA that sealing a datagram will use, and the room that it needs. Nothing is counted, and no
+    /// sequence number is used.
+    ///
+    /// # Errors
+    /// [`SealError`] as for [`Sad::seal`].
+    pub fn target(&self, packet: &[u8]) -> Result<Target, SealError> {
+        let datagram = Datagram::parse_plain(packet)?;
+        let wire = Wire::of(&datagram, packet);
+        let slot = self.outbound_slot(&wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+        let (Some(id), Some(sa)) = (self.outbound.id(slot), self.outbound.peek(slot)) else {
+            return Err(impossible(SealError::Internal));
+        };
+        Ok(Target { sa: OutboundId(id), size: sa.size(&datagram)? })
+    }
+
+    /// Seals many datagrams, each with the SA that its addresses and ports select. The results are those of
+    /// [`Sad::seal`] or [`Sad::seal_in_place`], one job after the other: an SA numbers its packets in the
+    /// order of the jobs. Ciphers and hashes of all jobs run in parallel, whatever their SAs, suites,
+    /// lengths and families: the more jobs, the less each costs. Nothing is allocated; up to 48 KiB of
+    /// stack are used, and 64 KiB where des-ede3-cbc is sealed. In a large table the SAs of later jobs are
+    /// prefetched.
+    ///
+    /// ```
+    /// use ipsec_3gpp::Sad;
+    /// use ipsec_3gpp::sa::SealJob;
+    /// # let (mut sad, datagrams): (Sad, Vec<Vec<u8>>) = (Sad::new(), vec![vec![0; 40]; 3]);
+    /// let mut buffers = [[0; 1500]; 3];
+    /// let mut jobs: Vec<_> =
+    ///     datagrams.iter().zip(&mut buffers).map(|(datagram, out)| SealJob::new(datagram, out)).collect();
+    /// sad.seal_batch(&mut jobs);
+    /// for job in &jobs {
+    ///     match job.packet() {
+    ///         Some(packet) => { /* send it */ }
+    ///         None => println!("not sent: {:?}", job.result()),
+    ///     }
+    /// }
+    /// ```
+    pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
+        seal_all(self, jobs);
+    }
+
+    /// Opens many packets. The results are those of [`Sad::open`] or [`Sad::open_in_place`], one job after
+    /// the other: of two copies of a packet the first is delivered. See [`Sad::seal_batch`].
+    pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
+        open_all(self, jobs);
+    }
+
+    /// Whether a datagram must not pass in clear: it comes from or goes to a protected port, of this side or
+    /// of a peer (TS 33.203 7.1), or an SA without ports selects it. One that was received in clear must be
+    /// discarded (RFC 4301 5.2), and one that is to be sent must be sealed.
+    ///
+    /// # Errors
+    /// [`IpError`] if the datagram cannot be read; it must not pass either.
+    pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
+        let datagram = Datagram::parse_plain(packet)?;
+        let wire = Wire::of(&datagram, packet);
+        let selector = wire.selector();
+        let ends = [selector.source_end(), selector.destination_end()];
+        Ok(ends.into_iter().flatten().any(|end| self.is_protected_end(end))
+            || self.outbound_slot(&wire).is_some()
+            || self.outbound_slot(&Wire::new(&selector.mirrored())).is_some())
+    }
+
+    /// The SA that a packet came over. `probable` is the slot to look at first.
+    #[inline(always)]
+    pub(super) fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        let found = read(packet).and_then(|datagram| {
+            let esp = datagram.payload(packet);
+            let (spi, _) = ids(esp)?;
+            let slot = self.arrival_slot(probable, spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
+            Ok((datagram, slot))
+        });
+        if let Err(error) = &found {
+            let counter = match error {
+                OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
+                OpenError::NotEsp(_) => &mut self.counters.not_esp,
+                OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
+                // Before an SA is found, only the outside of the packet can be wrong.
+                OpenError::Ip(_)
+                | OpenError::Packet(_)
+                | OpenError::Addresses(_)
+                | OpenError::Replay { .. }
+                | OpenError::Icv { .. }
+                | OpenError::Room { .. }
+                | OpenError::Trailer(_)
+                | OpenError::Dummy
+                | OpenError::Ports(_)
+                | OpenError::Internal => &mut self.counters.malformed,
+            };
+            *counter += 1;
+        }
+        found
+    }
+
+    /// The SA that a datagram is sealed with. `probable` is the slot to look at first.
+    #[inline(always)]
+    pub(super) fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+        let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
+            let wire = Wire::of(&datagram, packet);
+            let slot =
+                self.departure_slot(probable, &wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+            Ok((datagram, slot))
+        });
+        self.counters.no_outbound_sa += u64::from(found.is_err());
+        found
+    }
+
+    /// The slot of the SA that a datagram is sealed with.
+    #[inline(always)]
+    pub(super) fn departure_slot(&self, probable: u32, wire: &Wire) -> Option<u32> {
+        if self.is_of(probable, wire) { Some(probable) } else { self.outbound_slot(wire) }
+    }
+}
