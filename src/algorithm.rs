@@ -3,23 +3,34 @@
 use core::fmt;
 use core::str::FromStr;
 
+/// Whether the legacy algorithms are part of this build, as numbers.
+const MD5: usize = cfg!(feature = "hmac-md5-96") as usize;
+const DES: usize = cfg!(feature = "des-ede3-cbc") as usize;
+
 /// Integrity algorithm of an SA: the parameter `alg` (TS 33.203 Annex H).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Integrity {
-    /// HMAC-MD5-96, RFC 2403. Signalled by Releases 5 to 12; legacy.
+    /// HMAC-MD5-96, RFC 2403. Signalled by Releases 5 to 12; legacy. Left out without the feature `hmac-md5-96`: its
+    /// token is then one of an unknown algorithm.
+    #[cfg(feature = "hmac-md5-96")]
     HmacMd5_96,
     /// HMAC-SHA-1-96, RFC 2404.
     HmacSha1_96,
 }
 
 impl Integrity {
-    /// Every integrity algorithm of this crate.
-    pub const ALL: [Integrity; 2] = [Integrity::HmacMd5_96, Integrity::HmacSha1_96];
+    /// Every integrity algorithm of this build.
+    pub const ALL: [Integrity; 1 + MD5] = [
+        #[cfg(feature = "hmac-md5-96")]
+        Integrity::HmacMd5_96,
+        Integrity::HmacSha1_96,
+    ];
 
     /// The token of `alg=`.
     pub const fn token(self) -> &'static str {
         match self {
+            #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => "hmac-md5-96",
             Integrity::HmacSha1_96 => "hmac-sha-1-96",
         }
@@ -28,6 +39,7 @@ impl Integrity {
     /// Octets of IK<sub>ESP</sub> (TS 33.203 Annex I).
     pub const fn key_len(self) -> usize {
         match self {
+            #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => 16,
             Integrity::HmacSha1_96 => 20,
         }
@@ -36,7 +48,9 @@ impl Integrity {
     /// Octets of the integrity check value at the end of a packet.
     pub const fn icv_len(self) -> usize {
         match self {
-            Integrity::HmacMd5_96 | Integrity::HmacSha1_96 => 12,
+            #[cfg(feature = "hmac-md5-96")]
+            Integrity::HmacMd5_96 => 12,
+            Integrity::HmacSha1_96 => 12,
         }
     }
 }
@@ -47,20 +61,28 @@ impl Integrity {
 pub enum Encryption {
     /// No encryption, RFC 2410; what an absent `ealg` means.
     Null,
-    /// DES-EDE3-CBC, RFC 2451. Signalled by Releases 6 to 12; legacy.
+    /// DES-EDE3-CBC, RFC 2451. Signalled by Releases 6 to 12; legacy. Left out without the feature `des-ede3-cbc`: its
+    /// token is then one of an unknown algorithm.
+    #[cfg(feature = "des-ede3-cbc")]
     DesEde3Cbc,
     /// AES-128-CBC, RFC 3602.
     AesCbc,
 }
 
 impl Encryption {
-    /// Every encryption algorithm of this crate.
-    pub const ALL: [Encryption; 3] = [Encryption::Null, Encryption::DesEde3Cbc, Encryption::AesCbc];
+    /// Every encryption algorithm of this build.
+    pub const ALL: [Encryption; 2 + DES] = [
+        Encryption::Null,
+        #[cfg(feature = "des-ede3-cbc")]
+        Encryption::DesEde3Cbc,
+        Encryption::AesCbc,
+    ];
 
     /// The token of `ealg=`.
     pub const fn token(self) -> &'static str {
         match self {
             Encryption::Null => "null",
+            #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => "des-ede3-cbc",
             Encryption::AesCbc => "aes-cbc",
         }
@@ -70,6 +92,7 @@ impl Encryption {
     pub const fn key_len(self) -> usize {
         match self {
             Encryption::Null => 0,
+            #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => 24,
             Encryption::AesCbc => 16,
         }
@@ -79,6 +102,7 @@ impl Encryption {
     pub const fn iv_len(self) -> usize {
         match self {
             Encryption::Null => 0,
+            #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => 8,
             Encryption::AesCbc => 16,
         }
@@ -89,6 +113,7 @@ impl Encryption {
     pub const fn block_len(self) -> usize {
         match self {
             Encryption::Null => 4,
+            #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => 8,
             Encryption::AesCbc => 16,
         }
@@ -122,24 +147,32 @@ pub struct Suite {
 
 impl Suite {
     /// hmac-md5-96 without encryption.
+    #[cfg(feature = "hmac-md5-96")]
     pub const HMAC_MD5_96_NULL: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::Null);
     /// hmac-md5-96 with des-ede3-cbc.
+    #[cfg(all(feature = "hmac-md5-96", feature = "des-ede3-cbc"))]
     pub const HMAC_MD5_96_DES_EDE3_CBC: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::DesEde3Cbc);
     /// hmac-md5-96 with aes-cbc.
+    #[cfg(feature = "hmac-md5-96")]
     pub const HMAC_MD5_96_AES_CBC: Suite = Suite::of(Integrity::HmacMd5_96, Encryption::AesCbc);
     /// hmac-sha-1-96 without encryption.
     pub const HMAC_SHA_1_96_NULL: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::Null);
     /// hmac-sha-1-96 with des-ede3-cbc.
+    #[cfg(feature = "des-ede3-cbc")]
     pub const HMAC_SHA_1_96_DES_EDE3_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::DesEde3Cbc);
     /// hmac-sha-1-96 with aes-cbc.
     pub const HMAC_SHA_1_96_AES_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::AesCbc);
 
-    /// Every suite of this crate.
-    pub const ALL: [Suite; 6] = [
+    /// Every suite of this build.
+    pub const ALL: [Suite; (1 + MD5) * (2 + DES)] = [
+        #[cfg(feature = "hmac-md5-96")]
         Suite::HMAC_MD5_96_NULL,
+        #[cfg(all(feature = "hmac-md5-96", feature = "des-ede3-cbc"))]
         Suite::HMAC_MD5_96_DES_EDE3_CBC,
+        #[cfg(feature = "hmac-md5-96")]
         Suite::HMAC_MD5_96_AES_CBC,
         Suite::HMAC_SHA_1_96_NULL,
+        #[cfg(feature = "des-ede3-cbc")]
         Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
         Suite::HMAC_SHA_1_96_AES_CBC,
     ];
@@ -169,7 +202,9 @@ impl Suite {
     pub const fn release(self) -> Release {
         match self.encryption {
             Encryption::Null => Release::Release5,
-            Encryption::DesEde3Cbc | Encryption::AesCbc => Release::Release6,
+            #[cfg(feature = "des-ede3-cbc")]
+            Encryption::DesEde3Cbc => Release::Release6,
+            Encryption::AesCbc => Release::Release6,
         }
     }
 }

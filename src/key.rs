@@ -127,11 +127,14 @@ impl SaKeys {
         let mut keys = Self { suite, integrity: [0; 20], encryption: [0; 24] };
         match suite.integrity() {
             // The four octets after IK stay zero; for MD5 they are not part of the key.
-            Integrity::HmacMd5_96 | Integrity::HmacSha1_96 => copy(&mut keys.integrity, ik.expose()),
+            #[cfg(feature = "hmac-md5-96")]
+            Integrity::HmacMd5_96 => copy(&mut keys.integrity, ik.expose()),
+            Integrity::HmacSha1_96 => copy(&mut keys.integrity, ik.expose()),
         }
         match suite.encryption() {
             Encryption::Null => {}
             Encryption::AesCbc => copy(&mut keys.encryption, ck.expose()),
+            #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => {
                 let (first, second) = ck.expose().split_at(8);
                 for (to, from) in keys.encryption.chunks_exact_mut(8).zip([first, second, first]) {
@@ -157,6 +160,7 @@ impl SaKeys {
         let mut keys = Self { suite, integrity: [0; 20], encryption: [0; 24] };
         copy(&mut keys.integrity, integrity);
         copy(&mut keys.encryption, encryption);
+        #[cfg(feature = "des-ede3-cbc")]
         if suite.encryption() == Encryption::DesEde3Cbc {
             refuse_equal_des_keys(&keys.encryption)?;
         }
@@ -183,6 +187,7 @@ impl SaKeys {
         part(self.encryption.as_slice(), ..self.suite.encryption().key_len())
     }
 
+    #[cfg(feature = "des-ede3-cbc")]
     pub(crate) const fn expose_des_ede3(&self) -> &[u8; 24] {
         &self.encryption
     }
@@ -214,6 +219,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
+#[cfg(feature = "des-ede3-cbc")]
 fn refuse_equal_des_keys(keys: &[u8; 24]) -> Result<(), KeyError> {
     const WITHOUT_PARITY: u8 = 0xfe;
     let equal = |a: &[u8], b: &[u8]| {

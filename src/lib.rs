@@ -216,6 +216,8 @@ pub mod export;
 mod id;
 mod impossible;
 mod index;
+#[cfg(feature = "kernels")]
+mod kernels;
 pub mod key;
 pub mod negotiation;
 pub mod policy;

@@ -136,7 +136,7 @@ fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
 }
 
 fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
-    let ((mut one, one_ids), (mut many, ids)) = (sad(Side::Ue, Backend::PORTABLE), sad(Side::Ue, backend));
+    let ((mut one, one_ids), (mut many, ids)) = (sad(Side::Ue, Backend::PLAIN), sad(Side::Ue, backend));
     if crowded {
         crowd(&mut many, Side::Ue);
     }
@@ -219,8 +219,7 @@ fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
         }
         arriving.push((packet, wish.in_place));
     }
-    let ((mut one, one_ids), (mut many, ids)) =
-        (sad(Side::Pcscf, Backend::PORTABLE), sad(Side::Pcscf, backend));
+    let ((mut one, one_ids), (mut many, ids)) = (sad(Side::Pcscf, Backend::PLAIN), sad(Side::Pcscf, backend));
     if crowded {
         crowd(&mut many, Side::Pcscf);
     }

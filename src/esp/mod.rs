@@ -1,19 +1,29 @@
-//! One ESP packet in transport mode (RFC 4303): where it sits in an IP datagram, how long it is, and how it is
-//! enciphered and authenticated. Sequence numbers, windows and selectors are the business of [`crate::sa`].
+//! One ESP packet in transport mode (RFC 4303): where it sits in an IP datagram, how long it is, and how it
+//! is encrypted and authenticated. Sequence numbers, windows and selectors belong to [`crate::sa`].
+//!
+//! [`plain`] is the judge of every other backend; with the feature `kernels` off, it is the only one.
 
-pub(crate) mod batch;
-mod cipher;
-mod icv;
+mod authentic;
+mod backend;
 pub(crate) mod ip;
-mod lanes;
 mod packet;
+#[cfg(feature = "kernels")]
+mod parallel;
+mod plain;
+#[cfg(not(feature = "kernels"))]
+mod sequential;
 mod size;
+#[cfg(feature = "kernels")]
+use parallel as packets;
+#[cfg(not(feature = "kernels"))]
+use sequential as packets;
 
-pub(crate) use icv::Authentic;
+pub(crate) use authentic::Authentic;
+pub use backend::Backend;
 pub use ip::{Family, IpError};
-pub use lanes::Backend;
-pub(crate) use packet::{Deciphered, OpenKeys, SealKeys, ids};
+pub(crate) use packet::{Decrypted, body_len, frame, ids};
 pub use packet::{PacketError, TrailerError};
+pub(crate) use packets::{OpenKeys, SMALL_TILE, SealKeys, Sealing, TILE, Verifying, protect_all, verify_all};
 
 /// The IP protocol number of ESP.
 pub const PROTOCOL_ESP: u8 = 50;

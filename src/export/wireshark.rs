@@ -30,10 +30,12 @@ pub fn wireshark_row_with_keys(spec: &SaSpec<'_>) -> String {
     };
     let encryption = match suite.encryption() {
         Encryption::Null => "NULL",
+        #[cfg(feature = "des-ede3-cbc")]
         Encryption::DesEde3Cbc => "TripleDES-CBC [RFC2451]",
         Encryption::AesCbc => "AES-CBC [RFC3602]",
     };
     let integrity = match suite.integrity() {
+        #[cfg(feature = "hmac-md5-96")]
         Integrity::HmacMd5_96 => "HMAC-MD5-96 [RFC2403]",
         Integrity::HmacSha1_96 => "HMAC-SHA-1-96 [RFC2404]",
     };

@@ -11,7 +11,7 @@ use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
 use crate::esp::{
-    Authentic, Backend, Deciphered, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, ids,
+    Authentic, Backend, Decrypted, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, body_len, ids,
 };
 use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
@@ -355,7 +355,7 @@ impl Inbound {
     #[inline(always)]
     pub(super) fn examine(&self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
         let esp = datagram.payload(packet);
-        let body_len = self.keys.body_len(esp.len())?;
+        let body_len = body_len(self.keys.suite(), esp.len())?;
         let (spi, sequence) = ids(esp)?;
         if spi != self.spi.value() {
             return Err(OpenError::NoSa(spi));
@@ -447,7 +447,7 @@ impl Accepted<'_> {
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
         let deciphered = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
         match self.deliver(datagram, deciphered, body) {
-            Ok(Deciphered { payload_len, next_header }) => {
+            Ok(Decrypted { payload_len, next_header }) => {
                 datagram.write_headers(packet, headers, payload_len, next_header);
                 Ok(header_len + payload_len)
             }
@@ -473,7 +473,7 @@ impl Accepted<'_> {
         let deciphered = self.keys.decrypt(&self.authentic, esp);
         let body = part_mut(esp, headroom..headroom + body_len);
         match self.deliver(datagram, deciphered, body) {
-            Ok(Deciphered { payload_len, next_header }) => {
+            Ok(Decrypted { payload_len, next_header }) => {
                 datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
                 Ok(header_len + payload_len)
             }
@@ -490,9 +490,9 @@ impl Accepted<'_> {
     fn deliver(
         self,
         datagram: &Datagram,
-        deciphered: Result<Deciphered, TrailerError>,
+        deciphered: Result<Decrypted, TrailerError>,
         body: &[u8],
-    ) -> Result<Deciphered, OpenError> {
+    ) -> Result<Decrypted, OpenError> {
         let counters = self.counters;
         let trailer = deciphered.inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);

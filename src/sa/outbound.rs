@@ -6,7 +6,7 @@ use super::selector::{Selector, Wire};
 use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
-use crate::esp::{Backend, IpError, PROTOCOL_ESP, SealKeys};
+use crate::esp::{Backend, IpError, PROTOCOL_ESP, SealKeys, frame};
 use crate::impossible::impossible;
 use crate::spi::Spi;
 
@@ -39,6 +39,7 @@ impl Limits {
         Self {
             soft_packets: u32::MAX / 4 * 3,
             soft_octets: match suite.encryption() {
+                #[cfg(feature = "des-ede3-cbc")]
                 Encryption::DesEde3Cbc => Some((1 << 20) * 8 / 4),
                 Encryption::Null | Encryption::AesCbc => None,
             },
@@ -462,8 +463,7 @@ impl Outbound {
         (sequence, iv): (u32, Option<&[u8]>),
     ) -> Result<(), SealError> {
         let payload_len = datagram.payload_len();
-        self.keys
-            .frame(esp, (self.spi, sequence, iv), payload_len, datagram.protocol())
+        frame(self.suite(), esp, (self.spi, sequence, iv), payload_len, datagram.protocol())
             .ok_or_else(|| impossible(SealError::Internal))
     }
 

@@ -140,11 +140,6 @@ pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
     open_all(&mut Own(sas), jobs);
 }
 
-/// Fewer jobs than this are done one after the other: side by side, short ones would take longer.
-fn few(backend: Backend) -> usize {
-    if backend == Backend::PORTABLE { 5 } else { 3 }
-}
-
 /// What is done in batches.
 pub(super) trait Input {
     /// The packet that is to be done.
@@ -241,7 +236,7 @@ struct Own<'a, Sa>(&'a mut [Sa]);
 
 impl Table<Outbound, SealError> for Own<'_, Outbound> {
     fn backend(&self) -> Backend {
-        self.0.first().map_or(Backend::PORTABLE, Outbound::backend)
+        self.0.first().map_or(Backend::PLAIN, Outbound::backend)
     }
 
     fn has(&self, place: usize) -> bool {
@@ -272,7 +267,7 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
 
 impl Table<Inbound, OpenError> for Own<'_, Inbound> {
     fn backend(&self) -> Backend {
-        self.0.first().map_or(Backend::PORTABLE, Inbound::backend)
+        self.0.first().map_or(Backend::PLAIN, Inbound::backend)
     }
 
     fn has(&self, place: usize) -> bool {

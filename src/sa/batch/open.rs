@@ -2,11 +2,9 @@
 
 use super::super::inbound::{Inbound, OpenError, Opened};
 use super::tiles::{Ahead, in_tiles};
-use super::{Input, Job, OpenJob, Place, Table, few};
-use crate::algorithm::Integrity;
-use crate::esp::Authentic;
-use crate::esp::batch::{SMALL_TILE, TILE, Verifying, gains, verify_all};
+use super::{Input, Job, OpenJob, Place, Table};
 use crate::esp::ip::Datagram;
+use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
 use crate::impossible::impossible;
 use crate::sa::id::InboundId;
 
@@ -15,7 +13,7 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) {
-    if jobs.len() < few(table.backend()) {
+    if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, open_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
         in_tiles(table, jobs, open_tile::<SMALL_TILE, _, _>);
@@ -36,31 +34,15 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     let places = ahead.places;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut admitted = [const { None }; N];
-    let (mut all_admitted, mut some_wait) = (true, false);
-    // Asked once: on most processors all gain.
-    let all_gain = Integrity::ALL.into_iter().all(|integrity| gains(table.backend(), integrity));
-    if !all_gain {
-        // Some may be opened at once, and all their time is now.
-        ahead.fetch(table, later);
-    }
+    let mut all_admitted = true;
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
         let (own, job) = job.parts();
         let sa = own.unwrap_or(sa);
         if job.result.is_none() && table.has(sa) {
             all_admitted &= admit(table, sa, job.place.packet(), admitted).is_some();
-            if !all_gain {
-                open_at_once(table, admitted, job);
-            }
-            some_wait |= admitted.is_some();
         }
     }
-    if some_wait || all_gain {
-        open_together(table, jobs, &admitted, |table| {
-            if all_gain {
-                ahead.fetch(table, later);
-            }
-        });
-    }
+    open_together(table, jobs, &admitted, |table| ahead.fetch(table, later));
     if !all_admitted {
         open_rest(table, jobs, places);
     }
@@ -87,27 +69,6 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
         if let Some(admitted) = admitted {
             deliver(table, admitted, authentic, job.parts().1);
         }
-    }
-}
-
-/// Opens a packet at once that is no sooner opened with others. All of its SA are, so they stay in order.
-#[cold]
-#[inline(never)]
-fn open_at_once(
-    table: &mut impl Table<Inbound, OpenError>,
-    admitted: &mut Option<Admitted>,
-    job: &mut OpenJob<'_>,
-) {
-    let Some(Admitted { slot, datagram, numbers }) = admitted else { return };
-    let Some(sa) = table.get(*slot) else { return };
-    if gains(table.backend(), sa.keys().suite().integrity()) {
-        return;
-    }
-    let acceptable = sa.may_accept(numbers.0);
-    let verify = || sa.keys().verify(datagram.payload(job.place.packet()));
-    let authentic = acceptable.then(verify).flatten();
-    if let Some(admitted) = admitted.take() {
-        deliver(table, &admitted, authentic, job);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::outbound::{Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_tiles};
-use super::{Job, Place, SealJob, Table, few};
-use crate::esp::batch::{SMALL_TILE, Sealing, TILE, protect_all};
+use super::{Job, Place, SealJob, Table};
 use crate::esp::ip::Datagram;
+use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
 use crate::impossible::impossible;
 
 /// Seals all jobs.
@@ -12,7 +12,7 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) {
-    if jobs.len() < few(table.backend()) {
+    if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, seal_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
         in_tiles(table, jobs, seal_tile::<SMALL_TILE, _, _>);

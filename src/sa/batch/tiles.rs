@@ -100,7 +100,7 @@ mod tests {
 
     impl Table<Outbound, SealError> for Account {
         fn backend(&self) -> Backend {
-            Backend::PORTABLE
+            Backend::best()
         }
 
         fn is_far(&self) -> bool {

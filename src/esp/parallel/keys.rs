@@ -1,0 +1,221 @@
+//! The keys of an SA, and one packet.
+
+use alloc::boxed::Box;
+
+use super::super::authentic::{Authentic, ICV};
+use super::super::backend::Backend;
+use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
+use super::super::plain::{Opener, Sealer};
+use super::cipher::{Decryptor, Encryptor};
+use super::icv::Mac;
+use crate::algorithm::{Integrity, Suite};
+use crate::impossible::{part, part_mut};
+use crate::key::SaKeys;
+
+/// The keys of an outbound SA.
+#[derive(Debug)]
+pub(crate) struct SealKeys {
+    suite: Suite,
+    backend: Backend,
+    state: SealState,
+}
+
+#[derive(Debug)]
+enum SealState {
+    /// Boxed: the state of the crates is larger, and no other SA pays for it.
+    Plain(Box<Sealer>),
+    Kernels(Mac, Encryptor),
+}
+
+/// The keys of an inbound SA, expanded.
+#[derive(Debug)]
+pub(crate) struct OpenKeys {
+    suite: Suite,
+    backend: Backend,
+    state: OpenState,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "what is not boxed is what most SAs have")]
+enum OpenState {
+    Plain(Box<Opener>),
+    Kernels(Decryptor, Mac),
+}
+
+impl SealKeys {
+    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+        let state = if backend == Backend::PLAIN {
+            SealState::Plain(Box::new(Sealer::new(keys)))
+        } else {
+            SealState::Kernels(Mac::new(keys), Encryptor::new(keys, backend.vectors()))
+        };
+        Self { suite: keys.suite(), backend, state }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// What kernels need; `None` if packets of this SA are made without them.
+    pub(super) const fn kernels(&self) -> Option<(&Mac, &Encryptor)> {
+        match &self.state {
+            SealState::Plain(_) => None,
+            SealState::Kernels(mac, cipher) => Some((mac, cipher)),
+        }
+    }
+
+    /// Keys of one class are of the same kinds, for the same kernels.
+    #[inline]
+    pub(super) const fn class(&self) -> u32 {
+        const PLAIN: u32 = 1 << 3;
+        match &self.state {
+            SealState::Plain(_) => PLAIN,
+            SealState::Kernels(mac, cipher) => cipher.class() << 1 | mac.integrity() as u32,
+        }
+    }
+
+    /// Fewer packets of such keys than this are encrypted faster one after the other than in parallel.
+    pub(super) fn fewest_together(&self) -> usize {
+        match &self.state {
+            SealState::Plain(_) => usize::MAX,
+            SealState::Kernels(mac, cipher) => match cipher {
+                Encryptor::Null => 0,
+                #[cfg(feature = "des-ede3-cbc")]
+                Encryptor::DesEde3(key) => key.fewest_together(),
+                // Alone, cipher and hash overlap.
+                Encryptor::Aes(_) | Encryptor::AesKey(_) => match mac.integrity() {
+                    #[cfg(feature = "hmac-md5-96")]
+                    Integrity::HmacMd5_96 => 2,
+                    Integrity::HmacSha1_96 => 3,
+                },
+            },
+        }
+    }
+
+    /// Encrypts a packet that has been framed, and appends its ICV.
+    ///
+    /// The IV of a packet is the block cipher over SPI and sequence number. That is unpredictable without the key, and
+    /// unique for the key, which the four SAs of a set share: their SPIs differ. In CBC with nothing before it, that block
+    /// is encrypted to the IV, and the payload goes on from there.
+    #[inline]
+    pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
+        let (mac, cipher) = match &self.state {
+            SealState::Plain(plain) => return plain.protect(esp, iv_is_given),
+            SealState::Kernels(mac, cipher) => (mac, cipher),
+        };
+        let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
+        let headroom = self.suite.headroom();
+        let (header, _) = message.split_at_checked(headroom)?;
+        let iv = header.get(IDS..)?;
+        let mut before = NOTHING;
+        let before = before.get_mut(..iv.len())?;
+        let start = if iv_is_given { headroom } else { IDS };
+        if iv_is_given {
+            before.copy_from_slice(iv);
+        }
+        if let Encryptor::AesKey(key) = cipher
+            && let Some(made) = mac.overlapped_with_aes(key, (&*before).try_into().ok()?, message, start)
+        {
+            *icv = made;
+            return Some(());
+        }
+        let mut encrypting = cipher.start(before)?;
+        if !cipher.overlaps_with_hash() {
+            let body = message.get_mut(start..)?;
+            encrypting.encrypt(body, body.len());
+            *icv = mac.icv(message);
+            return Some(());
+        }
+        let mut done = start;
+        *icv = mac.icv_while(message, |message, octets| {
+            // Whole cipher blocks up to there, and no fewer than four at a time but at the end.
+            let body = part_mut(message, done..);
+            done += encrypting.encrypt(body, octets.saturating_sub(done));
+        });
+        Some(())
+    }
+}
+
+/// What comes before the first block.
+const NOTHING: [u8; 16] = [0; 16];
+
+impl OpenKeys {
+    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+        let state = if backend == Backend::PLAIN {
+            OpenState::Plain(Box::new(Opener::new(keys)))
+        } else {
+            OpenState::Kernels(Decryptor::new(keys, backend.vectors()), Mac::new(keys))
+        };
+        Self { suite: keys.suite(), backend, state }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// What kernels need to make an ICV; `None` if packets of this SA are opened without them.
+    pub(super) const fn kernels(&self) -> Option<&Mac> {
+        match &self.state {
+            OpenState::Plain(_) => None,
+            OpenState::Kernels(_, mac) => Some(mac),
+        }
+    }
+
+    /// Verifies the ICV at the end of a packet, in constant time.
+    #[inline]
+    pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
+        match &self.state {
+            OpenState::Plain(plain) => plain.verify(esp),
+            OpenState::Kernels(_, mac) => {
+                let (message, icv) = esp.split_last_chunk::<ICV>()?;
+                Authentic::compare(icv, &mac.icv(message))
+            }
+        }
+    }
+
+    /// Decrypts into a buffer that is as long as payload and trailer. The packet's ICV was right.
+    #[inline(always)]
+    pub(crate) fn decrypt_into(
+        &self,
+        _: &Authentic,
+        esp: &[u8],
+        body: &mut [u8],
+    ) -> Result<Decrypted, TrailerError> {
+        let text = part(esp, IDS..esp.len().saturating_sub(ICV));
+        match &self.state {
+            OpenState::Plain(plain) => plain.decrypt_into(text, body),
+            OpenState::Kernels(cipher, _) => cipher.decrypt_into(text, body),
+        }
+        read_trailer(body)
+    }
+
+    /// Decrypts in place. The packet's ICV was right.
+    #[inline]
+    pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Decrypted, TrailerError> {
+        let message = esp.len().saturating_sub(ICV);
+        let text = part_mut(esp, IDS..message);
+        match &self.state {
+            OpenState::Plain(plain) => plain.decrypt(text),
+            OpenState::Kernels(cipher, _) => cipher.decrypt(text),
+        }
+        read_trailer(part(esp, self.suite.headroom()..message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_an_sa_take_two_cache_lines_and_four() {
+        assert!(size_of::<SealKeys>() <= 128 && size_of::<OpenKeys>() <= 256);
+    }
+}

@@ -1,0 +1,113 @@
+//! Packets made and opened one after the other, without kernels: [`super::plain`] is all that there is.
+
+use super::authentic::{Authentic, ICV};
+use super::backend::Backend;
+use super::packet::{Decrypted, IDS, TrailerError, read_trailer};
+use super::plain::{Opener, Sealer};
+use crate::algorithm::Suite;
+use crate::impossible::{part, part_mut};
+use crate::key::SaKeys;
+
+/// The keys of an outbound SA.
+#[derive(Debug)]
+pub(crate) struct SealKeys {
+    suite: Suite,
+    plain: Sealer,
+}
+
+/// The keys of an inbound SA.
+#[derive(Debug)]
+pub(crate) struct OpenKeys {
+    suite: Suite,
+    plain: Opener,
+}
+
+impl SealKeys {
+    pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
+        Self { suite: keys.suite(), plain: Sealer::new(keys) }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        Backend::PLAIN
+    }
+
+    /// Encrypts a packet that has been framed, and appends its ICV.
+    pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
+        self.plain.protect(esp, iv_is_given)
+    }
+}
+
+impl OpenKeys {
+    pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
+        Self { suite: keys.suite(), plain: Opener::new(keys) }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        Backend::PLAIN
+    }
+
+    /// Verifies the ICV at the end of a packet, in constant time.
+    pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
+        self.plain.verify(esp)
+    }
+
+    /// Decrypts into a buffer that is as long as payload and trailer. The packet's ICV was right.
+    pub(crate) fn decrypt_into(
+        &self,
+        _: &Authentic,
+        esp: &[u8],
+        body: &mut [u8],
+    ) -> Result<Decrypted, TrailerError> {
+        let message = esp.len().saturating_sub(ICV);
+        self.plain.decrypt_into(part(esp, IDS..message), body);
+        read_trailer(body)
+    }
+
+    /// Decrypts in place. The packet's ICV was right.
+    pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Decrypted, TrailerError> {
+        let message = esp.len().saturating_sub(ICV);
+        self.plain.decrypt(part_mut(esp, IDS..message));
+        read_trailer(part(esp, self.suite.headroom()..message))
+    }
+}
+
+/// Packets are looked at one by one.
+pub(crate) const TILE: usize = 1;
+pub(crate) const SMALL_TILE: usize = TILE;
+
+/// A packet that has been framed and is to be encrypted and authenticated.
+#[derive(Debug)]
+pub(crate) struct Sealing<'a> {
+    pub(crate) keys: &'a SealKeys,
+    pub(crate) esp: &'a mut [u8],
+}
+
+/// A packet whose ICV is to be compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verifying<'a> {
+    pub(crate) keys: &'a OpenKeys,
+    pub(crate) esp: &'a [u8],
+}
+
+/// Encrypts and authenticates packets.
+pub(crate) fn protect_all<const N: usize>(_: Backend, packets: &mut [Option<Sealing<'_>>; N]) {
+    for Sealing { keys, esp } in packets.iter_mut().flatten() {
+        keys.protect(esp, false);
+    }
+}
+
+/// Compares the ICVs of packets, each in constant time.
+pub(crate) fn verify_all<const N: usize>(
+    _: Backend,
+    packets: &[Option<Verifying<'_>>; N],
+) -> [Option<Authentic>; N] {
+    packets.each_ref().map(|packet| packet.as_ref().and_then(|packet| packet.keys.verify(packet.esp)))
+}

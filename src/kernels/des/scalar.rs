@@ -1,0 +1,141 @@
+//! One block after another, without vectors and without a look-up that depends on a secret: each output bit of an S-box is
+//! a constant of 64 bits, rotated by the input.
+
+use zeroize::optimization_barrier;
+
+use super::schedule::{BLOCK, Direction, ROUNDS, STEPS, step_of};
+use super::tables::{P, key_bit, substitute};
+
+const BOXES: usize = 8;
+
+/// The bit of a half that an output bit of an S-box ends in, behind P.
+const fn end_of(output: usize) -> u32 {
+    let mut n = 0;
+    while P[n] as usize != output {
+        n += 1;
+    }
+    31 - n as u32
+}
+
+/// Each output bit of each S-box for all inputs, so rotated that an input rotates its bit to where it belongs.
+const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
+    let mut outputs = [[(0, 0); 4]; BOXES];
+    let mut output = 0;
+    while output < 4 * BOXES {
+        let (s_box, bit) = (output / 4, output % 4);
+        let mut truth = 0;
+        let mut input = 0;
+        while input < 64 {
+            truth |= ((substitute(s_box, input) >> (3 - bit) & 1) as u64) << input;
+            input += 1;
+        }
+        outputs[s_box][bit] = (truth.rotate_left(end_of(output)), 1 << end_of(output));
+        output += 1;
+    }
+    outputs
+};
+
+/// What each bit of a key adds to the keys of the rounds, each of which has six bits in every octet.
+static ADDS: [[u64; ROUNDS]; 64] = {
+    let mut adds = [[0; ROUNDS]; 64];
+    let mut round = 0;
+    while round < ROUNDS {
+        let mut bit = 0;
+        while bit < 6 * BOXES {
+            adds[key_bit(round, bit)][round] |= 1 << (8 * (bit / 6) + 5 - bit % 6);
+            bit += 1;
+        }
+        round += 1;
+    }
+    adds
+};
+
+/// The keys of all rounds, in the order in which they are gone through. They wipe themselves.
+pub(super) struct Rounds([u64; STEPS]);
+
+impl Drop for Rounds {
+    fn drop(&mut self) {
+        self.0 = [0; STEPS];
+        optimization_barrier(&self.0);
+    }
+}
+
+impl Rounds {
+    pub(super) fn new(direction: Direction, keys: &[u8; 3 * BLOCK]) -> Self {
+        let mut steps = Self([0; STEPS]);
+        let mut rounds = [[0_u64; ROUNDS]; 3];
+        for (rounds, key) in rounds.iter_mut().zip(keys.as_chunks::<BLOCK>().0) {
+            let key = u64::from_be_bytes(*key);
+            for (bit, adds) in ADDS.iter().enumerate() {
+                let all = 0_u64.wrapping_sub(key >> (63 - bit) & 1);
+                for (round, add) in rounds.iter_mut().zip(adds) {
+                    *round |= all & add;
+                }
+            }
+        }
+        for (step, to) in steps.0.iter_mut().enumerate() {
+            let (key, round) = step_of(direction, step);
+            *to = rounds[key][round];
+        }
+        rounds.as_flattened_mut().fill(0);
+        optimization_barrier(&rounds);
+        steps
+    }
+
+    /// Enciphers or deciphers one block.
+    #[inline]
+    pub(super) fn apply(&self, block: u64) -> u64 {
+        let (mut left, mut right) = initial((block >> 32) as u32, block as u32);
+        for stage in self.0.as_chunks::<ROUNDS>().0 {
+            for [first, second] in stage.as_chunks::<2>().0 {
+                left ^= mix(right, *first);
+                right ^= mix(left, *second);
+            }
+            (left, right) = (right, left);
+        }
+        let (left, right) = last(left, right);
+        u64::from(left) << 32 | u64::from(right)
+    }
+}
+
+#[inline(always)]
+fn mix(half: u32, key: u64) -> u32 {
+    let mut sum = 0;
+    for (s_box, outputs) in OUTPUTS.iter().enumerate() {
+        // Six bits of the half with one on either side; the higher bits of a rotation's amount do not count.
+        let input = half.rotate_left(4 * s_box as u32 + 5) ^ (key >> (8 * s_box)) as u32;
+        for (truth, place) in outputs {
+            sum |= truth.rotate_right(input & 63) as u32 & place;
+        }
+    }
+    sum
+}
+
+/// The initial permutation as exchanges of bits between two halves.
+#[inline(always)]
+fn initial(mut left: u32, mut right: u32) -> (u32, u32) {
+    exchange(&mut left, &mut right, 4, 0x0f0f_0f0f);
+    exchange(&mut left, &mut right, 16, 0x0000_ffff);
+    exchange(&mut right, &mut left, 2, 0x3333_3333);
+    exchange(&mut right, &mut left, 8, 0x00ff_00ff);
+    exchange(&mut left, &mut right, 1, 0x5555_5555);
+    (left, right)
+}
+
+/// The way back.
+#[inline(always)]
+fn last(mut left: u32, mut right: u32) -> (u32, u32) {
+    exchange(&mut left, &mut right, 1, 0x5555_5555);
+    exchange(&mut right, &mut left, 8, 0x00ff_00ff);
+    exchange(&mut right, &mut left, 2, 0x3333_3333);
+    exchange(&mut left, &mut right, 16, 0x0000_ffff);
+    exchange(&mut left, &mut right, 4, 0x0f0f_0f0f);
+    (left, right)
+}
+
+#[inline(always)]
+fn exchange(high: &mut u32, low: &mut u32, distance: u32, mask: u32) {
+    let differ = (*high >> distance ^ *low) & mask;
+    *low ^= differ;
+    *high ^= differ << distance;
+}

@@ -1,0 +1,78 @@
+//! What the processor can do, asked at run time.
+
+use core::arch::x86_64::__cpuid;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+cpufeatures::new!(has_avx2, "avx2", "aes", "sha", "ssse3", "sse4.1");
+cpufeatures::new!(has_avx512, "fma", "avx512f", "avx512bw", "avx512vl", "avx512vbmi", "gfni", "vaes");
+
+/// Vectors that this machine has. Only detection makes a value, so that it is a proof: functions that need these
+/// instructions may be called where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Vectors(Kind);
+
+/// The kinds of vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::kernels) enum Kind {
+    /// AVX2, AES-NI, SHA-NI.
+    Avx2,
+    /// AVX-512 with VBMI, VAES, GFNI; AES-NI, SHA-NI. `whole`: AES and MD5 use vectors of 512 bits too, not two of 256.
+    Avx512 { whole: bool },
+}
+
+impl Vectors {
+    /// All that this machine has, the fastest first.
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        let avx512 = |whole| (has_avx2::get() && has_avx512::get()).then_some(Kind::Avx512 { whole });
+        let intel = is_intel();
+        [avx512(intel), avx512(!intel), has_avx2::get().then_some(Kind::Avx2)].into_iter().flatten().map(Self)
+    }
+
+    /// The fastest that this machine has.
+    #[inline]
+    pub(crate) fn best() -> Option<Self> {
+        if !has_avx2::get() {
+            return None;
+        }
+        Some(Self(if has_avx512::get() { Kind::Avx512 { whole: is_intel() } } else { Kind::Avx2 }))
+    }
+
+    /// The name of the backend.
+    pub(crate) const fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Avx2 => "avx2",
+            Kind::Avx512 { whole: false } => "avx512",
+            Kind::Avx512 { whole: true } => "avx512-whole",
+        }
+    }
+
+    #[inline]
+    pub(in crate::kernels) const fn kind(self) -> Kind {
+        self.0
+    }
+
+    /// Whether these are AVX-512.
+    #[inline]
+    pub(in crate::kernels) const fn has_avx512(self) -> bool {
+        matches!(self.0, Kind::Avx512 { .. })
+    }
+}
+
+/// Whether the processor is one of Intel's. CPUID has no flag for vector width or SHA-NI throughput, so the vendor is used
+/// as a proxy: of all that were measured, Intel's work on 512 bits at once.
+pub(in crate::kernels) fn is_intel() -> bool {
+    const UNKNOWN: u8 = 2;
+    static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match KNOWN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            // The first part of "GenuineIntel". Asked once: in a virtual machine, CPUID traps to the host.
+            #[allow(unsafe_code, unused_unsafe, reason = "safe in later versions of Rust than the minimum")]
+            // SAFETY: every x86-64 processor has CPUID, and leaf 0 always exists.
+            let vendor = unsafe { __cpuid(0) };
+            let intel = vendor.ebx == u32::from_le_bytes(*b"Genu");
+            KNOWN.store(intel.into(), Ordering::Relaxed);
+            intel
+        }
+        known => known != 0,
+    }
+}
