@@ -12,8 +12,6 @@
     reason = "a benchmark may stop"
 )]
 
-mod support;
-
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

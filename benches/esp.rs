@@ -11,8 +11,6 @@
     reason = "a benchmark may stop"
 )]
 
-mod support;
-
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -15,8 +15,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
-mod support;
-
 use std::time::Instant;
 
 use ipsec_3gpp::key::SaKeys;

@@ -16,8 +16,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
-mod support;
-
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,8 +1,15 @@
 //! What the benchmarks share: SAs of every suite, datagrams, and the same work put together from the crates alone.
 
-#![allow(dead_code, reason = "each benchmark uses a part of this")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a benchmark may stop"
+)]
 
-pub(crate) mod plain;
+pub mod plain;
 
 use etherparse::PacketBuilder;
 use ipsec_3gpp::key::SaKeys;
@@ -12,52 +19,52 @@ use ipsec_3gpp::{Ck, Ik, Suite};
 
 /// Octets of UDP header and data: a small response, a SIP request without a body, IPv4's smallest MTU, a REGISTER,
 /// what fills an Ethernet frame, and what is sent in fragments.
-pub(crate) const SIZES: [usize; 6] = [64, 300, 576, 1000, 1400, 4000];
+pub const SIZES: [usize; 6] = [64, 300, 576, 1000, 1400, 4000];
 
-pub(crate) const SOURCE: [u8; 4] = [10, 0, 0, 2];
-pub(crate) const DESTINATION: [u8; 4] = [10, 0, 0, 1];
+pub const SOURCE: [u8; 4] = [10, 0, 0, 2];
+pub const DESTINATION: [u8; 4] = [10, 0, 0, 1];
 
-pub(crate) fn keys(suite: Suite) -> SaKeys {
+pub fn keys(suite: Suite) -> SaKeys {
     let ck = Ck::new(*b"\x56\xf8\x01\x62\xa4\x3b\x9c\x11\x2d\xe0\x77\x18\x49\x5a\xbb\xc3");
     let ik = Ik::new(*b"\xf7\x69\xbc\xd7\x51\x04\x46\x04\x12\x76\x72\x71\x1c\x6d\x34\x41");
     SaKeys::expand(suite, &ck, &ik).unwrap()
 }
 
 /// Keys of which there are many.
-pub(crate) fn keys_of(suite: Suite, number: u8) -> SaKeys {
+pub fn keys_of(suite: Suite, number: u8) -> SaKeys {
     let ck = Ck::new(std::array::from_fn(|n| (n as u8).wrapping_mul(37) ^ number.wrapping_mul(5)));
     let ik = Ik::new(std::array::from_fn(|n| (n as u8).wrapping_mul(91) ^ number));
     SaKeys::expand(suite, &ck, &ik).unwrap()
 }
 
-pub(crate) fn spi() -> Spi {
+pub fn spi() -> Spi {
     Spi::new(0x1234_5678).unwrap()
 }
 
-pub(crate) fn spec(keys: &SaKeys) -> SaSpec<'_> {
+pub fn spec(keys: &SaKeys) -> SaSpec<'_> {
     let ports = Ports::Exact { source: 6100, destination: 7060 };
     let selector = Selector { source: SOURCE.into(), destination: DESTINATION.into(), ports };
     SaSpec { spi: spi(), selector, keys }
 }
 
 /// An IPv4 datagram whose UDP header and data have so many octets.
-pub(crate) fn datagram(payload: usize) -> Vec<u8> {
+pub fn datagram(payload: usize) -> Vec<u8> {
     let data: Vec<u8> = (0..payload - 8).map(|n| (n * 31) as u8).collect();
     let mut datagram = Vec::new();
     PacketBuilder::ipv4(SOURCE, DESTINATION, 64).udp(6100, 7060).write(&mut datagram, &data).unwrap();
     datagram
 }
 
-pub(crate) fn outbound(suite: Suite) -> Outbound {
+pub fn outbound(suite: Suite) -> Outbound {
     Outbound::new(&spec(&keys(suite)))
 }
 
-pub(crate) fn inbound(suite: Suite, window: u32) -> Inbound {
+pub fn inbound(suite: Suite, window: u32) -> Inbound {
     Inbound::new(&spec(&keys(suite)), WindowSize::new(window).unwrap())
 }
 
 /// So many packets of one SA, with sequence numbers from 1 on.
-pub(crate) fn packets(suite: Suite, payload: usize, count: usize) -> Vec<Vec<u8>> {
+pub fn packets(suite: Suite, payload: usize, count: usize) -> Vec<Vec<u8>> {
     let (mut sa, datagram) = (outbound(suite), datagram(payload));
     let seal = |_| {
         let mut packet = vec![0; datagram.len() + suite.growth(payload)];
@@ -68,7 +75,7 @@ pub(crate) fn packets(suite: Suite, payload: usize, count: usize) -> Vec<Vec<u8>
     (0..count).map(seal).collect()
 }
 
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -26,7 +26,7 @@ enum Key {
     Sha1(Hmac<sha1::Sha1>),
 }
 
-pub(crate) struct Plain {
+pub struct Plain {
     suite: Suite,
     cipher: Cipher,
     key: Key,
@@ -38,7 +38,7 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    pub(crate) fn new(keys: &SaKeys, spi: u32) -> Self {
+    pub fn new(keys: &SaKeys, spi: u32) -> Self {
         let (suite, cipher_key, key) = (keys.suite(), keys.expose_encryption(), keys.expose_integrity());
         Self {
             suite,
@@ -64,7 +64,7 @@ impl Plain {
     }
 
     /// Returns the length of the packet.
-    pub(crate) fn seal(&mut self, datagram: &[u8], out: &mut [u8]) -> usize {
+    pub fn seal(&mut self, datagram: &[u8], out: &mut [u8]) -> usize {
         self.sequence += 1;
         let payload = &datagram[IP..];
         let (iv_len, block) = (self.suite.encryption().iv_len(), self.suite.encryption().block_len());
@@ -106,12 +106,12 @@ impl Plain {
     }
 
     /// Forgets which sequence numbers were opened.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         (self.highest, self.seen) = (0, 0);
     }
 
     /// Returns the length of the datagram; `None` if the packet is of another SA, seen before, or forged.
-    pub(crate) fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
+    pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
         let number = |at: usize| u32::from_be_bytes(*packet[at..].first_chunk().unwrap());
         let (spi, sequence) = (number(IP), number(IP + 4));
         let behind = self.highest.wrapping_sub(sequence);

@@ -1,4 +1,4 @@
-//! Captures: where the IP datagram begins in a packet, and fragments put together.
+//! Captures: where the IP datagram begins in a packet, and fragments reassembled.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -100,7 +100,7 @@ impl Capture {
         })?;
         let link = reader.header().datalink;
         link_len(link, &[0; 32]).map_err(|error| name(&error, input))?;
-        // Datagrams that were put together are longer than what was captured.
+        // Reassembled datagrams are longer than what was captured.
         let header = PcapHeader { snaplen: reader.header().snaplen.max(262_144), ..reader.header() };
         let same = |path: &Path| path.canonicalize().ok();
         if same(output).is_some_and(|output| Some(output) == same(input)) {
@@ -118,7 +118,7 @@ impl Capture {
         })
     }
 
-    /// The next datagram. Fragments that `concerns` says yes to are put together.
+    /// The next datagram. Fragments that `concerns` says yes to are reassembled.
     pub(crate) fn next(&mut self, concerns: impl Fn(&Ip) -> bool) -> Result<Next> {
         let Some(packet) = self.reader.next_raw_packet() else {
             let incomplete = self.fragments.drain().map(|(_, packets)| packets.len() as u64).sum();
@@ -141,8 +141,8 @@ impl Capture {
             Ok(None) => Ok(Next::Kept),
             Ok(Some(payload)) => {
                 let packets = self.fragments.remove(&key).unwrap_or_default();
-                let datagram = put_together(&datagram, &payload.payload)
-                    .ok_or("a datagram of more than 65535 octets")?;
+                let datagram =
+                    reassemble(&datagram, &payload.payload).ok_or("a datagram of more than 65535 octets")?;
                 Ok(Next::Whole(Record { packets, link_len, datagram }))
             }
             // Fragments that contradict each other: they stay where they are, and count as incomplete.
@@ -158,7 +158,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Writes another datagram in the place of a record, behind the link-layer header of its last packet.
+    /// Writes another datagram instead of a record, after the link-layer header of its last packet.
     pub(crate) fn replace(&mut self, record: &Record, datagram: &[u8]) -> Result<()> {
         let packet = record.packets.last().ok_or("a record without a packet")?;
         let mut data = packet.data.get(..record.link_len).unwrap_or_default().to_vec();
@@ -222,7 +222,7 @@ fn fragment(datagram: &[u8]) -> Option<(Ip, u32)> {
     }
 }
 
-/// Where the fragment header of an IPv6 packet stands, the protocol behind it, and the identification in it.
+/// Where the fragment header of an IPv6 packet is, the protocol after it, and the identification in it.
 fn fragment_header(datagram: &[u8]) -> Option<(usize, u8, u32)> {
     let (mut next, mut at) = (*datagram.get(6)?, 40);
     while matches!(next, 0 | 43 | 60) {
@@ -235,7 +235,7 @@ fn fragment_header(datagram: &[u8]) -> Option<(usize, u8, u32)> {
 }
 
 /// The datagram that fragments make, with the header of one of them.
-fn put_together(fragment: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+fn reassemble(fragment: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     let mut datagram;
     if fragment.first()? >> 4 == 4 {
         datagram = fragment.get(..usize::from(fragment.first()? & 0xf) * 4)?.to_vec();

@@ -1,19 +1,5 @@
-//! Opens or seals the packets of a capture.
-//!
-//! ```text
-//! cargo run --release --example esp_pcap -- open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap
-//! ```
-//!
-//! `SAS.json` is `{"sas":[{"src","dst","spi","alg","ealg","ck","ik"}]}`: addresses, SPI as a number, algorithms by their
-//! tokens, keys as hexadecimal digits. Already expanded keys are `auth_key` and `enc_key` instead of `ck` and `ik`.
-//! `src_port` and `dst_port` narrow an SA to two ports.
-//!
-//! `open` replaces ESP of these SAs by what is in it, `seal` the other way. IP fragments are put together first. What no
-//! SA is for passes as it is. What does not open or seal is left out, and standard error says how many packets, by
-//! reason. Captures are pcap files of Ethernet, raw IP or Linux cooked packets; the output is of the same kind.
-//!
-//! Exit status 0 if the capture was read and written, 1 if not; with `--strict` also 1 if a packet was left out.
-#![allow(clippy::print_stderr, reason = "a program that talks to a person")]
+//! Opens or seals the ESP packets of a capture: see `HELP`.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program that talks to a person")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "enums of other crates, and options that are not known")]
 
 mod capture;
@@ -28,6 +14,34 @@ use ipsec_3gpp::Sad;
 use ipsec_3gpp::sa::{OpenError, SealError, SelectorCheck, WindowSize};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const USAGE: &str =
+    "usage: esp_pcap open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap (--help says more)";
+
+const HELP: &str = r#"Opens or seals the ESP packets of a capture.
+
+usage: esp_pcap open|seal --sas SAS.json [OPTIONS] IN.pcap OUT.pcap
+  open            replace ESP packets of the SAs by the datagrams in them
+  seal            replace datagrams that an SA is for by ESP packets
+  --sas SAS.json  the SAs: {"sas": [SA, ...]}, each SA an object with
+                    src, dst            addresses
+                    spi                 a number
+                    alg, ealg           hmac-md5-96 or hmac-sha-1-96; null, des-ede3-cbc or aes-cbc
+                    ck, ik              keys of AKA, hexadecimal
+                    auth_key, enc_key   instead of these: keys that are already expanded
+                    src_port, dst_port  optional: only datagrams between these ports
+  --window N      packets of the replay window (default: 64)
+  --strict        exit status 1 if a packet was left out
+  -h, --help      this text
+
+Captures are pcap files of Ethernet, raw IP or Linux cooked packets; the output is of the same kind.
+IP fragments are reassembled first. A packet that no SA is for is written as it is. A packet that cannot
+be opened or sealed is left out, and standard error says how many, by reason.
+
+example, with SAs and a capture of this repository:
+  esp_pcap open --sas tests/data/kernel-esp/v4-hmac-sha-1-96+aes-cbc.json \
+    tests/data/kernel-esp/v4-hmac-sha-1-96+aes-cbc.pcap opened.pcap
+"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -45,7 +59,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
+    match options().and_then(|options| options.map_or(Ok(true), |options| run(&options))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -55,9 +69,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn options() -> Result<Options> {
+/// `None` if help was asked for, and printed.
+fn options() -> Result<Option<Options>> {
     use lexopt::prelude::*;
-    const USAGE: &str = "usage: esp_pcap open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap";
     let (mut sas, mut window, mut strict, mut words) = (None, WindowSize::default(), false, Vec::new());
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -65,6 +79,10 @@ fn options() -> Result<Options> {
             Long("sas") => sas = Some(PathBuf::from(arguments.value()?)),
             Long("window") => window = WindowSize::new(arguments.value()?.parse()?)?,
             Long("strict") => strict = true,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
             Value(word) => words.push(word),
             _ => return Err(argument.unexpected().into()),
         }
@@ -75,14 +93,14 @@ fn options() -> Result<Options> {
         Some("seal") => Direction::Seal,
         _ => return Err(USAGE.into()),
     };
-    Ok(Options {
+    Ok(Some(Options {
         direction,
         sas: sas.ok_or(USAGE)?,
         window,
         strict,
         input: input.into(),
         output: output.into(),
-    })
+    }))
 }
 
 /// What becomes of one datagram.
@@ -105,7 +123,7 @@ fn run(options: &Options) -> Result<bool> {
     let mut capture = Capture::open(&options.input, &options.output)?;
     let (mut changed, mut passed, mut refused) = (0_u64, 0_u64, BTreeMap::<&str, u64>::new());
     loop {
-        // Fragments that no SA can be for need not be put together.
+        // Fragments that no SA can be for are not reassembled.
         let concerns = |ip: &capture::Ip| {
             between.contains(&(ip.source, ip.destination))
                 && (options.direction == Direction::Seal || ip.is_esp)

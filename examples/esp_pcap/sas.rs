@@ -15,8 +15,8 @@ pub(crate) fn install(text: &str, inbound: bool, sad: &mut Sad) -> Result<Vec<(I
     let json: Value = serde_json::from_str(text)?;
     let sas = json.get("sas").and_then(Value::as_array).ok_or("no list \"sas\"")?;
     let mut between = Vec::new();
-    for (place, sa) in sas.iter().enumerate() {
-        between.push(add(sa, inbound, sad).map_err(|error| format!("SA {place}: {error}"))?);
+    for (index, sa) in sas.iter().enumerate() {
+        between.push(add(sa, inbound, sad).map_err(|error| format!("SA {index}: {error}"))?);
     }
     Ok(between)
 }
@@ -36,10 +36,11 @@ fn add(sa: &Value, inbound: bool, sad: &mut Sad) -> Result<(IpAddr, IpAddr)> {
         },
     };
     let (alg, ealg) = (needed("alg")?, text("ealg").unwrap_or("null"));
-    let suite = Suite::ALL
-        .into_iter()
-        .find(|suite| suite.integrity().token() == alg && suite.encryption().token() == ealg)
-        .ok_or_else(|| format!("alg {alg} with ealg {ealg} is not implemented"))?;
+    let suite = match (alg.parse(), ealg.parse()) {
+        (Ok(integrity), Ok(encryption)) => Suite::new(integrity, encryption),
+        _ => None,
+    };
+    let suite = suite.ok_or_else(|| format!("alg {alg} with ealg {ealg} is not implemented"))?;
     let keys = match (text("ck"), text("ik"), text("auth_key")) {
         (Some(ck), Some(ik), _) => SaKeys::expand(suite, &ck.parse()?, &ik.parse()?)?,
         (_, _, Some(auth_key)) => SaKeys::from_expanded(

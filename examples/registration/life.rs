@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use ipsec_3gpp::algorithm::Release;
@@ -18,6 +17,7 @@ use ipsec_3gpp::setup::{Port, Setup};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{Ck, Confidentiality, DataPath, Ik, Moment, Policy, Sad, Suite, Ue};
 
+use crate::data;
 use crate::net::{Result, Transport};
 use crate::sip::Message;
 use crate::{Scene, World};
@@ -37,6 +37,8 @@ pub(crate) struct Life<'w> {
     client_row: String,
     sequence: u32,
     deregisters: bool,
+    /// Whether the values of Security-* headers are shown: in the first registration.
+    shows_values: bool,
 }
 
 /// What a message travels over: nothing, or a route.
@@ -64,7 +66,7 @@ impl<'w> Life<'w> {
         } else {
             (format!("10.1.0.{}", number + 16).parse()?, "10.0.0.1".parse()?)
         };
-        let text = read(&format!("{}.sip", scene.phone))?;
+        let text = data::phone(&scene.phone)?;
         let text = text.replace("{ue}", &host(address)).replace("{transport}", scene.transport.name());
         let register = Message::parse(&text)?;
         let client_row = register.rows("Security-Client").join(", ");
@@ -79,50 +81,58 @@ impl<'w> Life<'w> {
             client_row,
             sequence: 0,
             deregisters: false,
+            shows_values: true,
             world,
         };
-        let family = if scene.ipv6 { 6 } else { 4 };
-        say!(life, "{} over {} and IPv{family}", scene.phone, scene.transport.name());
-        let suites = life.world.policy.suites();
-        say!(life, "  UE {address}, P-CSCF {pcscf}, policy of the P-CSCF: {suites:?}");
-        say!(life, "  {:>9}  {:<7} {:<15} {:<38} message", "time", "from", "ports", "protection");
+        let via = scene.transport.name();
+        say!(life, "{}: UE {address}, P-CSCF {pcscf}, SIP over {via}", scene.phone);
+        say!(life, "{:>10}  {:<6}  {:<12}  {:<24}  message", "time", "from", "ports", "protection");
         Ok(life)
     }
 
+    /// A registration, a call, a message to the UE, and de-registration.
+    pub(crate) fn live_briefly(mut self) -> Result<()> {
+        self.registers(data::CHALLENGE, false, Fate::Arrives)?;
+        self.calls()?;
+        self.is_called()?;
+        self.leaves()?;
+        self.later(DRAIN, "64*T1 after the 200, the SAs are removed")?;
+        self.nothing_is_left()
+    }
+
+    /// All that can happen to a phone.
     pub(crate) fn live(mut self) -> Result<()> {
-        self.registers("401.sip", false, Fate::Arrives)?;
+        self.registers(data::CHALLENGE, false, Fate::Arrives)?;
         self.calls()?;
         self.is_called()?;
 
-        self.until_prompted(
-            "600 s before its registration ends, the UE refreshes it; the core does not challenge",
-        )?;
+        self.until_prompted("600 s before the registration ends, the UE refreshes it; no challenge")?;
         self.refreshes()?;
 
         self.until_prompted("the UE refreshes again, and this time the core challenges")?;
-        self.registers("401-again.sip", false, Fate::Arrives)?;
-        self.note("the P-CSCF goes on over the old set until the UE has used the new one")?;
+        self.registers(data::CHALLENGE_AGAIN, false, Fate::Arrives)?;
+        self.note("the P-CSCF uses the old set until the UE has used the new one")?;
         self.is_called()?;
         self.calls()?;
         self.is_called()?;
-        self.later(DRAIN, "64*T1 later, what was begun over the old set has ended")?;
+        self.later(DRAIN, "64*T1 later, the transactions over the old set have ended")?;
 
         self.until_prompted("the next 200 is lost")?;
-        self.registers("401.sip", false, Fate::IsLost)?;
-        self.later(DRAIN, "the UE gives up, forgets the new set, and begins again over the one that it has")?;
+        self.registers(data::CHALLENGE, false, Fate::IsLost)?;
+        self.later(DRAIN, "the UE gives up, forgets the new set, and begins again")?;
         self.ue.timed_out(self.now(), &mut self.world.network.ue)?;
-        self.registers("401-again.sip", false, Fate::Arrives)?;
+        self.registers(data::CHALLENGE_AGAIN, false, Fate::Arrives)?;
         self.calls()?;
 
         self.later(Duration::from_secs(600), "the UE leaves")?;
         self.leaves()?;
-        self.later(DRAIN, "the 200 has had its SAs; 64*T1 later they go, and the contact with them")?;
+        self.later(DRAIN, "64*T1 after the 200, the SAs are removed, and the contact")?;
         self.nothing_is_left()?;
 
-        self.later(Duration::from_secs(600), "the phone comes back, and vanishes without a word")?;
-        self.registers("401.sip", false, Fate::Arrives)?;
-        self.later(EXPIRES, "its registration has ended, and 30 s later its SAs do")?;
-        self.later(Duration::from_secs(31), "the P-CSCF has cleared up after it, and so has the phone")?;
+        self.later(Duration::from_secs(600), "the phone registers again, and vanishes")?;
+        self.registers(data::CHALLENGE, false, Fate::Arrives)?;
+        self.later(EXPIRES, "its registration has expired; 30 s later its SAs do")?;
+        self.later(Duration::from_secs(31), "both ends have removed them")?;
         self.nothing_is_left()?;
         say!(self, "");
         Ok(())
@@ -134,7 +144,7 @@ impl<'w> Life<'w> {
     fn registers(&mut self, challenge: &str, deregisters: bool, fate: Fate) -> Result<()> {
         self.deregisters = deregisters;
         let (request, forward, over) = self.sends_sm1()?;
-        let from_core = Message::parse(&read(challenge)?)?;
+        let from_core = Message::parse(challenge)?;
         let key = |name| from_core.quoted("WWW-Authenticate", name).ok_or("a 401 of the core without keys");
         let (ck, ik): (Ck, Ik) = (key("ck")?.parse()?, key("ik")?.parse()?);
 
@@ -146,7 +156,7 @@ impl<'w> Life<'w> {
         let mut path = Shown { sad: &mut network.pcscf, rows, text: String::new() };
         let sm6 = pcscf.challenge(now, forward.request, nonce, &ck, &ik, &mut path)?;
         let text = path.text;
-        say!(self, "{text}");
+        self.note(&text)?;
         let mut challenge = request.answer("401 Unauthorized");
         challenge.set("WWW-Authenticate", from_core.first("WWW-Authenticate"));
         challenge.strip("WWW-Authenticate", "ck");
@@ -154,6 +164,7 @@ impl<'w> Life<'w> {
         challenge.set("Security-Server", sm6.security_server.emit(&Style::KAMAILIO));
         let travels = self.answers(forward.contact, over)?;
         let challenge = self.sends(Side::Pcscf, travels, &challenge, "SM6", false)?;
+        self.value(&challenge, "Security-Server")?;
 
         // SM7: the UE has its own SAs in place, and answers over them.
         let rows = challenge.rows("Security-Server");
@@ -164,8 +175,11 @@ impl<'w> Life<'w> {
         let verdicts =
             [verdict.integrity(), verdict.confidentiality()].map(|is| if is { "yes" } else { "no" });
         let [integrity, confidentiality] = verdicts;
+        self.note("compared: Security-Client with that of SM1, Security-Verify with SM6: equal")?;
+        let protected = forward.integrity_protected();
         self.note(&format!(
-            "SM7 is what was sent; SM8 to the core: integrity {integrity}, confidentiality {confidentiality}"
+            "SM8 to the core: integrity {integrity}, confidentiality {confidentiality}, \
+             integrity-protected=\"{protected}\""
         ))?;
 
         // SM12.
@@ -177,7 +191,8 @@ impl<'w> Life<'w> {
             let until =
                 self.world.pcscf.registered_until(forward.contact).ok_or("a contact without a set")?;
             let who = self.world.pcscf.identity(forward.contact).ok_or("nobody")?.impi().to_owned();
-            self.note(&format!("registered: {who}; its SAs live until {}", seconds(until)))?;
+            self.shows_values = false;
+            self.note(&format!("{who}: SAs until {}", seconds(until)))?;
         }
         Ok(())
     }
@@ -185,7 +200,7 @@ impl<'w> Life<'w> {
     fn refreshes(&mut self) -> Result<()> {
         let (request, forward, over) = self.sends_sm1()?;
         let integrity = if forward.protection.is_some() { "yes" } else { "no" };
-        self.note(&format!("to the core: integrity {integrity}; it accepts, and the set lives on"))?;
+        self.note(&format!("to the core: integrity {integrity}; it accepts, and the set lives longer"))?;
         self.accepts(forward.request, EXPIRES)?;
         let travels = self.answers(forward.contact, over)?;
         self.sends(Side::Pcscf, travels, &request.answer("200 OK"), "", false)?;
@@ -207,7 +222,7 @@ impl<'w> Life<'w> {
         let mut invite = self.request("INVITE", route.via_port.get());
         let verify = self.ue.security_verify().join(", ");
         invite.remove("Expires").remove("Authorization").set("Security-Verify", verify);
-        let invite = self.sends(Side::Ue, Travels::Protected(route), &invite, "a call", false)?;
+        let invite = self.sends(Side::Ue, Travels::Protected(route), &invite, "a call:", false)?;
         let now = self.now();
         let World { network, pcscf, .. } = &mut *self.world;
         let contact = pcscf.message(now, route.spi, &mut network.pcscf)?;
@@ -230,8 +245,7 @@ impl<'w> Life<'w> {
             .set("Call-ID", format!("message-{}@{}", self.sequence, host(self.pcscf)))
             .set("CSeq", format!("{} MESSAGE", self.sequence))
             .set("Content-Length", "0");
-        let message =
-            self.sends(Side::Pcscf, Travels::Protected(route), &message, "a message to the UE", false)?;
+        let message = self.sends(Side::Pcscf, Travels::Protected(route), &message, "to the UE:", false)?;
         self.ue.message(route.spi, &mut self.world.network.ue)?;
         let answer = self.ue.route_response(self.via(), route.spi)?;
         self.sends(Side::Ue, Travels::Protected(answer), &message.answer("200 OK"), "", false)?;
@@ -246,15 +260,7 @@ impl<'w> Life<'w> {
         let setup = setup_of(&list)?;
         let (now, begin) = (self.now(), Begin::new(setup).with_list(list));
         let request = self.ue.begin(now, &begin, &mut self.world.network.ue)?;
-        let note = if self.deregisters {
-            "de-registration".to_owned()
-        } else {
-            let ports = setup.ports;
-            format!(
-                "SM1, spi-c {} spi-s {} port-c {} port-s {}",
-                setup.spis.client, setup.spis.server, ports.client, ports.server
-            )
-        };
+        let note = if self.deregisters { "de-registration:".to_owned() } else { "SM1".to_owned() };
         let over = request.route.map_or(Over::Clear, |route| Over::Sa(route.spi));
         let (message, forward) = self.sends_register(&request, "", &note)?;
         self.next_client_row(setup);
@@ -284,6 +290,12 @@ impl<'w> Life<'w> {
             message.set("Contact", contact);
         }
         let message = self.sends(Side::Ue, travels, &message, note, false)?;
+        if nonce.is_empty() && !self.deregisters {
+            self.value(&message, "Security-Client")?;
+        }
+        if !nonce.is_empty() {
+            self.value(&message, "Security-Verify")?;
+        }
         let forward = self.at_pcscf(&message, over)?;
         Ok((message, forward))
     }
@@ -416,22 +428,51 @@ impl<'w> Life<'w> {
         let name = if from == Side::Ue { "UE" } else { "P-CSCF" };
         let protection = match travel.spi {
             None => "clear".to_owned(),
-            Some(spi) if travel.packets == 1 => format!("SPI {spi}, seq {}", travel.first_sequence),
-            Some(spi) => format!("SPI {spi}, from seq {}, {} packets", travel.first_sequence, travel.packets),
+            Some(spi) if travel.packets == 1 => format!("SPI {spi} seq {}", travel.first_sequence),
+            Some(spi) => format!("SPI {spi} seq {} + {}", travel.first_sequence, travel.packets - 1),
         };
-        let first_line = message.start.replace("SIP/2.0 ", "").replace(" SIP/2.0", "");
-        let lost = if lost { "  LOST" } else { "" };
-        let note = if note.is_empty() { String::new() } else { format!("  [{note}]") };
+        // The method, or the status.
+        let name_of = message.start.strip_prefix("SIP/2.0 ");
+        let what = name_of.or_else(|| message.start.split(' ').next()).unwrap_or_default();
+        let lost = if lost { " (lost)" } else { "" };
         let ports = format!("{} -> {}", ends.0.port(), ends.1.port());
-        let time = began.as_secs_f64();
-        say!(self, "  {time:>9.3}  {name:<7} {ports:<15} {protection:<38} {first_line}{note}{lost}");
+        let (time, space) = (began.as_secs_f64(), if note.is_empty() { "" } else { " " });
+        say!(self, "{time:>10.3}  {name:<6}  {ports:<12}  {protection:<24}  {note}{space}{what}{lost}");
         self.world.network.now += Duration::from_millis(20);
         Message::parse(&text).map_err(Into::into)
     }
 
     fn note(&mut self, text: &str) -> Result<()> {
-        say!(self, "             -- {text}");
+        for line in text.lines() {
+            say!(self, "           {line}");
+        }
         Ok(())
+    }
+
+    /// Shows the value of a header until the first registration of a phone has been shown: what all mechanisms have,
+    /// and what each has of its own.
+    fn value(&mut self, message: &Message, name: &str) -> Result<()> {
+        if !self.shows_values {
+            return Ok(());
+        }
+        let list = message.rows(name).join(",");
+        let mechanisms: Vec<Vec<&str>> = list.split(',').map(|one| one.trim().split(';').collect()).collect();
+        let in_all = |part: &&str| mechanisms.iter().all(|mechanism| mechanism.contains(part));
+        let parts = mechanisms.first().into_iter().flatten();
+        let common: Vec<&str> = parts.copied().filter(in_all).collect();
+        self.note(&format!("{name}, {} mechanisms with", mechanisms.len()))?;
+        self.note(&format!("  {}", common.join(";")))?;
+        let mut line = String::new();
+        for (mechanism, number) in mechanisms.iter().zip(1..) {
+            let own: Vec<&str> = mechanism.iter().copied().filter(|part| !in_all(part)).collect();
+            let own = format!("  {number}: {}", own.join(";"));
+            if line.len() + own.len() > 82 {
+                self.note(&line)?;
+                line.clear();
+            }
+            line += &own;
+        }
+        self.note(&line)
     }
 
     fn now(&self) -> Moment {
@@ -448,11 +489,7 @@ impl<'w> Life<'w> {
         self.ue.handle_timeout(now, &mut network.ue);
         while self.ue.poll_event().is_some() {}
         let after = self.sas();
-        let gone = if after == before {
-            String::new()
-        } else {
-            format!(" (SAs at the P-CSCF: {before} before, {after} now)")
-        };
+        let gone = if after == before { String::new() } else { format!(" (SAs: {before}, now {after})") };
         self.note(&format!("{}: {note}{gone}", seconds(now)))
     }
 
@@ -468,7 +505,7 @@ impl<'w> Life<'w> {
     fn nothing_is_left(&mut self) -> Result<()> {
         let left = self.world.network.ue.len() + self.sas();
         let (contacts, spis) = (self.world.pcscf.len(), self.world.pcscf.spis().in_use());
-        say!(self, "  {left} SAs left, {contacts} contacts, {spis} SPIs of the P-CSCF in use");
+        self.note(&format!("{left} SAs left, {contacts} contacts, {spis} SPIs of the P-CSCF in use"))?;
         if (left, contacts, spis) == (0, 0, 0) { Ok(()) } else { Err("something was left behind".into()) }
     }
 }
@@ -507,19 +544,15 @@ fn over_of(travels: Travels) -> Over {
 }
 
 fn describe(set: &SaSet) -> String {
-    let mut text = format!(
-        "             -- the P-CSCF chooses {}; the core challenges with CK and IK; {} is made of four SAs:",
-        set.suite(),
-        "the new set"
-    );
+    let mut text = format!("the P-CSCF selects {}; the core challenges; four SAs:", set.suite());
     for (name, sa) in set.sas() {
         let used = match name {
-            SaName::UeClientToPcscfServer => "requests of the UE, and over UDP its responses",
-            SaName::PcscfServerToUeClient => "TCP: the way back on connections of the UE",
-            SaName::PcscfClientToUeServer => "requests of the P-CSCF, and over UDP its responses",
-            SaName::UeServerToPcscfClient => "TCP: the way back on connections of the P-CSCF",
+            SaName::UeClientToPcscfServer => "the UE's requests",
+            SaName::PcscfServerToUeClient => "their responses over TCP",
+            SaName::PcscfClientToUeServer => "the P-CSCF's requests",
+            SaName::UeServerToPcscfClient => "their responses over TCP",
         };
-        text += &format!("\n                SPI {:<11} {:<58} {used}", sa.spi, sa.selector.to_string());
+        text += &format!("\n  SPI {:<10} {:<44} {used}", sa.spi, sa.selector.to_string());
     }
     text
 }
@@ -559,11 +592,6 @@ fn with_setup(row: &str, old: Setup, new: Setup) -> String {
 
 fn seconds(moment: Moment) -> String {
     format!("{} s", moment.as_millis() / 1000)
-}
-
-pub(crate) fn read(name: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(name);
-    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn host(address: IpAddr) -> String {

@@ -1,4 +1,4 @@
-//! The programs of `examples/`, run as their users run them: with good input, with bad input, and with captures that a
+//! The programs, run as their users run them: with good input, with bad input, and with captures that a
 //! Linux kernel made.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
@@ -12,9 +12,11 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 use serde_json::{Value, json};
 
-mod support;
+#[path = "../../tests/support/vectors.rs"]
+#[allow(dead_code, reason = "these tests read hexadecimal digits only")]
+mod vectors;
 
-use support::vectors::hex;
+use vectors::hex;
 
 /// A folder of its own for each test, emptied first.
 fn folder(name: &str) -> PathBuf {
@@ -24,26 +26,25 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Runs an example, which `cargo test` has built beside the tests.
-fn run(example: &str, arguments: &[&str], input: &str) -> Output {
-    run_octets(example, arguments, input.as_bytes())
+/// Runs a program of this package.
+fn run(program: &str, arguments: &[&str], input: &str) -> Output {
+    run_octets(program, arguments, input.as_bytes())
 }
 
-fn run_octets(example: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().unwrap().parent().unwrap().join("examples").join(example);
-    let mut child = Command::new(&program)
+fn run_octets(program: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let path = match program {
+        "esp_pcap" => env!("CARGO_BIN_EXE_esp_pcap"),
+        "registration" => env!("CARGO_BIN_EXE_registration"),
+        "sec_agree" => env!("CARGO_BIN_EXE_sec_agree"),
+        other => panic!("no program {other}"),
+    };
+    let mut child = Command::new(path)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{}: {error} (built by `cargo test`, not by `cargo test --test programs`)",
-                program.display()
-            )
-        });
+        .unwrap();
     // A program that stops because of its options closes its input unread.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
@@ -81,7 +82,7 @@ fn read(path: &Path) -> (DataLink, Vec<Vec<u8>>, Vec<Duration>) {
     (reader.header().datalink, packets, times)
 }
 
-const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/kernel-esp");
+const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/kernel-esp");
 
 struct Kernel {
     sas: String,
@@ -141,7 +142,7 @@ fn esp_pcap_opens_what_a_kernel_sent_and_opens_what_it_sealed_itself() {
 
 #[test]
 fn esp_pcap_reads_the_capture_of_a_real_exchange_with_its_fragments() {
-    // The capture was taken on Ethernet, before the kernel put fragments together.
+    // The capture was taken on Ethernet, before the kernel reassembled fragments.
     let name = "v4-hmac-sha-1-96+aes-cbc";
     let output = folder("esp_pcap-capture").join("opened.pcap");
     let input = PathBuf::from(format!("{KERNEL}/{name}.pcap"));
@@ -190,13 +191,13 @@ fn fragments(datagram: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn esp_pcap_puts_fragments_together_in_any_order_and_counts_what_stays_incomplete() {
+fn esp_pcap_reassembles_fragments_in_any_order_and_counts_what_stays_incomplete() {
     let folder = folder("esp_pcap-fragments");
     let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
     for name in ["v4-hmac-sha-1-96+aes-cbc", "v6-hmac-sha-1-96+aes-cbc"] {
         let Kernel { sas, esp, plain } = kernel(name);
-        let place = plain.iter().position(|packet| packet.len() > 1000).unwrap();
-        let mut pieces = fragments(&esp[place], 400);
+        let index = plain.iter().position(|packet| packet.len() > 1000).unwrap();
+        let mut pieces = fragments(&esp[index], 400);
         assert!(pieces.len() >= 3);
         pieces.rotate_left(1);
         write(&input, DataLink::RAW, &pieces);
@@ -205,8 +206,8 @@ fn esp_pcap_puts_fragments_together_in_any_order_and_counts_what_stays_incomplet
         let opened = &read(&output).1;
         assert_eq!(opened.len(), 1, "{name}");
         // The identification is that of the fragments; all else is the datagram that was cut.
-        assert_eq!(opened[0][20..], plain[place][20..], "{name}");
-        assert_eq!(opened[0].len(), plain[place].len(), "{name}");
+        assert_eq!(opened[0][20..], plain[index][20..], "{name}");
+        assert_eq!(opened[0].len(), plain[index].len(), "{name}");
 
         pieces.pop();
         write(&input, DataLink::RAW, &pieces);
@@ -349,16 +350,40 @@ fn esp_pcap_says_what_is_wrong_with_its_input() {
     refused(file.to_str().unwrap(), &input, &[], "sas.json");
 }
 
+/// What every program says about itself: all options, and an example that runs.
+#[test]
+fn every_program_explains_itself() {
+    let sas = "--sas tests/data/kernel-esp/";
+    for (program, options, example) in [
+        (
+            "registration",
+            &["--all", "--phone", "--family", "--transport", "--suite", "--out"][..],
+            "--phone iphone",
+        ),
+        ("esp_pcap", &["--sas", "--window", "--strict"], sas),
+        ("sec_agree", &["--suite", "--confidentiality", "--json"], "echo 'Security-Client"),
+    ] {
+        for option in ["--help", "-h"] {
+            let output = run(program, &[option], "");
+            let help = text(&output.stdout);
+            assert!(output.status.success() && output.stderr.is_empty(), "{program} {option}");
+            assert!(help.contains(&format!("usage: {program}")) && help.contains("example"), "{help}");
+            assert!(options.iter().all(|option| help.contains(option)) && help.contains(example), "{help}");
+            assert!(help.lines().all(|line| line.len() <= 106), "{help}");
+        }
+    }
+}
+
 #[test]
 fn sec_agree_reads_every_sample_and_gives_the_reasons_of_its_choice() {
-    let samples = include_str!("data/header_samples.tsv").lines().skip(1);
+    let samples = include_str!("../../tests/data/header_samples.tsv").lines().skip(1);
     let lines: Vec<String> = samples
         .map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
-            format!("Security-{}: {}\n", fields[1], fields[4])
+            format!("Security-{}: {}\n\n", fields[1], fields[4])
         })
         .collect();
-    let output = run("sec_agree", &[], &lines.concat());
+    let output = run("sec_agree", &["--json"], &lines.concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let objects: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -369,7 +394,7 @@ fn sec_agree_reads_every_sample_and_gives_the_reasons_of_its_choice() {
 
     let phone = "ipsec-3gpp;alg=hmac-sha-1-96;ealg=null;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100, tls;q=0.1, \
                  ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=1111;spi-s=2222;port-c=6101;port-s=0";
-    let suites = ["--suite", "hmac-sha-1-96+aes-cbc", "--suite", "hmac-sha-1-96+null"];
+    let suites = ["--json", "--suite", "hmac-sha-1-96+aes-cbc", "--suite", "hmac-sha-1-96+null"];
     let output = run("sec_agree", &suites, phone);
     assert!(output.status.success());
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -379,23 +404,85 @@ fn sec_agree_reads_every_sample_and_gives_the_reasons_of_its_choice() {
     assert_eq!(object["offers"][2]["passed over"], "port-s: 0 is not a port");
     assert_eq!(object["mechanisms"][1], json!({ "name": "tls", "q": 0.1 }));
 
-    let required = run("sec_agree", &["--confidentiality", "required"], phone);
+    // The same for people.
+    let output = run("sec_agree", &suites[1..], phone);
+    assert!(output.status.success());
+    let said = text(&output.stdout);
+    for line in [
+        "Security-Client, as the P-CSCF reads it",
+        "  0. ipsec-3gpp with hmac-sha-1-96+null",
+        "     passed over: port-s: 0 is not a port",
+        "     hmac-sha-1-96+aes-cbc       not offered",
+        "  selected: hmac-sha-1-96+null, mechanism 0",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{said:?} does not say {line:?}");
+    }
+
+    let required = run("sec_agree", &["--json", "--confidentiality", "required"], phone);
     let object: Value = serde_json::from_slice(&required.stdout).unwrap();
     assert_eq!(object["selected"], Value::Null);
 }
 
 #[test]
+fn sec_agree_takes_whole_messages_and_joins_the_rows_of_a_header() {
+    let one = "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100";
+    let other = one.replace("sha-1", "md5").replace("hmac-md5-96", "hmac-md5-96;ealg=aes-cbc");
+    let message = format!(
+        "REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.16:5060\r\nsecurity-client: {one}\r\n\
+         Require: sec-agree\r\nSecurity-Client : {}\r\n {}\r\nSecurity-Verify: {one}\r\n\
+         Content-Length: 30\r\n\r\nSecurity-Client: not a header\r\n",
+        &other[..27],
+        &other[27..]
+    );
+    let again = format!("SIP/2.0 401 Unauthorized\r\nSecurity-Server: {one}\r\n\r\n");
+    // As standard input, and as files.
+    let folder = folder("sec_agree-messages");
+    let files = [("register.sip", &message), ("401.sip", &again)].map(|(name, text)| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    });
+    let from_files = run("sec_agree", &["--json", &files[0], &files[1]], "");
+    let output = run("sec_agree", &["--json"], &(message + &again));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(output.stdout, from_files.stdout);
+    let objects: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |object: &Value| (object["header"].clone(), object["mechanisms"].as_array().unwrap().len());
+    assert_eq!(
+        objects.iter().map(of).collect::<Vec<_>>(),
+        [(json!("Security-Client"), 2), (json!("Security-Verify"), 1), (json!("Security-Server"), 1)]
+    );
+    assert_eq!(objects[0]["selected"]["suite"], "hmac-md5-96+aes-cbc");
+}
+
+#[test]
 fn sec_agree_fails_on_what_it_cannot_read() {
-    let output = run("sec_agree", &[], "Security-Server:  \nipsec-3gpp;alg=hmac-sha-1-96\n");
-    assert_refused(&output, "1 lines could not be read");
-    assert_eq!(text(&output.stdout).lines().count(), 2, "the other line is read all the same");
-    let tests = run_octets("sec_agree", &[], b"\xff\nipsec-3gpp;alg=hmac-sha-1-96\n");
-    assert_refused(&tests, "1 lines could not be read");
-    assert_eq!(text(&tests.stdout).lines().count(), 2);
+    let options = ["--json"];
+    let output = run("sec_agree", &options, "Security-Server:  \n\nipsec-3gpp;alg=hmac-sha-1-96\n");
+    assert_refused(&output, "1 headers could not be read");
+    assert_eq!(text(&output.stdout).lines().count(), 2, "the other header is read all the same");
+    let output = run_octets("sec_agree", &options, b"\xff\n\nipsec-3gpp;alg=hmac-sha-1-96\n");
+    assert!(output.status.success() && text(&output.stdout).contains("\"malformed\""));
+    assert_refused(&run("sec_agree", &[], "Via: SIP/2.0/UDP 10.1.0.16\n"), "no Security-Client");
+    assert_refused(&run("sec_agree", &["/nonexistent"], ""), "/nonexistent");
     assert_refused(&run("sec_agree", &["--suite", "aes"], ""), "--suite aes");
     assert_refused(&run("sec_agree", &["--confidentiality", "no"], ""), "--confidentiality no");
     let upside_down = ["--suite", "hmac-sha-1-96+null", "--suite", "hmac-sha-1-96+aes-cbc"];
     assert_refused(&run("sec_agree", &upside_down, ""), "listed above");
+}
+
+#[test]
+fn registration_shows_one_phone_on_a_screen() {
+    let folder = folder("registration-one");
+    let output = run("registration", &["--out", folder.to_str().unwrap()], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    let shown: Vec<&str> = shown.lines().filter(|line| !line.contains(folder.to_str().unwrap())).collect();
+    assert!(shown.len() <= 38 && shown.iter().all(|line| line.len() <= 100), "{shown:#?}");
+    for value in ["Security-Client, 6", "Security-Server, 4", "Security-Verify, 4", "compared", "SM12 200 OK"]
+    {
+        assert!(shown.iter().any(|line| line.contains(value)), "{value}");
+    }
 }
 
 #[test]
@@ -404,7 +491,8 @@ fn registration_runs_for_every_phone_family_and_transport() {
     let out = folder.to_str().unwrap();
     for phone in ["samsung", "iphone", "xiaomi", "huawei", "sequential"] {
         for (family, transport) in [("4", "udp"), ("4", "tcp"), ("6", "udp"), ("6", "tcp")] {
-            let arguments = ["--phone", phone, "--family", family, "--transport", transport, "--out", out];
+            let arguments =
+                ["--all", "--phone", phone, "--family", family, "--transport", transport, "--out", out];
             let output = run("registration", &arguments, "");
             assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
             assert!(text(&output.stdout).matches("0 SAs left, 0 contacts, 0 SPIs").count() == 2);
@@ -424,7 +512,7 @@ fn registration_runs_for_every_phone_family_and_transport() {
 fn registration_says_what_is_wrong_with_its_options() {
     let out = folder("registration-options");
     for (arguments, reason) in [
-        (["--phone", "nokia"], "nokia.sip"),
+        (["--phone", "nokia"], "--phone nokia"),
         (["--family", "5"], "--family 5"),
         (["--transport", "sctp"], "--transport sctp"),
         (["--suite", "aes-gcm"], "--suite aes-gcm"),
