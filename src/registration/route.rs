@@ -16,6 +16,16 @@ pub enum Over {
     Sa(Spi),
 }
 
+impl Over {
+    /// The SPI, if it came over an SA.
+    pub const fn spi(self) -> Option<Spi> {
+        match self {
+            Over::Clear => None,
+            Over::Sa(spi) => Some(spi),
+        }
+    }
+}
+
 /// The transport protocol of a SIP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
