@@ -53,8 +53,7 @@ async fn main() -> Result<()> {
         phone.register(3600).await?;
         phone.call().await?;
     }
-    phone.register(0).await?;
-    Ok(println!("left"))
+    phone.register(0).await
 }
 
 impl Phone {
