@@ -1,9 +1,10 @@
-//! Batches over a million SAs in random order, beside the same batches over sixty-four: what the table costs when nothing
-//! of it is in the processor's caches.
+//! Batches over a million SAs in random order, beside the same batches over sixty-four: what the
+//! table costs when nothing of it is in the processor's caches.
 //!
-//! `cargo bench --bench million` prints medians of interleaved rounds, each a batch of 64 packets of 300 octets; a number
-//! after `--` is how many SAs there are, a thousand or more. Takes 1 GB. In large pages, if the allocator is asked for them, it
-//! is faster: with glibc 2.35 and later, `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` before the command.
+//! `cargo bench --bench million` prints medians of interleaved rounds, each a batch of 64 packets
+//! of 300 octets; a number after `--` is how many SAs there are, a thousand or more. Takes 1 GB. In
+//! large pages, if the allocator is asked for them, it is faster: with glibc 2.35 and later,
+//! `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` before the command.
 
 #![allow(
     missing_docs,

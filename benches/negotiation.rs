@@ -1,4 +1,5 @@
-//! The control path: header text to values and back, selection, and whole set-ups from header text to four SAs.
+//! The control path: header text to values and back, selection, and whole set-ups from header text
+//! to four SAs.
 
 #![allow(
     missing_docs,

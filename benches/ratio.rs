@@ -1,10 +1,12 @@
 //! The library beside a plain composition of the same crates, measured in turn: tables of ratios.
 //!
-//! Each figure is the median over many rounds of (time of the plain composition) / (time of the library), both taken
-//! within a fraction of a millisecond of each other: above 1 the library is faster. One packet at a time, and batches, on
-//! the best backend and on the portable one; a batch is compared with the library's own packets one after the other, too.
-//! `cargo bench --bench ratio` prints the tables; the exit status is 1 if any ratio is below 0.95, which leaves room for the
-//! noise of a shared machine. `cargo bench --bench ratio -- portable 1 16` measures that backend and those batches alone.
+//! Each figure is the median over many rounds of (time of the plain composition) / (time of the
+//! library), both taken within a fraction of a millisecond of each other: above 1 the library is
+//! faster. One packet at a time, and batches, on the best backend and on the portable one; a batch
+//! is compared with the library's own packets one after the other, too. `cargo bench --bench ratio`
+//! prints the tables; the exit status is 1 if any ratio is below 0.95, which leaves room for the
+//! noise of a shared machine. `cargo bench --bench ratio -- portable 1 16` measures that backend
+//! and those batches alone.
 
 #![allow(
     missing_docs,
@@ -62,7 +64,8 @@ fn main() -> ExitCode {
                     for size in SIZES {
                         let measure = || Work::new(backend, suite, size, batch).ratios(open, batch);
                         let (mut plain, mut alone) = measure();
-                        // Somebody else's work takes seconds: what is low is measured again, and what is low then too is.
+                        // Somebody else's work takes seconds: what is low is measured again, and
+                        // what is low then too is.
                         for _ in 0..3 {
                             if plain < LOWEST || alone < LOWEST {
                                 let again = measure();
@@ -182,7 +185,8 @@ impl Work {
         }
     }
 
-    /// The medians of (plain / library) and of (library one at a time / library), where the library works in batches.
+    /// The medians of (plain / library) and of (library one at a time / library), where the library
+    /// works in batches.
     fn ratios(&mut self, open: bool, batch: usize) -> (f64, f64) {
         let rounds = if self.suite.encryption() == Encryption::DesEde3Cbc { 5 } else { 41 };
         let library = if batch == 1 { Way::Alone } else { Way::Batch(batch) };

@@ -1,8 +1,9 @@
-//! The P-CSCF's table at a thousand, a hundred thousand and a million registered UEs: whole registrations from header text
-//! to installed SAs, refreshes, timers, packets of random UEs, and the memory of a registered UE.
+//! The P-CSCF's table at a thousand, a hundred thousand and a million registered UEs: whole
+//! registrations from header text to installed SAs, refreshes, timers, packets of random UEs, and
+//! the memory of a registered UE.
 //!
-//! `cargo bench --bench registration` prints a table; a number after `--` is the largest table that is made. The times
-//! are of the P-CSCF alone: what the UEs send is made before the clock starts.
+//! `cargo bench --bench registration` prints a table; a number after `--` is the largest table that
+//! is made. The times are of the P-CSCF alone: what the UEs send is made before the clock starts.
 
 #![allow(
     missing_docs,
@@ -63,7 +64,8 @@ fn keys() -> (Ck, Ik) {
     (Ck::new([0x56; 16]), Ik::new([0xf7; 16]))
 }
 
-/// What one UE sends to register: an iPhone's four mechanisms. SPIs and client port are new each time.
+/// What one UE sends to register: an iPhone's four mechanisms. SPIs and client port are new each
+/// time.
 struct Phone {
     number: usize,
     address: IpAddr,
@@ -220,8 +222,8 @@ fn measure(contacts: usize) {
     let opening = start.elapsed();
     drop(packets);
 
-    // Whole registrations of random UEs, a thousand a second, each followed by a message over the new set; the old one
-    // drains.
+    // Whole registrations of random UEs, a thousand a second, each followed by a message over the
+    // new set; the old one drains.
     let mut registering = Duration::ZERO;
     let order: Vec<usize> = at_random(contacts, TIMED).collect();
     for batch in order.chunks(BATCH) {

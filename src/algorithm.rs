@@ -11,8 +11,8 @@ const DES: usize = cfg!(feature = "des-ede3-cbc") as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Integrity {
-    /// HMAC-MD5-96, RFC 2403. Signalled by Releases 5 to 12; legacy. Left out without the feature `hmac-md5-96`: its
-    /// token is then one of an unknown algorithm.
+    /// HMAC-MD5-96, RFC 2403. Signalled by Releases 5 to 12; legacy. Left out without the feature
+    /// `hmac-md5-96`: its token is then one of an unknown algorithm.
     #[cfg(feature = "hmac-md5-96")]
     HmacMd5_96,
     /// HMAC-SHA-1-96, RFC 2404.
@@ -61,8 +61,8 @@ impl Integrity {
 pub enum Encryption {
     /// No encryption, RFC 2410; what an absent `ealg` means.
     Null,
-    /// DES-EDE3-CBC, RFC 2451. Signalled by Releases 6 to 12; legacy. Left out without the feature `des-ede3-cbc`: its
-    /// token is then one of an unknown algorithm.
+    /// DES-EDE3-CBC, RFC 2451. Signalled by Releases 6 to 12; legacy. Left out without the feature
+    /// `des-ede3-cbc`: its token is then one of an unknown algorithm.
     #[cfg(feature = "des-ede3-cbc")]
     DesEde3Cbc,
     /// AES-128-CBC, RFC 3602.
@@ -108,8 +108,8 @@ impl Encryption {
         }
     }
 
-    /// Octets to a multiple of which payload and trailer are padded: the cipher's block, and never fewer
-    /// than four (RFC 4303 2.4).
+    /// Octets to a multiple of which payload and trailer are padded: the cipher's block, and never
+    /// fewer than four (RFC 4303 2.4).
     pub const fn block_len(self) -> usize {
         match self {
             Encryption::Null => 4,
@@ -129,13 +129,17 @@ pub enum Release {
     Release6,
 }
 
-/// One combination of integrity and encryption that may be signalled: a value of `alg` with one of `ealg`.
+/// One combination of integrity and encryption that may be signalled: a value of `alg` with one of
+/// `ealg`.
 ///
 /// ```
 /// use ipsec_3gpp::Suite;
 /// use ipsec_3gpp::algorithm::{Encryption, Integrity};
 /// let suite = Suite::HMAC_SHA_1_96_AES_CBC;
-/// assert_eq!((suite.integrity(), suite.encryption()), (Integrity::HmacSha1_96, Encryption::AesCbc));
+/// assert_eq!(
+///     (suite.integrity(), suite.encryption()),
+///     (Integrity::HmacSha1_96, Encryption::AesCbc)
+/// );
 /// assert_eq!(suite.to_string(), "hmac-sha-1-96+aes-cbc");
 /// assert_eq!("hmac-sha-1-96+aes-cbc".parse(), Ok(suite));
 /// ```

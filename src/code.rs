@@ -1,12 +1,13 @@
 //! The stable code of each error: a short name for logs, counters and other languages.
 
-/// Gives an error its `code()`. Each arm has a code of its own, or names the error inside, whose code it
-/// is. The list of an error's own codes is kept for the test that compares it with the documentation.
+/// Gives an error its `code()`. Each arm has a code of its own, or names the error inside, whose
+/// code it is. The list of an error's own codes is kept for the test that compares it with the
+/// documentation.
 macro_rules! codes {
     (@ [$($generics:tt)*] $error:ty { $($pattern:pat => $code:literal,)* $(; $($outer:pat => $inner:expr,)*)? }) => {
         impl $($generics)* $error {
-            /// The stable code of the error, as the page [`docs::error_codes`](crate::docs::error_codes)
-            /// lists it.
+            /// The stable code of the error, as the page
+            /// [`docs::error_codes`](crate::docs::error_codes) lists it.
             pub const fn code(&self) -> &'static str {
                 match self {
                     $($pattern => $code,)*

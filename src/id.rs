@@ -6,9 +6,9 @@ use core::num::NonZeroU32;
 
 use hashbrown::DefaultHashBuilder;
 
-/// One table: a [`Pcscf`](crate::Pcscf), a [`Ue`](crate::Ue) or a [`Sad`](crate::Sad). Every id names
-/// the table that gave it out. The number is drawn when the table is made: two tables share one with a
-/// probability of 2<sup>-31</sup>.
+/// One table: a [`Pcscf`](crate::Pcscf), a [`Ue`](crate::Ue) or a [`Sad`](crate::Sad). Every id
+/// names the table that gave it out. The number is drawn when the table is made: two tables share
+/// one with a probability of 2<sup>-31</sup>.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(NonZeroU32);
 
@@ -57,13 +57,14 @@ macro_rules! id {
         pub struct $name(pub(crate) $crate::id::Id);
 
         impl $name {
-            /// 16 octets that stand for the id where there are no types: in C, in a message, in a file.
+            /// 16 octets that stand for the id where there are no types: in C, in a message, in a
+            /// file.
             pub const fn to_raw(self) -> [u8; 16] {
                 self.0.to_raw()
             }
 
-            /// Reads what [`to_raw`](Self::to_raw) gave. `None` if another table gave the id out, be it
-            /// of another process or of this one before it was restarted.
+            /// Reads what [`to_raw`](Self::to_raw) gave. `None` if another table gave the id out,
+            /// be it of another process or of this one before it was restarted.
             pub fn from_raw(table: $crate::id::TableId, raw: [u8; 16]) -> Option<Self> {
                 $crate::id::Id::from_raw(table, raw).map(Self)
             }

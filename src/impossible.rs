@@ -1,7 +1,8 @@
 //! Branches that no input reaches.
 //!
-//! The library does not panic, so such a branch must give some answer. Each says so by calling [`impossible`]
-//! or [`part`]: that fails a debug build, so that the tests find a branch which is reached after all.
+//! The library does not panic, so such a branch must give some answer. Each says so by calling
+//! [`impossible`] or [`part`]: that fails a debug build, so that the tests find a branch which is
+//! reached after all.
 
 use core::slice::SliceIndex;
 

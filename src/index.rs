@@ -1,15 +1,17 @@
-//! Slots by hash: a table that can be told ahead what will be looked up, so that many look-ups wait for memory together.
+//! Slots by hash: a table that can be told ahead what will be looked up, so that many look-ups wait
+//! for memory together.
 
 use alloc::vec::Vec;
 
 use crate::prefetch::prefetch;
 
-/// Slots of a [`Slab`](crate::slab::Slab) by the hash of what lies there. The caller tells whether a slot is the one that it
-/// looks for; the table holds no more of it than half of its hash.
+/// Slots of a [`Slab`](crate::slab::Slab) by the hash of what lies there. The caller tells whether
+/// a slot is the one that it looks for; the table holds no more of it than half of its hash.
 ///
-/// Entries lie in cache lines of eight. An entry is in the line that the upper bits of its hash name, or, where that was full,
-/// in the first behind it that was not. All of a line are compared together: a processor that guesses which of them it is
-/// would often guess wrong, and as often wait. What is removed leaves no trace.
+/// Entries lie in cache lines of eight. An entry is in the line that the upper bits of its hash
+/// name, or, where that was full, in the first behind it that was not. All of a line are compared
+/// together: a processor that guesses which of them it is would often guess wrong, and as often
+/// wait. What is removed leaves no trace.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// A power of two, or none at all.
@@ -33,7 +35,8 @@ const FREE: (u32, u32) = (0, 0);
 const FULL: (usize, usize) = (3, 4);
 
 impl Line {
-    /// What the entry with this hash has for its slot; 0 if there is none, and anything if there are several.
+    /// What the entry with this hash has for its slot; 0 if there is none, and anything if there
+    /// are several.
     #[inline]
     fn slot_of(&self, hash: u32) -> u32 {
         let entries = self.hashes.iter().zip(&self.slots);
@@ -97,7 +100,8 @@ impl Index {
         }
     }
 
-    /// Where an entry is, or one that is free and where one with this hash may be put: line and place.
+    /// Where an entry is, or one that is free and where one with this hash may be put: line and
+    /// place.
     fn position(&self, hash: u32, entry: (u32, u32)) -> Option<(usize, usize)> {
         self.search(hash, |line, entries| Some((line, entries.position(entry)?)))
     }
@@ -124,7 +128,8 @@ impl Index {
         let entry = (upper(hash), slot + 1);
         let Some((mut line, mut place)) = self.position(entry.0, entry) else { return false };
         self.len -= 1;
-        // Those behind it move up that would not be found behind a gap: the lines up to one with room have some.
+        // Those behind it move up that would not be found behind a gap: the lines up to one with
+        // room have some.
         let mut next = line;
         while self.lines.get(next).is_some_and(Line::is_full) {
             next = self.behind(next);
@@ -175,7 +180,8 @@ impl Index {
         }
     }
 
-    /// The line where the search for a hash begins: the upper half of it is all that counts, and all that an entry keeps.
+    /// The line where the search for a hash begins: the upper half of it is all that counts, and
+    /// all that an entry keeps.
     #[inline]
     fn home(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.lines.len() as u64) >> 32) as usize

@@ -1,7 +1,7 @@
 //! CK and IK of AKA, and their expansion into ESP keys (TS 33.203 Annex I).
 //!
-//! Every type here wipes itself when dropped, prints none of its contents, is not `Clone`, and compares only
-//! in constant time.
+//! Every type here wipes itself when dropped, prints none of its contents, is not `Clone`, and
+//! compares only in constant time.
 
 use core::fmt;
 use core::str::FromStr;
@@ -17,7 +17,8 @@ use crate::impossible::part;
 #[non_exhaustive]
 pub enum KeyError {
     /// Two adjacent DES keys are equal but for their parity bits: 3DES would be single DES, which
-    /// RFC 2451 2.3 says must be rejected. From Annex I this happens only if the halves of CK are equal.
+    /// RFC 2451 2.3 says must be rejected. From Annex I this happens only if the halves of CK are
+    /// equal.
     #[error("two adjacent keys of des-ede3-cbc are equal")]
     EqualDesKeys,
     /// A key has not the length that its algorithm needs (TS 33.203 Annex I), in octets.
@@ -92,11 +93,13 @@ macro_rules! aka_key {
 }
 
 aka_key! {
-    /// CK of AKA: the 128-bit cipher key that the S-CSCF sends to the P-CSCF and the ISIM gives to the UE.
+    /// CK of AKA: the 128-bit cipher key that the S-CSCF sends to the P-CSCF and the ISIM gives to
+    /// the UE.
     Ck
 }
 aka_key! {
-    /// IK of AKA: the 128-bit integrity key that the S-CSCF sends to the P-CSCF and the ISIM gives to the UE.
+    /// IK of AKA: the 128-bit integrity key that the S-CSCF sends to the P-CSCF and the ISIM gives
+    /// to the UE.
     Ik
 }
 
@@ -121,8 +124,8 @@ impl SaKeys {
     /// | null | none |
     ///
     /// # Errors
-    /// [`KeyError::EqualDesKeys`] for des-ede3-cbc if CK1 equals CK2 but for parity bits. Wrong parity alone
-    /// is no error: AKA does not set it and DES does not read it.
+    /// [`KeyError::EqualDesKeys`] for des-ede3-cbc if CK1 equals CK2 but for parity bits. Wrong
+    /// parity alone is no error: AKA does not set it and DES does not read it.
     pub fn expand(suite: Suite, ck: &Ck, ik: &Ik) -> Result<Self, KeyError> {
         let mut keys = Self { suite, integrity: [0; 20], encryption: [0; 24] };
         match suite.integrity() {
@@ -149,8 +152,8 @@ impl SaKeys {
     /// Takes keys that are already expanded, as a capture tool or a kernel's SA has them.
     ///
     /// # Errors
-    /// [`KeyError::Length`] if a key has another length than the suite needs, [`KeyError::EqualDesKeys`] as
-    /// for [`SaKeys::expand`].
+    /// [`KeyError::Length`] if a key has another length than the suite needs,
+    /// [`KeyError::EqualDesKeys`] as for [`SaKeys::expand`].
     pub fn from_expanded(suite: Suite, integrity: &[u8], encryption: &[u8]) -> Result<Self, KeyError> {
         let check = |algorithm, needed, found| {
             if needed == found { Ok(()) } else { Err(KeyError::Length { algorithm, needed, found }) }

@@ -1,22 +1,23 @@
-//! The security associations of IMS access security (`ipsec-3gpp`, TS 33.203) for both ends of the Gm
-//! interface: negotiation in SIP headers, key expansion, ESP, and the life of SAs over time.
+//! The security associations of IMS access security (`ipsec-3gpp`, TS 33.203) for both ends of the
+//! Gm interface: negotiation in SIP headers, key expansion, ESP, and the life of SAs over time.
 //!
 //! # The contract
 //!
-//! > The library is told what arrived and what time it is. It answers with values: what to send, over which
-//! > SA, or why not. A call that changes SAs takes the [`DataPath`] that carries the change out, and makes it
-//! > before it returns. Between calls, [`poll_timeout`](Pcscf::poll_timeout) says when to call again, and
-//! > [`poll_event`](Pcscf::poll_event) what has ended.
+//! > The library is told what arrived and what time it is. It answers with values: what to send,
+//! > over which SA, or why not. A call that changes SAs takes the [`DataPath`] that carries the
+//! > change out, and makes it before it returns. Between calls, [`poll_timeout`](Pcscf::poll_timeout)
+//! > says when to call again, and [`poll_event`](Pcscf::poll_event) what has ended.
 //! >
-//! > It owns no socket, clock, thread, random source or SIP parser. It never panics on input, allocates
-//! > nothing for a packet, wipes and never prints keys, and never lets protected traffic out in clear.
+//! > It owns no socket, clock, thread, random source or SIP parser. It never panics on input,
+//! > allocates nothing for a packet, wipes and never prints keys, and never lets protected traffic
+//! > out in clear.
 //!
 //! [`docs::duties`] lists what the caller must do; [`docs::glossary`] explains the words.
 //!
 //! # A P-CSCF
 //!
-//! One [`Pcscf`] holds all UEs, one [`Sad`] their SAs. This loop has its packets from a TUN device; what a
-//! SIP parser, transactions and the core's side do is hidden in `io`.
+//! One [`Pcscf`] holds all UEs, one [`Sad`] their SAs. This loop has its packets from a TUN device;
+//! what a SIP parser, transactions and the core's side do is hidden in `io`.
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -26,7 +27,8 @@
 //! use ipsec_3gpp::spi::SpiSlice;
 //! use ipsec_3gpp::time::Anchor;
 //! use ipsec_3gpp::{Confidentiality, Pcscf, Policy, Sad, SpiAllocator, Suite};
-//! # use ipsec_3gpp::{Ck, Ik, registration::{ContactId, Register, RequestId, Route}, sec_agree::SecurityServer};
+//! # use ipsec_3gpp::registration::{ContactId, Register, RequestId, Route};
+//! # use ipsec_3gpp::{Ck, Ik, sec_agree::SecurityServer};
 //! # use std::{net::IpAddr, time::Duration};
 //! # struct Message { impi: String, client: Vec<String>, source: IpAddr, destination: IpAddr }
 //! # impl Message {
@@ -36,7 +38,10 @@
 //! #         Register::new(over, self.source, self.destination, &self.impi)
 //! #     }
 //! # }
-//! # enum Input { Packet(Vec<u8>), Challenge(RequestId, String, Ck, Ik), Success(RequestId, Duration), Error(RequestId), Nothing }
+//! # enum Input {
+//! #     Packet(Vec<u8>), Challenge(RequestId, String, Ck, Ik), Success(RequestId, Duration),
+//! #     Error(RequestId), Nothing,
+//! # }
 //! # enum Sent<'a> { Sm6(&'a SecurityServer), Success, Error(u16) }
 //! # struct Io;
 //! # impl Io {
@@ -50,7 +55,8 @@
 //! # }
 //! # let mut io = Io;
 //!
-//! let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL], Confidentiality::Offered)?;
+//! let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
+//! let policy = Policy::new(&suites, Confidentiality::Offered)?;
 //! let client_ports = [Port::new(7101)?, Port::new(7102)?, Port::new(7103)?];
 //! let config = Config::new(policy, Port::new(7060)?, &client_ports)?;
 //! let spis = SpiAllocator::new(SpiSlice::WHOLE, 6_000_000, Io::random())?;
@@ -67,13 +73,17 @@
 //!         Input::Packet(mut packet) => {
 //!             let (datagram, over) = match sad.open_in_place(&mut packet) {
 //!                 Ok(arrived) => (&packet[arrived.opened.range], Over::Sa(arrived.opened.spi)),
-//!                 Err(OpenError::NotEsp(_)) if sad.is_protected(&packet) == Ok(false) => (&packet[..], Over::Clear),
+//!                 Err(OpenError::NotEsp(_)) if sad.is_protected(&packet) == Ok(false) => {
+//!                     (&packet[..], Over::Clear)
+//!                 }
 //!                 Err(_) => continue, // counted; ESP answers no packet
 //!             };
 //!             let Some(message) = Message::parse(datagram) else { continue };
 //!             if message.is_register() {
 //!                 match pcscf.register(now, &message.register(over), &mut sad) {
-//!                     Ok(forward) => io.to_core(&message, forward.request, forward.integrity_protected()),
+//!                     Ok(forward) => {
+//!                         io.to_core(&message, forward.request, forward.integrity_protected());
+//!                     }
 //!                     Err(error) => {
 //!                         if let Some(status) = error.status() {
 //!                             println!("refused: {} ({error})", error.code());
@@ -97,17 +107,20 @@
 //!         }
 //!         // From the core. The SAs are in place when `challenge` returns: SM6 may be sent.
 //!         Input::Challenge(request, nonce, ck, ik) => {
-//!             let Ok(sm6) = pcscf.challenge(now, request, &nonce, &ck, &ik, &mut sad) else { continue };
+//!             let sm6 = pcscf.challenge(now, request, &nonce, &ck, &ik, &mut sad);
+//!             let Ok(sm6) = sm6 else { continue };
 //!             let route = pcscf.route_response(sm6.contact, Transport::Udp, sm6.over)?;
 //!             io.answer(route, Sent::Sm6(&sm6.security_server))
 //!         }
 //!         Input::Success(request, expires) => {
 //!             let Ok(sm12) = pcscf.success(now, request, expires, &mut sad) else { continue };
-//!             io.answer(pcscf.route_response(sm12.contact, Transport::Udp, sm12.over)?, Sent::Success)
+//!             let route = pcscf.route_response(sm12.contact, Transport::Udp, sm12.over)?;
+//!             io.answer(route, Sent::Success)
 //!         }
 //!         Input::Error(request) => {
 //!             let Ok(failed) = pcscf.failure(now, request, &mut sad) else { continue };
-//!             io.answer(pcscf.route_response(failed.contact, Transport::Udp, failed.over)?, Sent::Error(403))
+//!             let route = pcscf.route_response(failed.contact, Transport::Udp, failed.over)?;
+//!             io.answer(route, Sent::Error(403))
 //!         }
 //!         Input::Nothing => Vec::new(),
 //!     };
@@ -130,7 +143,8 @@
 //!
 //! # A UE
 //!
-//! One [`Ue`] is one registration. Its loop is the same: one sleep, events, and a data path in each call.
+//! One [`Ue`] is one registration. Its loop is the same: one sleep, events, and a data path in each
+//! call.
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -139,7 +153,10 @@
 //! use ipsec_3gpp::{Confidentiality, Policy, Sad, Suite, Ue};
 //! # use ipsec_3gpp::{Ck, Ik, registration::Request, setup::Setup};
 //! # use std::time::Duration;
-//! # enum Input { Challenge(Over, String, Ck, Ik), BadChallenge(Over), Success(Over, Duration), Error(Over), NoAnswer, Message(ipsec_3gpp::spi::Spi), Nothing }
+//! # enum Input {
+//! #     Challenge(Over, String, Ck, Ik), BadChallenge(Over), Success(Over, Duration), Error(Over),
+//! #     NoAnswer, Message(ipsec_3gpp::spi::Spi), Nothing,
+//! # }
 //! # struct Io;
 //! # impl Io {
 //! #     fn wait_until(&mut self, _: Option<Instant>) -> Input { Input::Nothing }
@@ -148,11 +165,12 @@
 //! # }
 //! # let mut io = Io;
 //!
-//! let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL], Confidentiality::Offered)?;
+//! let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
+//! let policy = Policy::new(&suites, Confidentiality::Offered)?;
 //! let mut ue = Ue::new(UeConfig::new(policy, [10, 0, 0, 1].into()), [10, 1, 0, 16].into());
 //! let mut sad = Sad::new();
 //! let clock = Anchor::new(Instant::now());
-//! // SM1: random SPIs and a random client port. `Request::route` says how it is sent: here, in clear.
+//! // SM1: random SPIs and a random client port. `Request::route` says how it is sent: in clear.
 //! let sm1 = ue.begin(clock.moment(Instant::now()), &Begin::new(io.fresh_setup()), &mut sad)?;
 //! io.register(&sm1);
 //! loop {
@@ -167,7 +185,8 @@
 //!             }
 //!         }
 //!         Input::BadChallenge(over) => {
-//!             if let Ok(report) = ue.bad_challenge(now, over, &Begin::new(io.fresh_setup()), &mut sad) {
+//!             let begin = Begin::new(io.fresh_setup());
+//!             if let Ok(report) = ue.bad_challenge(now, over, &begin, &mut sad) {
 //!                 io.register(&report);
 //!             }
 //!         }

@@ -16,15 +16,15 @@ use crate::setup::Setup;
 pub enum Confidentiality {
     /// A registration without encryption is refused.
     Required,
-    /// Encryption is used where the peer offers it, and its algorithms are listed even to a peer that offers
-    /// none, which is the defence against bidding down (TS 33.203 7.2).
+    /// Encryption is used where the peer offers it, and its algorithms are listed even to a peer
+    /// that offers none, which is the defence against bidding down (TS 33.203 7.2).
     Offered,
     /// The access network encrypts: no encryption algorithm is listed or used.
     LeftToAccess,
 }
 
-/// The suites of one side in the order of their priority, whether confidentiality is required, and which
-/// deviations of peers are tolerated.
+/// The suites of one side in the order of their priority, whether confidentiality is required, and
+/// which deviations of peers are tolerated.
 ///
 /// ```
 /// use ipsec_3gpp::{Confidentiality, Policy, Suite};
@@ -52,7 +52,8 @@ pub enum PolicyError {
     /// A suite is listed twice.
     #[error("{0} is listed twice")]
     Duplicate(Suite),
-    /// A suite without encryption is listed above one with it (TS 33.203 7.2: Release 6 before Release 5).
+    /// A suite without encryption is listed above one with it (TS 33.203 7.2: Release 6 before
+    /// Release 5).
     #[error("{release5}, without encryption, is listed above {release6}")]
     Release5AboveRelease6 {
         /// The suite without encryption.
@@ -84,8 +85,8 @@ impl Policy {
     /// A policy of suites, the most wanted first, that tolerates [`Quirks::TOLERATED`].
     ///
     /// # Errors
-    /// [`PolicyError`] if the list is empty, has a suite twice, ranks Release 5 above Release 6, or contradicts
-    /// `confidentiality`.
+    /// [`PolicyError`] if the list is empty, has a suite twice, ranks Release 5 above Release 6, or
+    /// contradicts `confidentiality`.
     pub fn new(suites: &[Suite], confidentiality: Confidentiality) -> Result<Self, PolicyError> {
         if suites.is_empty() {
             return Err(PolicyError::Empty);
@@ -150,8 +151,8 @@ impl Policy {
         })
     }
 
-    /// The UE's choice: the first combination of Security-Server, by `q` and then in order, that it supports
-    /// (TS 33.203 7.2, RFC 3329 2.3.1).
+    /// The UE's choice: the first combination of Security-Server, by `q` and then in order, that it
+    /// supports (TS 33.203 7.2, RFC 3329 2.3.1).
     pub fn select_from(&self, server: &SecurityServer) -> Selection {
         self.select(server.list(), Quirks::NONE.with(Quirk::AbsentQ), |offers| {
             let suite = |index: &usize| offers.get(*index).and_then(OfferVerdict::suite);
@@ -173,7 +174,8 @@ impl Policy {
             }
             Some(OfferVerdict::PassedOver(_)) | None => None,
         });
-        // The SPIs and ports of what was chosen are those of the whole list; where nothing was, of the first.
+        // The SPIs and ports of what was chosen are those of the whole list; where nothing was, of
+        // the first.
         let first = || {
             offers.iter().find_map(|offer| match offer {
                 OfferVerdict::Usable { setup, .. } => Some(*setup),
@@ -208,7 +210,8 @@ impl Policy {
         Selection { chosen, offers, suites }
     }
 
-    /// What one mechanism is to this policy, the rest of its list and the policy's own suites left aside.
+    /// What one mechanism is to this policy, the rest of its list and the policy's own suites left
+    /// aside.
     fn judge(&self, mechanism: &Mechanism, also: Quirks) -> OfferVerdict {
         match mechanism {
             Mechanism::Ipsec3gpp(offer) => {
@@ -240,20 +243,21 @@ impl Policy {
         }
     }
 
-    /// The P-CSCF's own list for SM6: every suite of the policy, whatever the UE offered, with one pair of SPIs
-    /// and ports, and `q` strictly descending from 0.9 so that "first" and "highest `q`" are the same.
+    /// The P-CSCF's own list for SM6: every suite of the policy, whatever the UE offered, with one
+    /// pair of SPIs and ports, and `q` strictly descending from 0.9 so that "first" and
+    /// "highest `q`" are the same.
     pub fn server_list(&self, setup: Setup) -> SecurityServer {
         self.list(Some(setup), descending_q()).into()
     }
 
-    /// The UE's own list for SM1: every suite of the policy with one pair of SPIs and ports, without `q`
-    /// (RFC 3329 2.3.1).
+    /// The UE's own list for SM1: every suite of the policy with one pair of SPIs and ports,
+    /// without `q` (RFC 3329 2.3.1).
     pub fn client_list(&self, setup: Setup) -> SecurityClient {
         self.list(Some(setup), core::iter::repeat(None)).into()
     }
 
-    /// The list for a refusal, 421 or 494 (RFC 3329 2.3.1): what this side could use, without SPIs and ports, since
-    /// nothing was set up.
+    /// The list for a refusal, 421 or 494 (RFC 3329 2.3.1): what this side could use, without SPIs
+    /// and ports, since nothing was set up.
     pub fn refusal_list(&self) -> SecurityServer {
         self.list(None, descending_q()).into()
     }
@@ -344,8 +348,8 @@ pub enum Reason {
     /// Both ports are the same: the selectors of two SAs could not be distinguished.
     #[error("port-c and port-s are the same")]
     EqualPorts,
-    /// It offers this suite, but its SPIs or ports are not those of the one that was chosen (TS 33.203 7.1: one pair for
-    /// the whole list).
+    /// It offers this suite, but its SPIs or ports are not those of the one that was chosen (TS
+    /// 33.203 7.1: one pair for the whole list).
     #[error("its SPIs or ports differ from those of the rest of the list")]
     OtherSetup(Suite),
     /// The policy does not list its suite.
@@ -412,8 +416,8 @@ impl Selection {
         &self.suites
     }
 
-    /// Whether any `ipsec-3gpp` with SPIs, ports and known algorithms was in the list, so that a failure is one
-    /// of policy and not of form.
+    /// Whether any `ipsec-3gpp` with SPIs, ports and known algorithms was in the list, so that a
+    /// failure is one of policy and not of form.
     pub fn any_complete(&self) -> bool {
         self.offers.iter().any(|offer| match offer {
             OfferVerdict::Usable { .. }

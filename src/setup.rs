@@ -10,8 +10,8 @@ const SIP: [u16; 2] = [5060, 5061];
 
 /// A protected port: never 0.
 ///
-/// TS 33.203 7.1 excludes 5060 and 5061: [`Port::new`] refuses them, and they exist only where a peer
-/// sent one ([`Port::from_peer`]).
+/// TS 33.203 7.1 excludes 5060 and 5061: [`Port::new`] refuses them, and they exist only where a
+/// peer sent one ([`Port::from_peer`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port(NonZeroU16);
 
@@ -44,8 +44,8 @@ impl Port {
         }
     }
 
-    /// A port that a peer announced: 5060 and 5061 are let through, for the sake of phones that send them
-    /// ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)).
+    /// A port that a peer announced: 5060 and 5061 are let through, for the sake of phones that
+    /// send them ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)).
     ///
     /// # Errors
     /// [`PortError::Zero`].

@@ -7,8 +7,8 @@ use core::fmt;
 use crate::id::{Id, TableId};
 use crate::prefetch::prefetch;
 
-/// Values in slots that never move: a growing vector would leave copies of keys unwiped. The slots are in
-/// chunks, the first of them small, for a UE with four SAs, the later ones of one size.
+/// Values in slots that never move: a growing vector would leave copies of keys unwiped. The slots
+/// are in chunks, the first of them small, for a UE with four SAs, the later ones of one size.
 #[derive(Debug)]
 pub(crate) struct Slab<T: Slotted> {
     table: TableId,
@@ -40,7 +40,8 @@ struct Slot<T: Slotted> {
 const FIRST_BITS: u32 = 2;
 const LARGEST_BITS: u32 = 13;
 
-/// The chunk of a slot, its index there, and the size of the chunk: 4, 4, 8, 16, ... 4,096, then 8,192 each.
+/// The chunk of a slot, its index there, and the size of the chunk: 4, 4, 8, 16, ... 4,096, then
+/// 8,192 each.
 #[inline]
 const fn locate(slot: u32) -> (usize, usize, usize) {
     if slot >> LARGEST_BITS != 0 {
@@ -106,7 +107,8 @@ impl<T: Slotted> Slab<T> {
             return false;
         }
         slot.value = None;
-        // A slot whose generations are used up is never used again, so that no SA has the name of another.
+        // A slot whose generations are used up is never used again, so that no SA has the name of
+        // another.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(id.slot);

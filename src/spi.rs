@@ -8,8 +8,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A security parameter index, chosen by the receiver of an SA.
 ///
-/// Never 0. The values 1 to 255 are reserved by IANA (RFC 4303 2.1): [`Spi::new`] refuses them, and they exist
-/// only where a peer sent one ([`Spi::from_peer`]).
+/// Never 0. The values 1 to 255 are reserved by IANA (RFC 4303 2.1): [`Spi::new`] refuses them, and
+/// they exist only where a peer sent one ([`Spi::from_peer`]).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Spi(NonZeroU32);
 
@@ -71,7 +71,8 @@ impl fmt::Debug for Spi {
     }
 }
 
-/// One of 2<sup>bits</sup> equal slices of the SPI space: the SPIs whose leading bits are its index.
+/// One of 2<sup>bits</sup> equal slices of the SPI space: the SPIs whose leading bits are its
+/// index.
 ///
 /// A node, or a core of one, that allocates from a slice of its own can be found from an SPI alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +85,8 @@ pub struct SpiSlice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpiSpaceError {
-    /// There is no slice of this index among 2<sup>bits</sup>, or more than 2^16 slices were asked for.
+    /// There is no slice of this index among 2<sup>bits</sup>, or more than 2^16 slices were asked
+    /// for.
     #[error("no slice {index} among 2^{bits} (at most 2^16)")]
     NoSuchSlice {
         /// The index asked for.
@@ -92,7 +94,8 @@ pub enum SpiSpaceError {
         /// The number of slices asked for is 2 to this power.
         bits: u32,
     },
-    /// The capacity is zero or above a sixteenth of the slice, so that released SPIs could come back too soon.
+    /// The capacity is zero or above a sixteenth of the slice, so that released SPIs could come
+    /// back too soon.
     #[error("capacity of {capacity} SPIs: 1 to {largest} fit")]
     Capacity {
         /// SPIs asked for.
@@ -114,7 +117,8 @@ impl SpiSlice {
     /// Slice `index` of 2<sup>bits</sup>.
     ///
     /// # Errors
-    /// [`SpiSpaceError::NoSuchSlice`] if `bits` is above 16 or `index` is not below 2<sup>bits</sup>.
+    /// [`SpiSpaceError::NoSuchSlice`] if `bits` is above 16 or `index` is not below
+    /// 2<sup>bits</sup>.
     pub const fn new(index: u32, bits: u32) -> Result<Self, SpiSpaceError> {
         if bits <= 16 && index < 1 << bits {
             Ok(Self { index, bits })
@@ -157,12 +161,14 @@ pub struct SpisExhausted {
     pub capacity: u32,
 }
 
-/// Gives out SPIs: random to look at, never one that is in use, O(1) to give out, look up and take back.
+/// Gives out SPIs: random to look at, never one that is in use, O(1) to give out, look up and take
+/// back.
 ///
-/// An SPI is a keyed permutation of a slot number and the slot's generation, so two that are in use cannot
-/// collide and a look-up is arithmetic. Each use of a slot has a new generation and slots are re-used in the
-/// order of their release, longest unused first: a released SPI is in quarantine until its slot has gone through
-/// all its other generations, of which there are at least fifteen (reserved and excluded values are skipped).
+/// An SPI is a keyed permutation of a slot number and the slot's generation, so two that are in use
+/// cannot collide and a look-up is arithmetic. Each use of a slot has a new generation and slots
+/// are re-used in the order of their release, longest unused first: a released SPI is in quarantine
+/// until its slot has gone through all its other generations, of which there are at least fifteen
+/// (reserved and excluded values are skipped).
 ///
 /// ```
 /// use ipsec_3gpp::SpiAllocator;
@@ -208,8 +214,8 @@ pub struct SpiPair {
 }
 
 impl SpiAllocator {
-    /// An allocator of at most `capacity` SPIs at a time from a slice. The seed makes the order of the SPIs
-    /// hard to foresee; it should be random and is wiped with the allocator.
+    /// An allocator of at most `capacity` SPIs at a time from a slice. The seed makes the order of
+    /// the SPIs hard to foresee; it should be random and is wiped with the allocator.
     ///
     /// # Errors
     /// [`SpiSpaceError::Capacity`] if the capacity is zero or above a sixteenth of the slice.
@@ -243,11 +249,12 @@ impl SpiAllocator {
         self.in_use
     }
 
-    /// Gives out an SPI that is not in use, not reserved and not among `excluded` (those that the UE sent,
-    /// TS 33.203 7.1).
+    /// Gives out an SPI that is not in use, not reserved and not among `excluded` (those that the
+    /// UE sent, TS 33.203 7.1).
     ///
     /// # Errors
-    /// [`SpisExhausted`] if as many SPIs are in use as the allocator was built for. Nothing has changed.
+    /// [`SpisExhausted`] if as many SPIs are in use as the allocator was built for. Nothing has
+    /// changed.
     pub fn allocate(&mut self, excluded: &[Spi]) -> Result<Spi, SpisExhausted> {
         let exhausted = SpisExhausted { capacity: self.capacity };
         let fresh = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
@@ -258,8 +265,8 @@ impl SpiAllocator {
             self.take_oldest_free().ok_or(exhausted)?
         };
         self.in_use += 1;
-        // Skips the reserved values and the excluded ones, by using up generations of the slot: there are at
-        // least sixteen, and a UE sends two SPIs.
+        // Skips the reserved values and the excluded ones, by using up generations of the slot:
+        // there are at least sixteen, and a UE sends two SPIs.
         for _ in 0..=self.last_generation() {
             let Some(slot) = self.slots.get_mut(number as usize) else { break };
             let generation = slot.generation;
@@ -297,7 +304,8 @@ impl SpiAllocator {
         true
     }
 
-    /// The slot of an SPI that is in use: a small number, below the capacity, that no other SPI in use has.
+    /// The slot of an SPI that is in use: a small number, below the capacity, that no other SPI in
+    /// use has.
     pub fn slot(&self, spi: Spi) -> Option<u32> {
         if !self.slice.contains(spi) {
             return None;
@@ -348,8 +356,9 @@ impl SpiAllocator {
     }
 }
 
-/// A keyed permutation of the numbers of a given width: a Feistel network with a mixing function. It makes SPIs
-/// hard to guess, and nothing but that rests on it: packets are protected by their ICV.
+/// A keyed permutation of the numbers of a given width: a Feistel network with a mixing function.
+/// It makes SPIs hard to guess, and nothing but that rests on it: packets are protected by their
+/// ICV.
 struct Permutation {
     /// Width in bits of the two halves; they differ by one where the whole is odd.
     upper: u32,

@@ -3,8 +3,8 @@
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock must not
-/// go back.
+/// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock
+/// must not go back.
 ///
 /// With `std`, an [`Anchor`] converts from and to [`std::time::Instant`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,8 +56,8 @@ impl Add<Duration> for Moment {
 ///
 /// ```
 /// # #![allow(clippy::disallowed_methods)]
-/// use std::time::{Duration, Instant};
 /// use ipsec_3gpp::time::Anchor;
+/// use std::time::{Duration, Instant};
 ///
 /// let start = Instant::now();
 /// let anchor = Anchor::new(start);
@@ -81,8 +81,8 @@ impl Anchor {
         instant.saturating_duration_since(self.0).into()
     }
 
-    /// The instant of a moment: what a sleep until [`poll_timeout`](crate::Pcscf::poll_timeout) waits for.
-    /// A moment that the platform's clock cannot express is a year after the anchor.
+    /// The instant of a moment: what a sleep until [`poll_timeout`](crate::Pcscf::poll_timeout)
+    /// waits for. A moment that the platform's clock cannot express is a year after the anchor.
     pub fn instant(&self, moment: Moment) -> std::time::Instant {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let far = || self.0 + YEAR;

@@ -1,5 +1,6 @@
-//! A batch gives what one packet after the other gives: the same octets, results, counters and windows, for any mix of
-//! suites, families, lengths and faults, on every backend that the machine has.
+//! A batch gives what one packet after the other gives: the same octets, results, counters and
+//! windows, for any mix of suites, families, lengths and faults, on every backend that the machine
+//! has.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod support;
@@ -48,7 +49,8 @@ fn sad(side: Side, backend: Backend) -> (Sad, Vec<InstalledSet>) {
     (sad, installed)
 }
 
-/// Adds so many sets of other UEs that the table no longer takes its SAs to be in the processor's caches.
+/// Adds so many sets of other UEs that the table no longer takes its SAs to be in the processor's
+/// caches.
 fn crowd(sad: &mut Sad, side: Side) {
     for n in 0..1_100_u32 {
         let ue = IpAddr::from([10, 1, (n >> 8) as u8, n as u8]);

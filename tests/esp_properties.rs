@@ -223,7 +223,8 @@ fn lengths_are_those_of_a_search() {
     for suite in Suite::ALL {
         let mut largest = 0;
         for len in 0..3000 {
-            // RFC 4303 2.4: the fewest octets of padding that end the trailer on a block and on four octets.
+            // RFC 4303 2.4: the fewest octets of padding that end the trailer on a block and on
+            // four octets.
             let block = suite.encryption().block_len();
             let padding = (0..)
                 .find(|padding| (len + padding + 2) % block == 0 && (len + padding + 2) % 4 == 0)

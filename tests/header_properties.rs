@@ -10,7 +10,8 @@ use ipsec_3gpp::{Confidentiality, Policy, Suite};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-/// A mechanism of `ipsec-3gpp` as text: any subset of its parameters in any order, some of them wrong.
+/// A mechanism of `ipsec-3gpp` as text: any subset of its parameters in any order, some of them
+/// wrong.
 fn ipsec() -> impl Strategy<Value = String> {
     let parameter = prop_oneof![
         select(vec!["alg=hmac-md5-96", "alg=HMAC-SHA-1-96", "alg=aes-gmac", "alg=null", "alg"])
@@ -87,7 +88,8 @@ proptest! {
     #[test]
     fn the_pcscf_takes_the_first_of_its_own_list_that_is_offered(policy in policy(), offers in offers()) {
         let selection = policy.select_for(&SecurityClient::parse(&text_of(&offers)).unwrap());
-        // Brute force: every pair, lowest place in the policy first, then lowest place in the offer.
+        // Brute force: every pair, lowest place in the policy first, then lowest place in the
+        // offer.
         let pairs = policy.suites().iter().flat_map(|suite| {
             offers.iter().enumerate().filter(move |(_, offer)| offer.0 == *suite)
         });

@@ -1,5 +1,6 @@
-//! Packets that a Linux kernel made: they open to what a second kernel took out of them, and what is sealed with the
-//! same numbers is what the first one sent. Each is also cut at every length and has every bit flipped.
+//! Packets that a Linux kernel made: they open to what a second kernel took out of them, and what
+//! is sealed with the same numbers is what the first one sent. Each is also cut at every length and
+//! has every bit flipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod support;
@@ -199,7 +200,8 @@ fn packets_cut_at_any_length_are_refused_and_change_nothing() {
                 );
                 assert!(sa.open_in_place(&mut cut).is_err());
                 assert_eq!(cut, packet.esp[..len]);
-                // A lower layer's length would be mended along with the cut: then the ICV is wrong or missing.
+                // A lower layer's length would be mended along with the cut: then the ICV is wrong
+                // or missing.
                 if let Some(mut mended) = mend(&packet.esp, len) {
                     let error = sa.open_in_place(&mut mended).unwrap_err();
                     assert!(
@@ -246,8 +248,9 @@ fn packets_with_any_bit_flipped_are_refused_and_change_nothing() {
             for bit in 0..packet.esp.len() * 8 {
                 let context = format!("{}: {}, bit {bit}", capture.name, packet.what);
                 let (octet, flip) = (bit / 8, 0x80 >> (bit % 8));
-                // What nothing covers: traffic class, flow label and hop limit, and the contents of extension
-                // headers in front of ESP. ICV and SA are those of the sender all the same.
+                // What nothing covers: traffic class, flow label and hop limit, and the contents of
+                // extension headers in front of ESP. ICV and SA are those of the sender all the
+                // same.
                 let ipv6 = packet.esp[0] >> 4 == 6;
                 let uncovered = ipv6 && ((4..32).contains(&bit) || octet == 7 || (42..esp).contains(&octet));
                 buffer[octet] ^= flip;
@@ -331,7 +334,8 @@ fn in_a_batch_too_damaged_packets_are_refused_and_change_nothing() {
                 flipped
             });
             let mut damaged: Vec<_> = cuts.chain(mended).chain(flips).collect();
-            // What no ICV covers opens, and is another test's business: here it only must not differ.
+            // What no ICV covers opens, and is another test's business: here it only must not
+            // differ.
             let expected: Vec<_> = damaged
                 .iter()
                 .map(|packet| sa.inbound(backend).open(packet, &mut [0; 4096]).map(|_| ()))

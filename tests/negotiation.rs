@@ -1,4 +1,5 @@
-//! SM1, SM6, SM7 and SM12 at both ends: the way through, every failure, and the table of states and events.
+//! SM1, SM6, SM7 and SM12 at both ends: the way through, every failure, and the table of states and
+//! events.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod support;
@@ -114,7 +115,8 @@ fn both_sides_agree_and_their_sas_carry_traffic() {
 
 #[test]
 fn sm6_has_the_whole_list_whatever_the_ue_offered() {
-    // A Release 5 UE at a P-CSCF that encrypts where it can: its encryption algorithms are listed all the same.
+    // A Release 5 UE at a P-CSCF that encrypts where it can: its encryption algorithms are listed
+    // all the same.
     let release5 = policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess);
     let client = ue_offer(&release5).security_client().to_string();
     let challenge = challenge(&all(), &[&client]);
@@ -211,7 +213,8 @@ fn sm1_is_refused_with_the_status_of_its_fault() {
     let other = OfferVerdict::PassedOver(Reason::OtherSetup(Suite::HMAC_SHA_1_96_NULL));
     assert_eq!((both.chosen().map(|choice| choice.index), &both.offers()[1]), (Some(0), &other));
     assert_eq!(both.suites()[1], (Suite::HMAC_SHA_1_96_NULL, SuiteVerdict::Unusable { index: 1 }));
-    // Encryption was offered, though with other SPIs than the rest: the reason is not that there was none.
+    // Encryption was offered, though with other SPIs than the rest: the reason is not that there
+    // was none.
     let required = policy(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required);
     let reversed = format!("{offered}, {}", offered.replace("1001", "1003").replace("null", "aes-cbc"));
     assert_eq!(

@@ -1,8 +1,10 @@
-//! Exhaustive: every order of what an attacker on the wire can do to a registration, with the real code at both ends.
+//! Exhaustive: every order of what an attacker on the wire can do to a registration, with the real
+//! code at both ends.
 //!
-//! The attacker sees everything, and delivers what was sent when and as often as it likes, or never; it rewrites what is in
-//! clear, damages what is ESP and reflects it. It cannot make an ICV without IK. The UE begins up to twice and may give
-//! up; the core challenges each REGISTER that was not protected and accepts each that was.
+//! The attacker sees everything, and delivers what was sent when and as often as it likes, or
+//! never; it rewrites what is in clear, damages what is ESP and reflects it. It cannot make an ICV
+//! without IK. The UE begins up to twice and may give up; the core challenges each REGISTER that
+//! was not protected and accepts each that was.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
@@ -24,8 +26,8 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use support::udp;
 
 const BEST: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
-/// The bounds of the search: steps in all, and how many of them are the attacker's: rewriting, damaging, reflecting,
-/// replaying. The deep search takes a minute of CPU and is run by `.ci/run`.
+/// The bounds of the search: steps in all, and how many of them are the attacker's: rewriting,
+/// damaging, reflecting, replaying. The deep search takes a minute of CPU and is run by `.ci/run`.
 const MAX_ACTIONS: usize = 8;
 const FEW_ATTACKS: usize = 1;
 const MAX_ATTACKS: usize = 3;
@@ -63,8 +65,8 @@ struct Sent {
     accepted: u32,
 }
 
-/// Both ends and the wire after some actions. Made again from the actions for each state: the real types hold keys and
-/// cannot be copied.
+/// Both ends and the wire after some actions. Made again from the actions for each state: the real
+/// types hold keys and cannot be copied.
 struct World {
     gm: Gm,
     phone: Phone,
@@ -77,7 +79,8 @@ struct World {
     completed: u32,
 }
 
-/// A state is what can be observed of the world; the actions that led there are only how to come back to it.
+/// A state is what can be observed of the world; the actions that led there are only how to come
+/// back to it.
 #[derive(Clone, Debug)]
 struct State {
     actions: Vec<Action>,

@@ -1,5 +1,5 @@
-//! A UE and a P-CSCF over a network that loses, duplicates, reorders and delays, on a virtual clock: ten thousand random
-//! lives. Real packets, real tables of SAs on both sides.
+//! A UE and a P-CSCF over a network that loses, duplicates, reorders and delays, on a virtual
+//! clock: ten thousand random lives. Real packets, real tables of SAs on both sides.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test")]
 
@@ -125,8 +125,8 @@ struct Life {
     due: bool,
     pcscf: Pcscf,
     path: Books,
-    /// What a program keeps for each contact, request and set of the table, from what calls return until an event
-    /// says that it can go.
+    /// What a program keeps for each contact, request and set of the table, from what calls return
+    /// until an event says that it can go.
     contacts: HashMap<ContactId, String>,
     requests: HashMap<RequestId, u32>,
     sets: HashMap<SetId, &'static str>,
@@ -175,7 +175,8 @@ impl Life {
 
     // ---- the wire
 
-    /// Sends a datagram: sealed if it is protected traffic, and in clear only if it is none at either end.
+    /// Sends a datagram: sealed if it is protected traffic, and in clear only if it is none at
+    /// either end.
     fn send(&mut self, from: Side, datagram: &[u8], protected: bool) {
         let (sad, other) = match from {
             Side::Ue => (&mut self.ue_sad, &self.path.sad),
@@ -183,7 +184,8 @@ impl Life {
         };
         let packet = if protected {
             let mut packet = vec![0; datagram.len() + 64];
-            // Its SAs may have gone in the meantime: then nothing is sent, and certainly not in clear.
+            // Its SAs may have gone in the meantime: then nothing is sent, and certainly not in
+            // clear.
             let Ok(sealed) = sad.seal(datagram, &mut packet) else { return };
             packet[sealed.range].to_vec()
         } else {

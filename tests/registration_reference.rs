@@ -1,5 +1,6 @@
-//! The P-CSCF's table against a reference that is written as the clauses read (TS 33.203 7.3, 7.4; TS 24.229 5.2.2): a
-//! list of sets with their deadlines, walked through from front to back for every rule.
+//! The P-CSCF's table against a reference that is written as the clauses read (TS 33.203 7.3, 7.4;
+//! TS 24.229 5.2.2): a list of sets with their deadlines, walked through from front to back for
+//! every rule.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
@@ -16,7 +17,8 @@ use ipsec_3gpp::sa::{SaName, SetId};
 use ipsec_3gpp::spi::Spi;
 use proptest::prelude::*;
 
-/// Everything happens on this grid, on which the deadlines of both lie: it is a whole number of the table's ticks.
+/// Everything happens on this grid, on which the deadlines of both lie: it is a whole number of the
+/// table's ticks.
 const STEP: Duration = Duration::from_secs(16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +270,8 @@ impl Both {
                     over.is_some_and(|set| set.role == Role::Current) && answers != Answers::Another;
                 assert_eq!(forward.protection.is_some(), asserted);
                 if report {
-                    // Not once SM7 was accepted or has failed; of a protected challenge, not in clear.
+                    // Not once SM7 was accepted or has failed; of a protected challenge, not in
+                    // clear.
                     self.reference.sets.retain(|set| match set.role {
                         Role::Temporary { answered: None, failed: false, sm1_over } => {
                             over.is_none() && sm1_over.is_some()

@@ -1,7 +1,9 @@
-//! Every state of a registration with every event, at both ends, as a table that is stored beside the tests: what the
-//! library answers, what it tells its caller, and how many sets there are afterwards.
+//! Every state of a registration with every event, at both ends, as a table that is stored beside
+//! the tests: what the library answers, what it tells its caller, and how many sets there are
+//! afterwards.
 //!
-//! To store a table that was changed on purpose: `UPDATE_TABLE=1 cargo test --test registration_table`.
+//! To store a table that was changed on purpose: `UPDATE_TABLE=1 cargo test --test
+//! registration_table`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, unused_must_use, reason = "a test")]
 

@@ -1,4 +1,5 @@
-//! One registration of a UE over time (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1), against a real P-CSCF.
+//! One registration of a UE over time (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1), against a real
+//! P-CSCF.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(unused_must_use, reason = "a test leaves answers out on purpose")]
 
@@ -318,7 +319,8 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
         (SaName::UeClientToPcscfServer, port(6100), PCSCF)
     );
     assert_eq!(request.destination.port(), 7060);
-    // What the P-CSCF sent, the UE answers: over UDP from its client port, over TCP on the connection.
+    // What the P-CSCF sent, the UE answers: over UDP from its client port, over TCP on the
+    // connection.
     let contact = gm.pcscf.contact_at((phone.address, 6100).into()).unwrap();
     let asked = gm.pcscf.route_request(contact).unwrap();
     let udp = phone.ue.route_response(Transport::Udp, asked.spi).unwrap();

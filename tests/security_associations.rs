@@ -149,7 +149,8 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
     let mut forged = good(2);
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(open(&forged).0, Err(OpenError::Icv { sequence: 2 }));
-    // Authentic packets that are wrong inside. A trailer that cannot be right leaves its number free:
+    // Authentic packets that are wrong inside. A trailer that cannot be right leaves its number
+    // free:
     let pad_length = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 2, 11, 17]].concat());
     assert_eq!(open(&pad_length).0, Err(OpenError::Trailer(TrailerError::PadLength(11))));
     let padding = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 3, 2, 17]].concat());
@@ -176,8 +177,8 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
     open(&good(200)).0.unwrap();
     let (last, counters) = open(&good(136));
     assert_eq!(last, Err(OpenError::Replay { sequence: 136, reason: ReplayError::Old }));
-    // Everything but what was opened was tried twice, in place the second time; a number that was used up is a
-    // replay then. The last was counted once so far.
+    // Everything but what was opened was tried twice, in place the second time; a number that was
+    // used up is a replay then. The last was counted once so far.
     assert_eq!((counters.packets, counters.octets), (3, 24));
     assert_eq!((counters.malformed, counters.icv, counters.trailer), (4, 2, 6));
     assert_eq!((counters.dummy, counters.ports), (1, 3));
@@ -300,7 +301,8 @@ fn des_ede3_warns_by_volume() {
     let plain = udp((ue, 40001), (pcscf, 50002), &[0; 992]);
     let mut sa = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
     let warned_after = (1..).find(|_| sa.seal(&plain, &mut [0; 1100]).unwrap().warning.is_some()).unwrap();
-    // A quarter of 2^20 blocks, since four SAs share the key: SPI and number, IV, payload padded, ICV.
+    // A quarter of 2^20 blocks, since four SAs share the key: SPI and number, IV, payload padded,
+    // ICV.
     assert_eq!(warned_after, 2 * 1024 * 1024 / (8 + 8 + 1008 + 12) + 1);
     assert_eq!(Limits::of(Suite::HMAC_SHA_1_96_AES_CBC).soft_octets, None);
 }

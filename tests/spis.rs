@@ -62,7 +62,8 @@ fn capacity_is_kept_and_its_end_is_an_error_that_changes_nothing() {
 
 #[test]
 fn a_released_spi_does_not_come_back_before_its_slot_was_used_fifteen_more_times() {
-    // The tightest allocator there can be: a slice of 2^16, a sixteenth of it in use, no reserved values in it.
+    // The tightest allocator there can be: a slice of 2^16, a sixteenth of it in use, no reserved
+    // values in it.
     let mut spis = SpiAllocator::new(SpiSlice::new(1, 16).unwrap(), 4096, [3; 16]).unwrap();
     let mut held: Vec<_> = (0..4096).map(|_| spis.allocate(&[]).unwrap()).collect();
     let mut last_seen: HashMap<Spi, usize> = HashMap::new();

@@ -1,9 +1,11 @@
-//! Instruction counts of the main paths, as valgrind counts them: the same on every run, whatever else the machine does. A
-//! path that takes more than its limit fails. Whoever makes one longer for a reason raises its limit with it.
+//! Instruction counts of the main paths, as valgrind counts them: the same on every run, whatever
+//! else the machine does. A path that takes more than its limit fails. Whoever makes one longer for
+//! a reason raises its limit with it.
 //!
-//! `cargo bench --manifest-path benches/instructions/Cargo.toml` counts; it needs valgrind, and `gungraun-runner` of the
-//! version in `Cargo.toml`. Valgrind knows neither SHA-NI nor AVX-512: the portable backend is counted, and with it all that
-//! is around the ciphers and hashes, which is the same on every backend.
+//! `cargo bench --manifest-path benches/instructions/Cargo.toml` counts; it needs valgrind, and
+//! `gungraun-runner` of the version in `Cargo.toml`. Valgrind knows neither SHA-NI nor AVX-512: the
+//! portable backend is counted, and with it all that is around the ciphers and hashes, which is the
+//! same on every backend.
 
 use std::hint::black_box;
 
@@ -155,7 +157,8 @@ fn policy() -> Policy {
     Policy::new(&[AES, Suite::HMAC_SHA_1_96_NULL], Confidentiality::Offered).unwrap()
 }
 
-// SM1 to SM6: a header with an iPhone's four mechanisms, selection, expansion of the keys, and four SAs installed.
+// SM1 to SM6: a header with an iPhone's four mechanisms, selection, expansion of the keys, and four
+// SAs installed.
 #[library_benchmark]
 #[bench::challenge(setup = policy, config = limit(CHALLENGE))]
 fn negotiate(policy: Policy) -> (Policy, Sad) {

@@ -1,4 +1,5 @@
-//! What the benchmarks share: SAs of every suite, datagrams, and the same work put together from the crates alone.
+//! What the benchmarks share: SAs of every suite, datagrams, and the same work put together from
+//! the crates alone.
 
 #![allow(
     missing_docs,
@@ -17,8 +18,8 @@ use ipsec_3gpp::sa::{Inbound, Outbound, Ports, SaSpec, Selector, WindowSize};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{Ck, Ik, Suite};
 
-/// Octets of UDP header and data: a small response, a SIP request without a body, IPv4's smallest MTU, a REGISTER,
-/// what fills an Ethernet frame, and what is sent in fragments.
+/// Octets of UDP header and data: a small response, a SIP request without a body, IPv4's smallest
+/// MTU, a REGISTER, what fills an Ethernet frame, and what is sent in fragments.
 pub const SIZES: [usize; 6] = [64, 300, 576, 1000, 1400, 4000];
 
 pub const SOURCE: [u8; 4] = [10, 0, 0, 2];

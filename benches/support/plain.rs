@@ -1,7 +1,9 @@
-//! ESP as one writes it in an afternoon from `cbc`, `aes`, `des` and `hmac`: the yardstick of the single-packet path.
+//! ESP as one writes it in an afternoon from `cbc`, `aes`, `des` and `hmac`: the yardstick of the
+//! single-packet path.
 //!
-//! It does less than the library: the IPv4 header is taken to be 20 octets and right, the replay window is one word, and
-//! there are no selectors, counters, limits, checks of the padding, or reasons for a refusal.
+//! It does less than the library: the IPv4 header is taken to be 20 octets and right, the replay
+//! window is one word, and there are no selectors, counters, limits, checks of the padding, or
+//! reasons for a refusal.
 
 use aes::{Aes128Dec, Aes128Enc};
 use cbc::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
@@ -110,7 +112,8 @@ impl Plain {
         (self.highest, self.seen) = (0, 0);
     }
 
-    /// Returns the length of the datagram; `None` if the packet is of another SA, seen before, or forged.
+    /// Returns the length of the datagram; `None` if the packet is of another SA, seen before, or
+    /// forged.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
         let number = |at: usize| u32::from_be_bytes(*packet[at..].first_chunk().unwrap());
         let (spi, sequence) = (number(IP), number(IP + 4));

@@ -21,7 +21,8 @@ pub(crate) struct Capture {
     writer: PcapWriter<BufWriter<File>>,
     link: DataLink,
     pool: IpDefragPool,
-    /// The packets of datagrams that are not complete yet, to be passed as they were if no SA is for the datagram.
+    /// The packets of datagrams that are not complete yet, to be passed as they were if no SA is
+    /// for the datagram.
     fragments: HashMap<FragmentOf, Vec<Packet>>,
 }
 
@@ -145,7 +146,8 @@ impl Capture {
                     reassemble(&datagram, &payload.payload).ok_or("a datagram of more than 65535 octets")?;
                 Ok(Next::Whole(Record { packets, link_len, datagram }))
             }
-            // Fragments that contradict each other: they stay where they are, and count as incomplete.
+            // Fragments that contradict each other: they stay where they are, and count as
+            // incomplete.
             Err(_) => Ok(Next::Kept),
         }
     }
@@ -222,7 +224,8 @@ fn fragment(datagram: &[u8]) -> Option<(Ip, u32)> {
     }
 }
 
-/// Where the fragment header of an IPv6 packet is, the protocol after it, and the identification in it.
+/// Where the fragment header of an IPv6 packet is, the protocol after it, and the identification in
+/// it.
 fn fragment_header(datagram: &[u8]) -> Option<(usize, u8, u32)> {
     let (mut next, mut at) = (*datagram.get(6)?, 40);
     while matches!(next, 0 | 43 | 60) {
@@ -252,7 +255,8 @@ fn reassemble(fragment: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
         datagram = fragment.get(..at)?.to_vec();
         let len = u16::try_from(at - 40 + payload.len()).ok()?;
         datagram.get_mut(4..6)?.copy_from_slice(&len.to_be_bytes());
-        // The octet that named the fragment header is the last header's first, or the IPv6 header's own.
+        // The octet that named the fragment header is the last header's first, or the IPv6 header's
+        // own.
         let mut names = 6;
         let mut position = 40;
         while position < at {

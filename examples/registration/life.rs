@@ -1,4 +1,5 @@
-//! One phone, from its first REGISTER to the last trace of it, and the P-CSCF and core that it meets.
+//! One phone, from its first REGISTER to the last trace of it, and the P-CSCF and core that it
+//! meets.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +33,8 @@ pub(crate) struct Life<'w> {
     pcscf: IpAddr,
     ue: Ue,
     contact: Option<ContactId>,
-    /// The phone's REGISTER, and its list, whose SPIs and client port change with each registration.
+    /// The phone's REGISTER, and its list, whose SPIs and client port change with each
+    /// registration.
     register: Message,
     client_row: String,
     sequence: u32,
@@ -254,7 +256,8 @@ impl<'w> Life<'w> {
 
     // ---- REGISTER
 
-    /// SM1 with fresh SPIs and a fresh client port: what it is at the P-CSCF, and what it came over.
+    /// SM1 with fresh SPIs and a fresh client port: what it is at the P-CSCF, and what it came
+    /// over.
     fn sends_sm1(&mut self) -> Result<(Message, Forward, Over)> {
         let list = SecurityClient::parse(&self.client_row)?;
         let setup = setup_of(&list)?;
@@ -347,7 +350,8 @@ impl<'w> Life<'w> {
         Ok(with_setup(&first, setup_of(&SecurityClient::parse(&first)?)?, setup))
     }
 
-    /// For the next registration: other SPIs and another client port, the same server port, the same form.
+    /// For the next registration: other SPIs and another client port, the same server port, the
+    /// same form.
     fn next_client_row(&mut self, old: Setup) {
         let mut new = old;
         for spi in [&mut new.spis.client, &mut new.spis.server] {
@@ -449,8 +453,8 @@ impl<'w> Life<'w> {
         Ok(())
     }
 
-    /// Shows the value of a header until the first registration of a phone has been shown: what all mechanisms have,
-    /// and what each has of its own.
+    /// Shows the value of a header until the first registration of a phone has been shown: what all
+    /// mechanisms have, and what each has of its own.
     fn value(&mut self, message: &Message, name: &str) -> Result<()> {
         if !self.shows_values {
             return Ok(());

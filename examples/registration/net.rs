@@ -1,5 +1,5 @@
-//! The wire between UE and P-CSCF: datagrams that are protected where an SA is for them, a virtual clock, and the
-//! capture of all that passes.
+//! The wire between UE and P-CSCF: datagrams that are protected where an SA is for them, a virtual
+//! clock, and the capture of all that passes.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -79,8 +79,8 @@ impl Network {
         })
     }
 
-    /// Sends one SIP message and returns how it travelled. Over TCP, a request opens a connection where there is none,
-    /// and a response uses the one that the request came on.
+    /// Sends one SIP message and returns how it travelled. Over TCP, a request opens a connection
+    /// where there is none, and a response uses the one that the request came on.
     pub(crate) fn send(
         &mut self,
         transport: Transport,
@@ -105,7 +105,8 @@ impl Network {
                     self.segment(other(sender), (to, from), SYN | ACK, b"", &mut travel)?;
                     self.segment(sender, (from, to), ACK, b"", &mut travel)?;
                 }
-                // Segments that still fit the link when ESP has grown them by as much as it ever does.
+                // Segments that still fit the link when ESP has grown them by as much as it ever
+                // does.
                 let header = if from.is_ipv4() { 20 } else { 40 };
                 let largest = MTU - header - 20 - 60;
                 for data in text.as_bytes().chunks(largest) {
@@ -152,7 +153,8 @@ impl Network {
         self.pass(sender, &datagram, travel)
     }
 
-    /// Passes one datagram: sealed where it must be, captured, opened and compared at the other end.
+    /// Passes one datagram: sealed where it must be, captured, opened and compared at the other
+    /// end.
     fn pass(&mut self, sender: Side, datagram: &[u8], travel: &mut Travel) -> Result<()> {
         let (from, to) = match sender {
             Side::Ue => (&mut self.ue, &mut self.pcscf),

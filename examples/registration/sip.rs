@@ -39,7 +39,8 @@ impl Message {
         self.rows(name).first().copied().unwrap_or_default()
     }
 
-    /// Replaces all rows of a header by one, in the place of the first, or adds it in front of Content-Length.
+    /// Replaces all rows of a header by one, in the place of the first, or adds it in front of
+    /// Content-Length.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let place = self.headers.iter().position(|(known, _)| is(known)).unwrap_or(self.headers.len());

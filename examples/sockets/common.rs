@@ -1,4 +1,5 @@
-//! What both programs need around the library: the subscriber, options, and messages in and out of packets.
+//! What both programs need around the library: the subscriber, options, and messages in and out of
+//! packets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -65,7 +66,8 @@ pub(crate) fn packet(sad: &mut Sad, [from, to]: [SocketAddr; 2], text: &str) -> 
     Ok(packet.get(sealed.range).unwrap_or_default().to_vec())
 }
 
-/// The message in a packet, who sent it, and what it came over: ESP, or clear where no SA demands ESP.
+/// The message in a packet, who sent it, and what it came over: ESP, or clear where no SA demands
+/// ESP.
 pub(crate) fn message(sad: &mut Sad, packet: &mut [u8]) -> Result<(SipMessage, IpAddr, Over)> {
     let (datagram, over) = match sad.open_in_place(packet) {
         Ok(arrived) => {

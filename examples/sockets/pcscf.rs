@@ -1,7 +1,8 @@
 //! A P-CSCF on tokio, with a core of one subscriber inside: see `HELP`.
 //!
-//! ESP travels as the payload of UDP on the loopback interface: that stands in for a TUN device, so that no
-//! root rights are needed. What is in the payload are whole IP datagrams, as a TUN device would give them.
+//! ESP travels as the payload of UDP on the loopback interface: that stands in for a TUN device, so
+//! that no root rights are needed. What is in the payload are whole IP datagrams, as a TUN device
+//! would give them.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program, with a clock of its own")]
 
 mod common;

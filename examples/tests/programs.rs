@@ -1,5 +1,5 @@
-//! The programs, run as their users run them: with good input, with bad input, and with captures that a
-//! Linux kernel made.
+//! The programs, run as their users run them: with good input, with bad input, and with captures
+//! that a Linux kernel made.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 use std::fs::File;

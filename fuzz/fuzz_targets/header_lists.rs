@@ -1,8 +1,10 @@
-//! Header lists: whatever is read can be written in every style and read again to the same values, and both
-//! selections hold what they promise.
+//! Header lists: whatever is read can be written in every style and read again to the same values,
+//! and both selections hold what they promise.
 #![no_main]
 
-use ipsec_3gpp::sec_agree::{Mechanism, MechanismList, Quirks, SecurityClient, SecurityServer, SecurityVerify, Style};
+use ipsec_3gpp::sec_agree::{
+    Mechanism, MechanismList, Quirks, SecurityClient, SecurityServer, SecurityVerify, Style,
+};
 use ipsec_3gpp::setup::{PortPair, Setup};
 use ipsec_3gpp::spi::{Spi, SpiPair};
 use ipsec_3gpp::{Confidentiality, Policy, Suite};
@@ -12,8 +14,8 @@ fuzz_target!(|text: &str| {
     // A line break parts rows, as in a message; folded lines keep theirs.
     let rows: Vec<&str> = text.split("\n\n").collect();
     let Ok(list) = MechanismList::parse_rows(rows.iter().copied()) else { return };
-    // A quote that a malformed element leaves open ends with its row or at a line break; written into one row with the
-    // next element it may close.
+    // A quote that a malformed element leaves open ends with its row or at a line break; written
+    // into one row with the next element it may close.
     let open_quote = |mechanism: &Mechanism| match mechanism {
         Mechanism::Malformed(malformed) => malformed.text().contains('"'),
         _ => false,
@@ -23,7 +25,9 @@ fuzz_target!(|text: &str| {
     }
     // Nor is a malformed element with control characters written as it was read.
     let controls = |mechanism: &Mechanism| match mechanism {
-        Mechanism::Malformed(malformed) => malformed.text().contains(|c: char| c.is_ascii_control() && c != '\t'),
+        Mechanism::Malformed(malformed) => {
+            malformed.text().contains(|c: char| c.is_ascii_control() && c != '\t')
+        }
         _ => false,
     };
     let faithful = !list.mechanisms().iter().any(controls);

@@ -1,6 +1,6 @@
-//! Opening with the keys known: a datagram is sealed and then changed at will, and its ICV is made right again if the
-//! input says so. Nothing panics, nothing opens that was not sealed, and all ways of opening agree: apart, in place, and in a
-//! batch, on every backend.
+//! Opening with the keys known: a datagram is sealed and then changed at will, and its ICV is made
+//! right again if the input says so. Nothing panics, nothing opens that was not sealed, and all
+//! ways of opening agree: apart, in place, and in a batch, on every backend.
 #![no_main]
 
 use std::net::IpAddr;
@@ -30,7 +30,8 @@ struct Input {
     changes: Vec<(u16, u8)>,
     /// Octets that are cut off or, if negative, added.
     cut: i8,
-    /// The ICV is made right again after the changes: what is wrong inside an authentic packet shows.
+    /// The ICV is made right again after the changes: what is wrong inside an authentic packet
+    /// shows.
     authentic: bool,
 }
 
@@ -84,14 +85,21 @@ fuzz_target!(|input: Input| {
     };
     let exact = Ports::Exact { source: 0x3031, destination: 0x3233 };
     let ports = if input.any_port { Ports::Any } else { exact };
-    let spec = |ports| SaSpec { spi: Spi::new(0x1000).unwrap(), selector: Selector { source, destination, ports }, keys: &keys };
+    let spec = |ports| SaSpec {
+        spi: Spi::new(0x1000).unwrap(),
+        selector: Selector { source, destination, ports },
+        keys: &keys,
+    };
     let check = if input.relaxed { SelectorCheck::AnySourcePort } else { SelectorCheck::Strict };
     let inbound = || Inbound::new(&spec(ports), WindowSize::default()).with_selector_check(check);
 
     let plain = datagram(&input, source, destination);
     let iv = &input.iv[..suite.encryption().iv_len()];
     let mut sealed = vec![0; plain.len() + suite.max_growth()];
-    let Ok(range) = Outbound::new(&spec(Ports::Any)).seal_with(input.sequence, iv, &plain, &mut sealed) else { return };
+    let Ok(range) = Outbound::new(&spec(Ports::Any)).seal_with(input.sequence, iv, &plain, &mut sealed)
+    else {
+        return;
+    };
     sealed.truncate(range.end);
 
     let mut packet = sealed.clone();
@@ -121,7 +129,8 @@ fuzz_target!(|input: Input| {
         let mut sa = Inbound::new_on(&spec(ports), WindowSize::default(), backend).with_selector_check(check);
         let (mut outs, mut in_place) = ([vec![0xee; packet.len()], vec![0xee; packet.len()]], packet.clone());
         let [first, second] = &mut outs;
-        let mut jobs = [OpenJob::new(&packet, first), OpenJob::in_place(&mut in_place), OpenJob::new(&packet, second)];
+        let mut jobs =
+            [OpenJob::new(&packet, first), OpenJob::in_place(&mut in_place), OpenJob::new(&packet, second)];
         sa.open_batch(&mut jobs);
         assert_eq!(jobs[0].result(), Some(&copied));
         assert_eq!(jobs[0].datagram(), copied.as_ref().ok().map(|opened| &out[opened.range.clone()]));
@@ -153,8 +162,10 @@ fuzz_target!(|input: Input| {
         (Err(one), Err(other)) => {
             assert_eq!(one, other);
             assert_eq!(copying.counters(), moving.counters());
-            let untouched = packet == sealed && input.any_port && input.sequence != 0 && input.next_header != Some(59);
-            // Only IPv6 headers that hide a fragment or end too soon keep a sealed packet from being opened.
+            let untouched =
+                packet == sealed && input.any_port && input.sequence != 0 && input.next_header != Some(59);
+            // Only IPv6 headers that hide a fragment or end too soon keep a sealed packet from
+            // being opened.
             assert!(!untouched || input.next_header.is_some(), "{one}");
         }
         (copied, moved) => panic!("{copied:?} and {moved:?}"),

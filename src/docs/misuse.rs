@@ -1,5 +1,5 @@
-//! Steps that cannot be forgotten: each example that must not compile is followed by the one that does, so that it
-//! fails for the reason given.
+//! Steps that cannot be forgotten: each example that must not compile is followed by the one that
+//! does, so that it fails for the reason given.
 
 /// SM6 cannot be had without a data path that has its SAs.
 ///
@@ -33,7 +33,8 @@ mod data_path {}
 /// ```
 mod data_path_of_the_ue {}
 
-/// What is recorded for another place cannot be had without its plan, and a plan is not dropped unseen.
+/// What is recorded for another place cannot be had without its plan, and a plan is not dropped
+/// unseen.
 ///
 /// ```compile_fail
 /// # #![deny(unused_must_use)]
@@ -100,7 +101,8 @@ mod plan {}
 /// ```
 /// # #![deny(unused_must_use)]
 /// # use ipsec_3gpp::{Moment, Pcscf, Sad, Ue, registration::{Begin, Register}};
-/// # fn f(pcscf: &mut Pcscf, ue: &mut Ue, sad: &mut Sad, now: Moment, begin: Begin, register: Register) {
+/// # type Ends<'a> = (&'a mut Pcscf, &'a mut Ue, &'a mut Sad);
+/// # fn f((pcscf, ue, sad): Ends<'_>, now: Moment, begin: Begin, register: Register) {
 /// while let Some(event) = pcscf.poll_event() {}
 /// let deadline = pcscf.poll_timeout();
 /// let request = ue.begin(now, &begin, sad).unwrap();

@@ -5,8 +5,8 @@ use subtle::ConstantTimeEq;
 /// Octets of the ICV of both integrity algorithms.
 pub(super) const ICV: usize = 12;
 
-/// The proof that a packet's ICV was right. Only a comparison makes one, and nothing moves a replay window
-/// or is decrypted without it.
+/// The proof that a packet's ICV was right. Only a comparison makes one, and nothing moves a replay
+/// window or is decrypted without it.
 #[derive(Debug)]
 pub(crate) struct Authentic(());
 
@@ -14,7 +14,8 @@ impl Authentic {
     /// Compares in constant time.
     #[inline]
     pub(super) fn compare(found: &[u8; ICV], made: &[u8; ICV]) -> Option<Self> {
-        // As two numbers each: octet by octet, this would take longer than all other checks of a packet.
+        // As two numbers each: octet by octet, this would take longer than all other checks of a
+        // packet.
         let halves = |icv: &[u8; ICV]| {
             let [a, b, c, d, e, f, g, h, i, j, k, l] = *icv;
             (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u32::from_ne_bytes([i, j, k, l]))

@@ -5,11 +5,12 @@ use core::fmt;
 #[cfg(feature = "kernels")]
 use crate::kernels::Vectors;
 
-/// The code that encrypts and authenticates packets. All give the same octets; they differ in speed.
+/// The code that encrypts and authenticates packets. All give the same octets; they differ in
+/// speed.
 ///
-/// A value of this type says that this machine can run it. The fastest is taken where none is named; an
-/// embedder that wants another, for tests or because wide vectors slow its other work down, gives it to
-/// [`Sad::with_backend`](crate::Sad::with_backend).
+/// A value of this type says that this machine can run it. The fastest is taken where none is
+/// named; an embedder that wants another, for tests or because wide vectors slow its other work
+/// down, gives it to [`Sad::with_backend`](crate::Sad::with_backend).
 ///
 /// ```
 /// use ipsec_3gpp::Sad;
@@ -32,11 +33,12 @@ enum Kind {
 }
 
 impl Backend {
-    /// A straight composition of the RustCrypto crates, one packet after the other, without `unsafe` here:
-    /// runs everywhere, and every other backend is tested against it.
+    /// A straight composition of the RustCrypto crates, one packet after the other, without
+    /// `unsafe` here: runs everywhere, and every other backend is tested against it.
     ///
-    /// Its des-ede3-cbc is that of the crate `des`, which looks S-boxes up in tables: where a cache is
-    /// shared with an attacker, its timing may depend on the key. That of the other backends does not.
+    /// Its des-ede3-cbc is that of the crate `des`, which looks S-boxes up in tables: where a cache
+    /// is shared with an attacker, its timing may depend on the key. That of the other backends
+    /// does not.
     pub const PLAIN: Self = Self(Kind::Plain);
 
     /// The kernels of this crate without vectors: runs everywhere.
@@ -63,11 +65,11 @@ impl Backend {
         kernels.chain([Self::PLAIN])
     }
 
-    /// `avx512` (AVX-512 with VBMI, VAES, GFNI, SHA-NI), `avx512-whole` (the same, with longer vectors for
-    /// AES and MD5), `avx2` (AVX2, AES-NI, SHA-NI), `portable`, or `plain`.
+    /// `avx512` (AVX-512 with VBMI, VAES, GFNI, SHA-NI), `avx512-whole` (the same, with longer
+    /// vectors for AES and MD5), `avx2` (AVX2, AES-NI, SHA-NI), `portable`, or `plain`.
     ///
-    /// `avx512-whole` is the faster of the two on Intel's processors, which work on 512 bits at once; others,
-    /// such as Zen 4, take two cycles for them.
+    /// `avx512-whole` is the faster of the two on Intel's processors, which work on 512 bits at
+    /// once; others, such as Zen 4, take two cycles for them.
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",
@@ -78,7 +80,8 @@ impl Backend {
         }
     }
 
-    /// Fewer packets than this are processed one after the other: in parallel, short ones would take longer.
+    /// Fewer packets than this are processed one after the other: in parallel, short ones would
+    /// take longer.
     pub(crate) const fn smallest_batch(self) -> usize {
         match self.0 {
             Kind::Plain => usize::MAX,

@@ -1,4 +1,5 @@
-//! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or goes.
+//! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or
+//! goes.
 
 use crate::impossible::part;
 use core::net::IpAddr;
@@ -91,8 +92,9 @@ pub(crate) fn addresses(family: Family, both: &[u8]) -> (IpAddr, IpAddr) {
     }
 }
 
-/// What the headers of one datagram say, but its addresses, which are looked at where they stand. Of whole words: it is handed
-/// on within results, and a processor waits where it reads as a whole what it has just written in parts.
+/// What the headers of one datagram say, but its addresses, which are looked at where they stand.
+/// Of whole words: it is handed on within results, and a processor waits where it reads as a whole
+/// what it has just written in parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
     /// Octets in all; a buffer may be longer (link-layer padding).
@@ -136,8 +138,9 @@ impl Datagram {
         self.protocol as u8
     }
 
-    /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6 that is
-    /// behind hop-by-hop and routing headers, and behind destination options that no routing header precedes.
+    /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6
+    /// that is behind hop-by-hop and routing headers, and behind destination options that no
+    /// routing header precedes.
     #[inline(always)]
     pub(crate) fn parse_plain(packet: &[u8]) -> Result<Self, IpError> {
         let mut routed = false;
@@ -152,8 +155,8 @@ impl Datagram {
         })
     }
 
-    /// Reads a datagram that came from outside: headers end at the first that is not an extension header. The
-    /// checksum of an IPv4 header is verified, since no ICV covers it.
+    /// Reads a datagram that came from outside: headers end at the first that is not an extension
+    /// header. The checksum of an IPv4 header is verified, since no ICV covers it.
     #[inline(always)]
     pub(crate) fn parse_received(packet: &[u8]) -> Result<Self, IpError> {
         let datagram = Self::parse(packet, is_extension)?;
@@ -166,8 +169,8 @@ impl Datagram {
         self.version != 4 || checksum(part(packet, ..self.header_len)) == 0
     }
 
-    /// Reads an IPv4 datagram without options: nearly all have none, and where that is known, there is less to ask. `None` if it
-    /// is something else, or something is wrong.
+    /// Reads an IPv4 datagram without options: nearly all have none, and where that is known, there
+    /// is less to ask. `None` if it is something else, or something is wrong.
     #[inline(always)]
     pub(crate) fn parse_bare_ipv4(packet: &[u8]) -> Option<Self> {
         const VERSION_AND_WORDS: u8 = 4 << 4 | (IPV4_HEADER / 4) as u8;
@@ -177,7 +180,8 @@ impl Datagram {
         Self::parse_ipv4(packet).ok()?.to_bare_ipv4()
     }
 
-    /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it is not.
+    /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it
+    /// is not.
     #[inline(always)]
     pub(crate) fn to_bare_ipv4(self) -> Option<Self> {
         let bare = Self { header_len: IPV4_HEADER, protocol_at: 9, version: 4, ..self };
@@ -256,9 +260,9 @@ impl Datagram {
         part(packet, self.header_len..self.total_len)
     }
 
-    /// Writes the headers for a payload of another length and protocol: with total or payload length, the octet that names
-    /// the protocol, and the checksum of IPv4. `packet` begins with the headers as they are. `None` if the length does not fit
-    /// the header.
+    /// Writes the headers for a payload of another length and protocol: with total or payload
+    /// length, the octet that names the protocol, and the checksum of IPv4. `packet` begins
+    /// with the headers as they are. `None` if the length does not fit the header.
     #[inline(always)]
     pub(crate) fn write_headers(
         &self,
@@ -267,8 +271,9 @@ impl Datagram {
         payload_len: usize,
         protocol: u8,
     ) -> Option<()> {
-        // Nearly all headers are one of two. They are read, changed and written as whole words: what was written in parts a
-        // moment ago would have to be waited for, and so would what is read back.
+        // Nearly all headers are one of two. They are read, changed and written as whole words:
+        // what was written in parts a moment ago would have to be waited for, and so would what is
+        // read back.
         match (self.version, self.header_len) {
             (4, IPV4_HEADER) => {
                 *to.first_chunk_mut()? = mended_ipv4(packet.first_chunk()?, payload_len, protocol)?;
@@ -285,7 +290,8 @@ impl Datagram {
         Some(())
     }
 
-    /// [`Datagram::write_headers`] within a buffer: the headers begin at `from`, and are written at `to`.
+    /// [`Datagram::write_headers`] within a buffer: the headers begin at `from`, and are written at
+    /// `to`.
     #[inline(always)]
     pub(crate) fn move_headers(
         &self,
@@ -347,8 +353,9 @@ impl Datagram {
         most - self.header_len
     }
 
-    /// Source and destination port, as they stand there, of the transport header in a payload of this datagram, behind the
-    /// IPv6 extension headers that may stand before it; `None` if there is no port (ICMP) or no room for one.
+    /// Source and destination port, as they stand there, of the transport header in a payload of
+    /// this datagram, behind the IPv6 extension headers that may stand before it; `None` if
+    /// there is no port (ICMP) or no room for one.
     #[inline(always)]
     pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<[u8; 4]> {
         if self.version == 6 {
@@ -369,8 +376,8 @@ const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
 }
 
-/// Octets of the extension header that begins here, all of them present; an error for a fragment. A fragment
-/// header around a whole datagram (RFC 6946) is an extension header like the others.
+/// Octets of the extension header that begins here, all of them present; an error for a fragment. A
+/// fragment header around a whole datagram (RFC 6946) is an extension header like the others.
 fn extension_len(protocol: u8, rest: &[u8]) -> Result<usize, IpError> {
     let [_, units, offset_high, offset_low, ..]: [u8; 8] = *first(rest)?;
     let len = if protocol == FRAGMENT {
@@ -435,15 +442,17 @@ fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {
     octets.first_chunk().ok_or(IpError::Truncated { needed: N, found: octets.len() })
 }
 
-/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its own.
+/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its
+/// own.
 #[inline]
 fn checksum(header: &[u8]) -> u16 {
     let (words, _) = header.as_chunks::<4>();
     fold(words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum())
 }
 
-/// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the folding is the same whatever
-/// the width. Each half of a sum is added to the other, and what they carry with it.
+/// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the
+/// folding is the same whatever the width. Each half of a sum is added to the other, and what they
+/// carry with it.
 #[inline]
 fn fold(sum: u64) -> u16 {
     let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;

@@ -1,7 +1,9 @@
-//! One ESP packet in transport mode (RFC 4303): where it sits in an IP datagram, how long it is, and how it
-//! is encrypted and authenticated. Sequence numbers, windows and selectors belong to [`crate::sa`].
+//! One ESP packet in transport mode (RFC 4303): where it sits in an IP datagram, how long it is,
+//! and how it is encrypted and authenticated. Sequence numbers, windows and selectors belong to
+//! [`crate::sa`].
 //!
-//! [`plain`] is the judge of every other backend; with the feature `kernels` off, it is the only one.
+//! [`plain`] is the judge of every other backend; with the feature `kernels` off, it is the only
+//! one.
 
 mod authentic;
 mod backend;

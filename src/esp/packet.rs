@@ -41,11 +41,13 @@ crate::code::codes!(TrailerError {
 /// Octets of SPI and sequence number.
 pub(super) const IDS: usize = 8;
 
-/// Writes what surrounds a payload in the clear: SPI, sequence number and IV before it, the trailer after it.
-/// The buffer is exactly as long as the packet will be ([`Suite::sealed_len`]), and the payload follows the
-/// headroom. `None` if the lengths do not fit, or a given IV is not as long as those of the suite.
+/// Writes what surrounds a payload in the clear: SPI, sequence number and IV before it, the trailer
+/// after it. The buffer is exactly as long as the packet will be ([`Suite::sealed_len`]), and the
+/// payload follows the headroom. `None` if the lengths do not fit, or a given IV is not as long as
+/// those of the suite.
 ///
-/// Where no IV is given, its place holds the block that it will be made of: SPI, sequence number, and zeros.
+/// Where no IV is given, its place holds the block that it will be made of: SPI, sequence number,
+/// and zeros.
 #[inline(always)]
 pub(crate) fn frame(
     suite: Suite,
@@ -93,7 +95,8 @@ const PADDING: [u8; 255] = {
 fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
     let len = u8::try_from(padding.len()).ok()?;
-    // What the suites need is written as overlapping words: a copy of any length takes longer to begin.
+    // What the suites need is written as overlapping words: a copy of any length takes longer to
+    // begin.
     match padding {
         [] => {}
         [a] => *a = 1,

@@ -1,9 +1,10 @@
-//! The suites as a straight composition of RustCrypto's `aes`, `des`, `cbc`, `hmac`, `sha1` and `md-5`:
-//! encrypt-then-MAC (RFC 4303 3.3.2), HMAC truncated to 96 bits (RFC 2403, 2404), CBC with an explicit IV
-//! (RFC 2451, 3602). What an auditor reads first, and what every other backend is tested against.
+//! The suites as a straight composition of RustCrypto's `aes`, `des`, `cbc`, `hmac`, `sha1` and
+//! `md-5`: encrypt-then-MAC (RFC 4303 3.3.2), HMAC truncated to 96 bits (RFC 2403, 2404), CBC with
+//! an explicit IV (RFC 2451, 3602). What an auditor reads first, and what every other backend is
+//! tested against.
 //!
-//! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where a cache is
-//! shared with an attacker. The crates wipe their keys.
+//! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where
+//! a cache is shared with an attacker. The crates wipe their keys.
 
 use core::fmt;
 
@@ -72,8 +73,9 @@ impl Sealer {
         Self { cipher, mac: Mac::new(keys) }
     }
 
-    /// Encrypts a framed packet and appends its ICV. Where no IV is given, the block that it is made of is in
-    /// its place: SPI, sequence number, and zeros. `None` if the packet is shorter than that.
+    /// Encrypts a framed packet and appends its ICV. Where no IV is given, the block that it is
+    /// made of is in its place: SPI, sequence number, and zeros. `None` if the packet is
+    /// shorter than that.
     pub(super) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
         let text = message.get_mut(IDS..)?;
@@ -157,8 +159,8 @@ fn first(digest: &[u8]) -> [u8; ICV] {
     icv
 }
 
-/// The IV is the block cipher over SPI, sequence number and zeros: unpredictable without the key, and unique for
-/// it, because the SPIs of the four SAs that share it differ.
+/// The IV is the block cipher over SPI, sequence number and zeros: unpredictable without the key,
+/// and unique for it, because the SPIs of the four SAs that share it differ.
 fn encrypt<C: BlockCipherEncrypt>(cipher: &C, text: &mut [u8], iv_is_given: bool) -> Option<()> {
     let (iv, body) = blocks(text).split_first_mut()?;
     if !iv_is_given {

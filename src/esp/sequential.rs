@@ -1,4 +1,5 @@
-//! Packets made and opened one after the other, without kernels: [`super::plain`] is all that there is.
+//! Packets made and opened one after the other, without kernels: [`super::plain`] is all that there
+//! is.
 
 use super::authentic::{Authentic, ICV};
 use super::backend::Backend;

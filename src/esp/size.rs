@@ -10,8 +10,8 @@ const TRAILER: usize = 2;
 const UDP_HEADER: usize = 8;
 const TCP_HEADER: usize = 20;
 
-/// Lengths of ESP transport mode. All are in octets and exact; payload is what stands behind the IP headers:
-/// the TCP or UDP header and its data.
+/// Lengths of ESP transport mode. All are in octets and exact; payload is what stands behind the IP
+/// headers: the TCP or UDP header and its data.
 impl Suite {
     /// Octets that ESP puts in front of the payload: SPI, sequence number and IV. The headroom that
     /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
@@ -19,8 +19,8 @@ impl Suite {
         ESP_HEADER + self.encryption().iv_len()
     }
 
-    /// Octets that ESP puts behind a payload: padding, pad length, next header and ICV. The tailroom that
-    /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
+    /// Octets that ESP puts behind a payload: padding, pad length, next header and ICV. The
+    /// tailroom that [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn tailroom(self, payload_len: usize) -> usize {
         self.pad_len(payload_len) + TRAILER + self.integrity().icv_len()
     }
@@ -46,27 +46,29 @@ impl Suite {
         payload_len.saturating_add(self.growth(payload_len))
     }
 
-    /// The largest payload whose ESP packet has at most `room` octets; `None` if even an empty one has more.
+    /// The largest payload whose ESP packet has at most `room` octets; `None` if even an empty one
+    /// has more.
     pub const fn max_payload(self, room: usize) -> Option<usize> {
         let Some(body) = room.checked_sub(self.headroom() + self.integrity().icv_len()) else { return None };
         let block = self.encryption().block_len();
         (body / block * block).checked_sub(TRAILER)
     }
 
-    /// The most UDP data (one SIP message) that a datagram of `mtu` octets, or the largest that there can be, can
-    /// protect, without IP options or extension headers; `None` if none fits.
+    /// The most UDP data (one SIP message) that a datagram of `mtu` octets, or the largest that
+    /// there can be, can protect, without IP options or extension headers; `None` if none fits.
     pub const fn max_udp_data(self, mtu: usize, family: Family) -> Option<usize> {
         self.max_behind(mtu, family, UDP_HEADER)
     }
 
-    /// The TCP maximum segment size for a link of `mtu` octets, without options in the IP or TCP header; `None`
-    /// if none fits. Options take their octets from it.
+    /// The TCP maximum segment size for a link of `mtu` octets, without options in the IP or TCP
+    /// header; `None` if none fits. Options take their octets from it.
     pub const fn max_tcp_segment(self, mtu: usize, family: Family) -> Option<usize> {
         self.max_behind(mtu, family, TCP_HEADER)
     }
 
     const fn max_behind(self, mtu: usize, family: Family, header: usize) -> Option<usize> {
-        // What a length field can say: of the datagram in IPv4, of what is behind the header in IPv6.
+        // What a length field can say: of the datagram in IPv4, of what is behind the header in
+        // IPv6.
         let largest = match family {
             Family::Ipv4 => u16::MAX as usize,
             Family::Ipv6 => family.header_len() + u16::MAX as usize,
@@ -84,8 +86,8 @@ impl Suite {
         payload_len.wrapping_add(TRAILER).wrapping_neg() & (self.encryption().block_len() - 1)
     }
 
-    /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple of the block.
-    /// `None` if the length is impossible.
+    /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple
+    /// of the block. `None` if the length is impossible.
     pub(super) const fn body_len(self, esp_len: usize) -> Option<usize> {
         match esp_len.checked_sub(self.headroom() + self.integrity().icv_len()) {
             Some(body) if body >= TRAILER && body & (self.encryption().block_len() - 1) == 0 => Some(body),

@@ -1,5 +1,5 @@
-//! A set of SAs in the words of other programs. What is written here holds the keys: that is its purpose, and each
-//! function says so in its name.
+//! A set of SAs in the words of other programs. What is written here holds the keys: that is its
+//! purpose, and each function says so in its name.
 
 mod wireshark;
 

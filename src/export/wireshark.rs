@@ -13,11 +13,13 @@ use crate::sa::SaSpec;
 /// # use ipsec_3gpp::{Ck, Ik, Suite, export, key::SaKeys, spi::Spi};
 /// use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
 /// # let keys = SaKeys::expand(Suite::HMAC_SHA_1_96_NULL, &Ck::new([1; 16]), &Ik::new([2; 16]))?;
-/// # let selector = Selector { source: "10.0.0.2".parse()?, destination: "10.0.0.1".parse()?, ports: Ports::Any };
+/// # let (source, destination) = ("10.0.0.2".parse()?, "10.0.0.1".parse()?);
+/// # let selector = Selector { source, destination, ports: Ports::Any };
 /// let spec = SaSpec { spi: Spi::new(4096)?, selector, keys: &keys };
 /// assert_eq!(
 ///     export::wireshark_row_with_keys(&spec),
-///     "\"IPv4\",\"10.0.0.2\",\"10.0.0.1\",\"0x00001000\",\"NULL\",\"\",\"HMAC-SHA-1-96 [RFC2404]\",\
+///     "\"IPv4\",\"10.0.0.2\",\"10.0.0.1\",\"0x00001000\",\"NULL\",\"\",\
+///      \"HMAC-SHA-1-96 [RFC2404]\",\
 ///      \"0x0202020202020202020202020202020200000000\",\"32-bit\""
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,4 +1,5 @@
-//! What [`super::x86_64`] is on other processors: types without values, so that nothing here is ever called.
+//! What [`super::x86_64`] is on other processors: types without values, so that nothing here is
+//! ever called.
 
 use core::mem::MaybeUninit;
 

@@ -26,7 +26,8 @@ pub(crate) fn encrypt_aes_interleaved<'k>(tasks: impl Iterator<Item = CbcTask<'k
     encrypt(&mut Interleaved { keys: [None; INTERLEAVED], chains: [[0; 16]; INTERLEAVED] }, tasks);
 }
 
-/// Encrypts with DES-EDE3. Not inlined: other ciphers need not pay for the stack that this one uses.
+/// Encrypts with DES-EDE3. Not inlined: other ciphers need not pay for the stack that this one
+/// uses.
 #[cfg(feature = "des-ede3-cbc")]
 #[inline(never)]
 pub(crate) fn encrypt_des<'k>(vectors: Option<Vectors>, tasks: impl Iterator<Item = CbcTask<'k, des::Key>>) {
@@ -38,7 +39,8 @@ pub(crate) fn encrypt_des<'k>(vectors: Option<Vectors>, tasks: impl Iterator<Ite
 
 const INTERLEAVED: usize = 8;
 
-/// The `aes` crate, interleaved over lanes: each chain is latency-bound, and the processor overlaps them.
+/// The `aes` crate, interleaved over lanes: each chain is latency-bound, and the processor overlaps
+/// them.
 struct Interleaved<'k> {
     keys: [Option<&'k Aes128Enc>; INTERLEAVED],
     chains: [[u8; 16]; INTERLEAVED],

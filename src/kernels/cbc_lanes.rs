@@ -1,7 +1,7 @@
 //! Schedules CBC over lanes: keeps the lanes of a kernel full.
 //!
-//! A packet is given from its counter block on, which is where the IV will be: with nothing before it, it is encrypted to
-//! the IV.
+//! A packet is given from its counter block on, which is where the IV will be: with nothing before
+//! it, it is encrypted to the IV.
 
 use crate::impossible::part;
 
@@ -16,8 +16,8 @@ pub(super) trait Lanes<'k, K, const N: usize> {
     /// Octets of a block.
     const BLOCK: usize;
 
-    /// The fewest lanes that are worth the kernel, and the function that encrypts the rest of a packet, given the block
-    /// before it, where fewer are left.
+    /// The fewest lanes that are worth the kernel, and the function that encrypts the rest of a
+    /// packet, given the block before it, where fewer are left.
     const ALONE: Option<(usize, Alone<K>)> = None;
 
     /// A lane has another packet: its key, and nothing before its first block.

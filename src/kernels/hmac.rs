@@ -15,8 +15,8 @@ use super::state::{Blocks, Group};
 use super::{MD5_LANES, MD5_WORDS, kernel::Cost, md5, md5::crate_one as md5_one};
 use super::{SHA1_LANES, SHA1_WORDS, Vectors, x86_64};
 
-/// The compression function of the `sha1` crate, interleaved over lanes: each is latency-bound, and the processor
-/// overlaps them.
+/// The compression function of the `sha1` crate, interleaved over lanes: each is latency-bound, and
+/// the processor overlaps them.
 fn sha1_interleaved<const L: usize>(states: &mut [Group<SHA1_WORDS>], data: &[Blocks<'_>], count: usize) {
     let Some(states) = states.first_mut() else { return };
     let common = Blocks::common::<L>(data);
@@ -62,7 +62,8 @@ impl Kernels<SHA1_WORDS> for Sha1 {
     }
 }
 
-/// The HMAC-MD5-96 of messages, the longest first, so that the lanes stay full. There are at most `MOST`.
+/// The HMAC-MD5-96 of messages, the longest first, so that the lanes stay full. There are at most
+/// `MOST`.
 #[cfg(feature = "hmac-md5-96")]
 pub(crate) fn md5_hmacs<'a, const MOST: usize>(
     vectors: Option<Vectors>,
@@ -75,14 +76,15 @@ pub(crate) fn md5_hmacs<'a, const MOST: usize>(
     }
 }
 
-/// Whether SHA-1 over many messages is faster in parallel than one by one: without vectors, one message keeps Intel's
-/// processors about as busy as four do.
+/// Whether SHA-1 over many messages is faster in parallel than one by one: without vectors, one
+/// message keeps Intel's processors about as busy as four do.
 #[inline]
 pub(crate) fn sha1_gains(vectors: Option<Vectors>) -> bool {
     vectors.is_some() || !x86_64::is_intel()
 }
 
-/// The HMAC-SHA-1-96 of messages, the longest first, so that the lanes stay full. There are at most `MOST`.
+/// The HMAC-SHA-1-96 of messages, the longest first, so that the lanes stay full. There are at most
+/// `MOST`.
 pub(crate) fn sha1_hmacs<'a, const MOST: usize>(
     vectors: Option<Vectors>,
     tasks: impl Iterator<Item = HmacTask<'a>>,

@@ -1,4 +1,5 @@
-//! Schedules HMACs over lanes: keeps the lanes of a kernel full, and chooses the kernel for what is left.
+//! Schedules HMACs over lanes: keeps the lanes of a kernel full, and chooses the kernel for what is
+//! left.
 
 use core::mem::MaybeUninit;
 
@@ -10,14 +11,15 @@ use super::{BLOCK, HMAC_96};
 
 /// A message whose HMAC is made, the states after its key, and where the first 96 bits go.
 pub(crate) struct HmacTask<'a> {
-    /// The states of the inner and the outer hash after the key's block. MD5 has the first four words.
+    /// The states of the inner and the outer hash after the key's block. MD5 has the first four
+    /// words.
     pub(crate) keyed: &'a [[u32; 5]; 2],
     pub(crate) message: &'a [u8],
     pub(crate) hmac: &'a mut [u8; HMAC_96],
 }
 
-/// Makes the HMACs of messages with these kernels, in at most `W` lanes, which are `G` groups. Each message has room
-/// for its final blocks.
+/// Makes the HMACs of messages with these kernels, in at most `W` lanes, which are `G` groups. Each
+/// message has room for its final blocks.
 #[inline(always)]
 pub(super) fn schedule<'a: 'e, 'e, H: Hash<N>, const N: usize, const G: usize, const W: usize>(
     (kernels, intel): (&[Kernel<N>], bool),
@@ -27,7 +29,8 @@ pub(super) fn schedule<'a: 'e, 'e, H: Hash<N>, const N: usize, const G: usize, c
     let kernels = &kernels[..kernels.iter().take_while(|kernel| kernel.lanes <= W).count()];
     let widest = kernels.last().map_or(1, |kernel| kernel.lanes);
     let mut states = States::<N, G>::new();
-    // The rest of each lane's message, and what follows it: the outer state, and where the HMAC goes.
+    // The rest of each lane's message, and what follows it: the outer state, and where the HMAC
+    // goes.
     let mut data = [Blocks::NONE; W];
     let mut open: [Option<(&[u32; 5], &mut [u8; HMAC_96])>; W] = [const { None }; W];
     let mut active = 0;
@@ -49,7 +52,8 @@ pub(super) fn schedule<'a: 'e, 'e, H: Hash<N>, const N: usize, const G: usize, c
         let shortest = data[..active].iter().map(Blocks::len).min().unwrap_or(0);
         let kernel = best(kernels, active, shortest, intel);
         let used = kernel.lanes.min(active);
-        // Idle lanes may hash anything; the first lane's blocks cost least, since they are looked up like the others.
+        // Idle lanes may hash anything; the first lane's blocks cost least, since they are looked
+        // up like the others.
         let first = data[0];
         data[used..kernel.lanes].fill(first);
         let lens = data[..used].iter().map(Blocks::len);
@@ -73,7 +77,8 @@ pub(super) fn schedule<'a: 'e, 'e, H: Hash<N>, const N: usize, const G: usize, c
             continue;
         }
         (kernel.compress)(&mut states.0, &data, count, None);
-        // From the last lane: one that ends is then most often the last active one, and none has to be moved.
+        // From the last lane: one that ends is then most often the last active one, and none has to
+        // be moved.
         for lane in (0..used).rev() {
             data[lane].go_on(count);
             if data[lane].len() > 0 {

@@ -5,8 +5,8 @@ use super::padding::Final;
 use super::state::{Blocks, Group};
 use crate::impossible::part;
 
-/// Compresses `count` blocks per lane. If outer states are given, also runs the outer hash of HMAC over the digest of
-/// each lane.
+/// Compresses `count` blocks per lane. If outer states are given, also runs the outer hash of HMAC
+/// over the digest of each lane.
 pub(super) type Compress<const N: usize> = fn(&mut [Group<N>], &[Blocks<'_>], usize, Option<&[Group<N>]>);
 
 /// The measured cost in cycles of a call, and of a block of all lanes.
@@ -49,7 +49,8 @@ macro_rules! streams {
     };
 }
 
-/// Writes the digest of each lane as the message of its outer hash, and sets the states to the outer ones.
+/// Writes the digest of each lane as the message of its outer hash, and sets the states to the
+/// outer ones.
 pub(super) fn digests<'e, H: Hash<N>, const N: usize, const L: usize>(
     states: &mut [Group<N>],
     outers: &[Group<N>],
@@ -65,8 +66,8 @@ pub(super) fn digests<'e, H: Hash<N>, const N: usize, const L: usize>(
     data
 }
 
-/// The kernel with the least cost for a block of an active lane, over this many blocks. Lanes that it has no room for
-/// wait.
+/// The kernel with the least cost for a block of an active lane, over this many blocks. Lanes that
+/// it has no room for wait.
 #[inline]
 pub(super) fn best<const N: usize>(
     kernels: &[Kernel<N>],

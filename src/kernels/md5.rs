@@ -76,8 +76,9 @@ pub(super) static SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
-/// The sixty-four steps of a block, and the sum with the state before it. Two macros are given: `$word`, a word of the
-/// block of a set of lanes, and `$beside`, work that is interleaved with each step.
+/// The sixty-four steps of a block, and the sum with the state before it. Two macros are given:
+/// `$word`, a word of the block of a set of lanes, and `$beside`, work that is interleaved with
+/// each step.
 macro_rules! steps {
     ($word:ident $beside:ident $sines:ident, $a:ident $b:ident $c:ident $d:ident) => {
         // Which words of the state, which word of the block, by how much to rotate.
@@ -124,7 +125,8 @@ macro_rules! steps {
     };
 }
 
-/// The words of the block that the outer hash absorbs: the digest of a set of lanes, and its padding.
+/// The words of the block that the outer hash absorbs: the digest of a set of lanes, and its
+/// padding.
 macro_rules! outer_words {
     ($set:ident, $a:ident $b:ident $c:ident $d:ident) => {{
         let mut words = [splat(0); 16];
@@ -162,12 +164,12 @@ macro_rules! store_all {
     };
 }
 
-/// Writes the compression function once for each width of vectors. `SETS` vectors take each step in parallel: a chain of
-/// steps is latency-bound, and the processor overlaps several.
+/// Writes the compression function once for each width of vectors. `SETS` vectors take each step in
+/// parallel: a chain of steps is latency-bound, and the processor overlaps several.
 macro_rules! compress {
     ($(#[$attribute:meta])* $name:ident, $words:ident, $sets:literal) => {
-        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of HMAC over each lane's
-        /// digest.
+        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of
+        /// HMAC over each lane's digest.
         $(#[$attribute])*
         pub(in crate::kernels) fn $name(
             states: &mut [$crate::kernels::state::Group<WORDS>],

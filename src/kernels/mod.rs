@@ -1,11 +1,13 @@
-//! Ciphers and hashes over many messages in parallel. They know no packet, no SA and no key type: they are handed octets and
-//! states.
+//! Ciphers and hashes over many messages in parallel. They know no packet, no SA and no key type:
+//! they are handed octets and states.
 //!
 //! - [`family`], [`padding`]: MD5 and SHA-1 as HMAC needs them, and the final blocks of a message;
 //! - [`state`], [`simd`], [`md5`], [`sha1`], [`kernel`]: compression over lanes of 32-bit words;
-//! - [`hmac_lanes`], [`cbc_lanes`]: schedules that keep lanes full; [`hmac`], [`cbc`]: which kernels run;
+//! - [`hmac_lanes`], [`cbc_lanes`]: schedules that keep lanes full; [`hmac`], [`cbc`]: which
+//!   kernels run;
 //! - [`des`]: DES-EDE3 without tables;
-//! - [`x86_64`]: everything that needs instructions which not every processor has. This file gates it, once.
+//! - [`x86_64`]: everything that needs instructions which not every processor has. This file gates
+//!   it, once.
 //!
 //! Each kernel is tested against its portable twin, and all of them against published vectors.
 #![allow(

@@ -4,8 +4,9 @@ use super::BLOCK;
 use super::family::Hash;
 use crate::impossible::part;
 
-/// The final one or two blocks of a message: the remainder, `0x80`, zeros, and the length. The first block here is
-/// scratch: the last octets are copied as a whole block, and those before the remainder fall there.
+/// The final one or two blocks of a message: the remainder, `0x80`, zeros, and the length. The
+/// first block here is scratch: the last octets are copied as a whole block, and those before the
+/// remainder fall there.
 #[repr(align(64))]
 pub(crate) struct Final([[u8; BLOCK]; 3]);
 
@@ -35,8 +36,8 @@ impl Final {
         Self([first, first, second])
     }
 
-    /// Writes the final blocks of a message of `len` octets, whose last octets are given: at least a block, if there
-    /// is one. Returns the blocks.
+    /// Writes the final blocks of a message of `len` octets, whose last octets are given: at least
+    /// a block, if there is one. Returns the blocks.
     #[inline]
     pub(crate) fn write<H: Hash<N>, const N: usize>(&mut self, last: &[u8], len: usize) -> &[[u8; BLOCK]] {
         let rest_len = last.len() % BLOCK;

@@ -19,8 +19,8 @@ pub(super) const AHEAD: usize = 5;
 /// Writes the compression function once for each width of vectors.
 macro_rules! compress {
     ($(#[$attribute:meta])* $name:ident, $words:ident) => {
-        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of HMAC over each lane's
-        /// digest.
+        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of
+        /// HMAC over each lane's digest.
         $(#[$attribute])*
         pub(in crate::kernels) fn $name(
             states: &mut [$crate::kernels::state::Group<WORDS>],

@@ -1,12 +1,14 @@
 //! Vectors of 32-bit words: the few operations that MD5 and SHA-1 are made of.
 //!
-//! Every module has the same names, so that the hashes are written once: `V`, a word of each of `LANES` lanes; `load` and
-//! `store`; `blocks`, a block of each lane as sixteen vectors of words; `swap`, the other byte order; `sum` and `both`,
-//! which keep the compiler from reordering. Those of vectors are in `x86_64::simd`.
+//! Every module has the same names, so that the hashes are written once: `V`, a word of each of
+//! `LANES` lanes; `load` and `store`; `blocks`, a block of each lane as sixteen vectors of words;
+//! `swap`, the other byte order; `sum` and `both`, which keep the compiler from reordering. Those
+//! of vectors are in `x86_64::simd`.
 
 use super::BLOCK;
 
-/// One lane, without vectors: what the others are compared with, and what runs where there are none.
+/// One lane, without vectors: what the others are compared with, and what runs where there are
+/// none.
 #[cfg_attr(not(test), allow(dead_code, reason = "the tests alone hash all of SHA-1 with it"))]
 pub(super) mod portable {
     use super::BLOCK;

@@ -14,7 +14,8 @@ pub(super) const GROUP: usize = 16;
 #[derive(Clone, Copy)]
 pub(super) struct Group<const N: usize>(pub(super) [[u32; GROUP]; N]);
 
-/// The states of `G` groups of lanes. They wipe themselves: with the states after a key, MACs can be made without it.
+/// The states of `G` groups of lanes. They wipe themselves: with the states after a key, MACs can
+/// be made without it.
 pub(super) struct States<const N: usize, const G: usize>(pub(super) [Group<N>; G]);
 
 impl<const N: usize, const G: usize> States<N, G> {
@@ -122,8 +123,9 @@ impl<'a> Blocks<'a> {
         lanes.iter().take(N).fold(usize::MAX, |least, lane| least.min(lane.0[0].len()))
     }
 
-    /// The block at an index of each lane; zeros where there is none. Without a branch per lane: where the final blocks
-    /// begin differs from lane to lane, and such branches would often be mispredicted.
+    /// The block at an index of each lane; zeros where there is none. Without a branch per lane:
+    /// where the final blocks begin differs from lane to lane, and such branches would often be
+    /// mispredicted.
     #[inline(always)]
     pub(super) fn get<const N: usize>(lanes: &[Self], index: usize, common: usize) -> [&'a [u8; BLOCK]; N] {
         static NOTHING: [u8; BLOCK] = [0; BLOCK];
@@ -144,8 +146,8 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// The blocks at one index of each lane, index after index. Within the bodies they are found without bounds checks, which
-/// would take a tenth of the time of the fastest hash.
+/// The blocks at one index of each lane, index after index. Within the bodies they are found
+/// without bounds checks, which would take a tenth of the time of the fastest hash.
 #[allow(dead_code, reason = "only vectors look ahead")]
 pub(super) struct Cursor<'a, const N: usize> {
     lanes: &'a [Blocks<'a>; N],
@@ -172,7 +174,8 @@ impl<'a, const N: usize> Cursor<'a, N> {
     pub(super) fn go_to(&mut self, index: usize) {
         if index < self.common {
             for (block, body) in self.blocks.iter_mut().zip(&self.bodies) {
-                // SAFETY: the body of each lane has `common` blocks or more from where it begins, and lives for `'a`.
+                // SAFETY: the body of each lane has `common` blocks or more from where it begins,
+                // and lives for `'a`.
                 *block = unsafe { &*body.add(index) };
             }
         } else {

@@ -9,9 +9,9 @@
 //! | SM7, REGISTER | | [`pcscf::Response`] |
 //! | SM12, 200 | [`ue::Established`] | [`SaSet`](crate::sa::SaSet) |
 //!
-//! This is one set-up, without a clock, identities or a data path. [`crate::registration`] has registrations
-//! over time and is what most programs use. A negotiation that ends, in whatever way, is a value that is
-//! dropped; its keys are wiped with it.
+//! This is one set-up, without a clock, identities or a data path. [`crate::registration`] has
+//! registrations over time and is what most programs use. A negotiation that ends, in whatever way,
+//! is a value that is dropped; its keys are wiped with it.
 
 pub mod pcscf;
 mod refusal;

@@ -1,11 +1,11 @@
 //! The P-CSCF's side of one set-up.
 //!
-//! 1. SM1 arrives: [`Offer::receive`] keeps its addresses and Security-Client and chooses a suite. The
-//!    REGISTER goes on to the core.
-//! 2. The 401 brings CK and IK, which the caller strips from it: [`Offer::challenge`] makes the four SAs, to
-//!    be installed now, and the Security-Server of SM6.
-//! 3. SM7 arrives over one of these SAs: [`Challenge::receive_sm7`] compares it with what was issued and
-//!    with SM1, and gives the verdict for SM8.
+//! 1. SM1 arrives: [`Offer::receive`] keeps its addresses and Security-Client and chooses a suite.
+//!    The REGISTER goes on to the core.
+//! 2. The 401 brings CK and IK, which the caller strips from it: [`Offer::challenge`] makes the
+//!    four SAs, to be installed now, and the Security-Server of SM6.
+//! 3. SM7 arrives over one of these SAs: [`Challenge::receive_sm7`] compares it with what was
+//!    issued and with SM1, and gives the verdict for SM8.
 //! 4. The 200, SM12, ends it: [`Response::succeeded`].
 
 use alloc::boxed::Box;
@@ -69,7 +69,8 @@ pub struct Response {
     set: SaSet,
 }
 
-/// What protected a REGISTER: the verdict for SM8. It is made from the SA that the message came over.
+/// What protected a REGISTER: the verdict for SM8. It is made from the SA that the message came
+/// over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protection {
     suite: Suite,
@@ -80,19 +81,21 @@ impl Protection {
         Self { suite }
     }
 
-    /// Integrity: always, for a message that came over an SA. The parameter `integrity-protected="yes"` of
-    /// Authorization (TS 24.229 7.2A.2).
+    /// Integrity: always, for a message that came over an SA. The parameter
+    /// `integrity-protected="yes"` of Authorization (TS 24.229 7.2A.2).
     pub const fn integrity(self) -> bool {
         true
     }
 
-    /// Confidentiality: whether the SA encrypts. Release 6 drafts signalled it, later releases do not.
+    /// Confidentiality: whether the SA encrypts. Release 6 drafts signalled it, later releases do
+    /// not.
     pub const fn confidentiality(self) -> bool {
         matches!(self.suite.release(), Release::Release6)
     }
 }
 
-/// Why no SM6 could be made from an offer: never the UE's fault, so that the offer can be tried again.
+/// Why no SM6 could be made from an offer: never the UE's fault, so that the offer can be tried
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm6MakeError {
@@ -130,7 +133,8 @@ impl Sm6MakeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm7Error {
-    /// It came over an SA of another set: to be discarded (TS 33.203 7.4.1a). The challenge is still open.
+    /// It came over an SA of another set: to be discarded (TS 33.203 7.4.1a). The challenge is
+    /// still open.
     #[error("SM7 came over SPI {over}, which is not of this set")]
     WrongSa {
         /// The challenge, as it was.
@@ -138,8 +142,8 @@ pub enum Sm7Error {
         /// The SPI that SM7 came over.
         over: Spi,
     },
-    /// The registration has ended: the refusal is the answer to SM7, sent over the SA that SM7 came over; then the
-    /// SAs of the set are removed.
+    /// The registration has ended: the refusal is the answer to SM7, sent over the SA that SM7 came
+    /// over; then the SAs of the set are removed.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -154,8 +158,8 @@ impl Offer {
     /// Takes SM1 and chooses the first suite of the policy that the UE offers.
     ///
     /// # Errors
-    /// [`Refusal`], with the status of the answer, if Security-Client is missing, unreadable, or has nothing that
-    /// the policy can use.
+    /// [`Refusal`], with the status of the answer, if Security-Client is missing, unreadable, or
+    /// has nothing that the policy can use.
     pub fn receive(policy: &Policy, sm1: &Sm1<'_>) -> Result<Self, Refusal> {
         let header = SecurityClient::NAME;
         if sm1.security_client.is_empty() {
@@ -185,8 +189,8 @@ impl Offer {
         Endpoint { address: self.ue, setup: self.choice.setup }
     }
 
-    /// Every SPI that the UE sent, in whichever mechanism, even a malformed one as far as it could be read: none of them
-    /// may be one of the P-CSCF's.
+    /// Every SPI that the UE sent, in whichever mechanism, even a malformed one as far as it could
+    /// be read: none of them may be one of the P-CSCF's.
     pub fn spis(&self) -> Vec<Spi> {
         let mut spis = Vec::new();
         for mechanism in self.client.mechanisms() {
@@ -251,7 +255,8 @@ impl Challenge {
     /// Compares SM7 with what was issued and with SM1, value by value and in order.
     ///
     /// # Errors
-    /// [`Sm7Error::WrongSa`] leaves the challenge as it was; [`Sm7Error::Refused`] ends the registration.
+    /// [`Sm7Error::WrongSa`] leaves the challenge as it was; [`Sm7Error::Refused`] ends the
+    /// registration.
     pub fn receive_sm7(self, sm7: &Sm7<'_>) -> Result<Response, Sm7Error> {
         if self.set.ends().inbound(Side::Pcscf, sm7.over).is_none() {
             return Err(Sm7Error::WrongSa { challenge: Box::new(self), over: sm7.over });
@@ -285,8 +290,8 @@ impl Response {
         &self.set
     }
 
-    /// The verdict for SM8: SM7 answers the challenge and came over an SA of this authentication (TS 33.203
-    /// 6.1.5).
+    /// The verdict for SM8: SM7 answers the challenge and came over an SA of this authentication
+    /// (TS 33.203 6.1.5).
     pub fn protection(&self) -> Protection {
         Protection { suite: self.set.suite() }
     }

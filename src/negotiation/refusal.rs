@@ -17,7 +17,8 @@ impl SipStatus {
     pub const FORBIDDEN: SipStatus = SipStatus(403);
     /// 421 Extension Required (RFC 3329 2.3.1): with `Require: sec-agree`.
     pub const EXTENSION_REQUIRED: SipStatus = SipStatus(421);
-    /// 494 Security Agreement Required (RFC 3329 2.3.1): with Security-Server and `Require: sec-agree`.
+    /// 494 Security Agreement Required (RFC 3329 2.3.1): with Security-Server and `Require:
+    /// sec-agree`.
     pub const SECURITY_AGREEMENT_REQUIRED: SipStatus = SipStatus(494);
     /// 500 Server Internal Error.
     pub const SERVER_INTERNAL_ERROR: SipStatus = SipStatus(500);
@@ -58,11 +59,12 @@ pub enum SecAgree {
     Present,
 }
 
-/// Why a set-up ended. The peer's doing, or an attacker's; nothing of the set-up remains, and SAs of earlier ones
-/// are not touched.
+/// Why a set-up ended. The peer's doing, or an attacker's; nothing of the set-up remains, and SAs
+/// of earlier ones are not touched.
 ///
-/// A P-CSCF answers with [`Refusal::status`]. At the UE, a Security-Server that is missing or unusable ends the
-/// procedure without a message; it registers again with another Call-ID (TS 24.229 5.1.1.5), and keeps what it had.
+/// A P-CSCF answers with [`Refusal::status`]. At the UE, a Security-Server that is missing or
+/// unusable ends the procedure without a message; it registers again with another Call-ID (TS
+/// 24.229 5.1.1.5), and keeps what it had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -85,10 +87,12 @@ pub enum Refusal {
     /// The header has no mechanism that the policy can use; the selection says why, for each.
     #[error("no usable mechanism in the peer's list")]
     Unusable(Box<Selection>),
-    /// The policy requires confidentiality, and the peer offers none: a Release 5 UE, or a Release 5 P-CSCF.
+    /// The policy requires confidentiality, and the peer offers none: a Release 5 UE, or a Release
+    /// 5 P-CSCF.
     #[error("confidentiality is required but not offered")]
     ConfidentialityRequired(Box<Selection>),
-    /// SM7 differs from SM6 or from SM1: an attempt at bidding down, or a broken UE (TS 33.203 7.3.2.3).
+    /// SM7 differs from SM6 or from SM1: an attempt at bidding down, or a broken UE (TS 33.203
+    /// 7.3.2.3).
     #[error("{header} of SM7: {difference}")]
     Mismatch {
         /// The header that differs.
@@ -110,8 +114,8 @@ crate::code::codes!(Refusal {
 impl Refusal {
     /// The status that a P-CSCF answers with.
     ///
-    /// 421 if the UE does not know of security agreement, 494 for everything else. RFC 3329 2.3.1 has both;
-    /// TS 24.229 5.2.2 leaves the choice open ("a suitable 4xx").
+    /// 421 if the UE does not know of security agreement, 494 for everything else. RFC 3329 2.3.1
+    /// has both; TS 24.229 5.2.2 leaves the choice open ("a suitable 4xx").
     pub const fn status(&self) -> SipStatus {
         match self {
             Refusal::NoHeader { sec_agree: SecAgree::Absent, .. } => SipStatus::EXTENSION_REQUIRED,
@@ -123,7 +127,8 @@ impl Refusal {
         }
     }
 
-    /// What the failed selection found, where there was one: the offered and the allowed suites with the reasons.
+    /// What the failed selection found, where there was one: the offered and the allowed suites
+    /// with the reasons.
     pub fn selection(&self) -> Option<&Selection> {
         match self {
             Refusal::Unusable(selection) | Refusal::ConfidentialityRequired(selection) => Some(selection),

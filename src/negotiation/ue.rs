@@ -1,8 +1,9 @@
 //! The UE's side of one set-up.
 //!
 //! 1. [`Offer::new`] with fresh SPIs and a fresh client port; its Security-Client goes out in SM1.
-//! 2. SM6 arrives, and the ISIM has accepted AUTN and given CK and IK: [`Offer::receive_sm6`] chooses a suite and
-//!    makes the four SAs, to be installed now. SM7 repeats Security-Client and mirrors Security-Server, over them.
+//! 2. SM6 arrives, and the ISIM has accepted AUTN and given CK and IK: [`Offer::receive_sm6`]
+//!    chooses a suite and makes the four SAs, to be installed now. SM7 repeats Security-Client and
+//!    mirrors Security-Server, over them.
 //! 3. SM12, the 200, ends it: [`Answer::confirmed`].
 
 use alloc::boxed::Box;
@@ -26,7 +27,8 @@ pub struct Offer {
     client: SecurityClient,
 }
 
-/// SM6 has been accepted; the four SAs must be in place before SM7 is sent over them. SM12 is awaited.
+/// SM6 has been accepted; the four SAs must be in place before SM7 is sent over them. SM12 is
+/// awaited.
 #[derive(Debug)]
 pub struct Answer {
     client: SecurityClient,
@@ -54,8 +56,8 @@ pub enum OfferError {
     /// One address is IPv4 and the other IPv6.
     #[error("address families differ: {0}, {1}")]
     Families(IpAddr, IpAddr),
-    /// The caller's list does not offer a suite of the policy in a usable form: the UE could choose what it
-    /// did not offer.
+    /// The caller's list does not offer a suite of the policy in a usable form: the UE could choose
+    /// what it did not offer.
     #[error("{0} is in the policy but not in the list")]
     NotInList(Suite),
 }
@@ -71,8 +73,8 @@ crate::code::codes!(OfferError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm6Error {
-    /// Security-Server is missing, unreadable, has nothing that the UE can use, or no encryption where the UE
-    /// requires it. The UE abandons this procedure and keeps what it had.
+    /// Security-Server is missing, unreadable, has nothing that the UE can use, or no encryption
+    /// where the UE requires it. The UE abandons this procedure and keeps what it had.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The P-CSCF's SPIs or ports do not go with the UE's. The UE abandons this procedure as above.
@@ -99,8 +101,8 @@ impl Offer {
         Self::checked(policy, ue, pcscf, policy.client_list(ue.setup))
     }
 
-    /// Makes SM1 with a list of the caller's: some networks expect the offers of a phone model, in its order. The SPIs
-    /// and ports are those of the list.
+    /// Makes SM1 with a list of the caller's: some networks expect the offers of a phone model, in
+    /// its order. The SPIs and ports are those of the list.
     ///
     /// # Errors
     /// [`OfferError`] as for [`Offer::new`], and [`OfferError::NotInList`].
@@ -146,8 +148,8 @@ impl Offer {
         &self.ue
     }
 
-    /// Takes SM6: the rows of Security-Server as the 401 has them, and the keys of the ISIM, which has accepted
-    /// AUTN.
+    /// Takes SM6: the rows of Security-Server as the 401 has them, and the keys of the ISIM, which
+    /// has accepted AUTN.
     ///
     /// # Errors
     /// [`Sm6Error`], and the offer as it was. SAs of earlier registrations are not touched.
@@ -195,7 +197,8 @@ impl Answer {
         &self.client
     }
 
-    /// The rows of the Security-Verify of SM7 and of every later request: Security-Server, as received.
+    /// The rows of the Security-Verify of SM7 and of every later request: Security-Server, as
+    /// received.
     pub fn security_verify(&self) -> impl ExactSizeIterator<Item = &str> {
         self.verify.iter().map(AsRef::as_ref)
     }

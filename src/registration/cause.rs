@@ -12,7 +12,8 @@ pub enum Cause {
     Deregistered,
     /// A newer one has taken its place; at the UE also: its address is no longer the UE's.
     Displaced,
-    /// The authentication failed, because the core, the P-CSCF or the UE refused it, or there was none.
+    /// The authentication failed, because the core, the P-CSCF or the UE refused it, or there was
+    /// none.
     Refused,
     /// The data path lost it, or could not take it into use.
     DataPath,

@@ -1,13 +1,13 @@
-//! Registrations over time: which set of SAs is temporary, current or old, until when, and over which set a
-//! message travels (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1 and 5.2.2).
+//! Registrations over time: which set of SAs is temporary, current or old, until when, and over
+//! which set a message travels (TS 33.203 7.3 to 7.5, TS 24.229 5.1.1 and 5.2.2).
 //!
-//! [`Pcscf`] is the table of all UEs of a P-CSCF, [`Ue`] one registration of a UE. Both are told what happened
-//! and what time it is, and answer with values. A call that changes SAs takes a [`DataPath`](crate::DataPath)
-//! and makes the change before it returns.
+//! [`Pcscf`] is the table of all UEs of a P-CSCF, [`Ue`] one registration of a UE. Both are told
+//! what happened and what time it is, and answer with values. A call that changes SAs takes a
+//! [`DataPath`](crate::DataPath) and makes the change before it returns.
 //!
-//! Both have three things to poll: `poll_timeout` is the moment at which `handle_timeout` must be called,
-//! and `poll_event` says what has ended or changed since, so that a program can clean up what it keeps for a
-//! contact, a request or a set. Neither looks at a clock.
+//! Both have three things to poll: `poll_timeout` is the moment at which `handle_timeout` must be
+//! called, and `poll_event` says what has ended or changed since, so that a program can clean up
+//! what it keeps for a contact, a request or a set. Neither looks at a clock.
 //!
 //! [`docs::duties`](crate::docs::duties) lists what the caller must do.
 

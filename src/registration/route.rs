@@ -31,16 +31,16 @@ impl Over {
 pub enum Transport {
     /// Requests and responses go from the client port to the server port of the other side.
     Udp,
-    /// A request goes over a connection between the two sides that is already there; only where there is
-    /// none, one is opened from the client port to the server port of the other side. A response goes over
-    /// the connection of its request (TS 33.203 7.1).
+    /// A request goes over a connection between the two sides that is already there; only where
+    /// there is none, one is opened from the client port to the server port of the other side.
+    /// A response goes over the connection of its request (TS 33.203 7.1).
     Tcp,
 }
 
 /// How a protected message is sent.
 ///
-/// Over TCP, the route of a request is that of a connection to be opened. A connection over the same set that
-/// is already there is used first, whichever side opened it.
+/// Over TCP, the route of a request is that of a connection to be opened. A connection over the
+/// same set that is already there is used first, whichever side opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Route {

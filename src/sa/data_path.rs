@@ -3,11 +3,11 @@
 use super::id::SetId;
 use super::set::{Ends, SaSet, Side};
 
-/// What carries changes of SAs out: a [`Sad`](crate::Sad), a kernel, a [`Plan`](crate::Plan) that is
-/// carried out elsewhere, a test double.
+/// What carries changes of SAs out: a [`Sad`](crate::Sad), a kernel, a [`Plan`](crate::Plan) that
+/// is carried out elsewhere, a test double.
 ///
-/// Every call of a [`Pcscf`](crate::Pcscf) or a [`Ue`](crate::Ue) that changes SAs takes one. Such a call
-/// returns after the change is made, so whoever holds its result has the SAs in place.
+/// Every call of a [`Pcscf`](crate::Pcscf) or a [`Ue`](crate::Ue) that changes SAs takes one. Such
+/// a call returns after the change is made, so whoever holds its result has the SAs in place.
 ///
 /// Four SAs are one set, and a set is one unit: all of its SAs are installed or none.
 ///
@@ -44,16 +44,17 @@ pub trait DataPath {
     /// Why a change could not be made.
     type Error: core::error::Error;
 
-    /// Installs the four SAs of a set as `side` has them: two that it receives over, and two that it sends
-    /// over. They receive from now on; where another set has the same outbound selectors, that one goes on
-    /// sending until this one is taken into use. Installing a set that is installed does nothing.
+    /// Installs the four SAs of a set as `side` has them: two that it receives over, and two that
+    /// it sends over. They receive from now on; where another set has the same outbound
+    /// selectors, that one goes on sending until this one is taken into use. Installing a set
+    /// that is installed does nothing.
     ///
     /// # Errors
     /// The reason; then nothing of the set is installed.
     fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Self::Error>;
 
-    /// From now on, traffic of the outbound selectors of a set goes over that set. Comes after `install`,
-    /// and may be repeated.
+    /// From now on, traffic of the outbound selectors of a set goes over that set. Comes after
+    /// `install`, and may be repeated.
     ///
     /// # Errors
     /// The reason; then the set that was in use stays in use.

@@ -16,15 +16,15 @@ use crate::esp::{
 use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
 
-/// How closely the ports of an opened packet are compared with the selector (RFC 4303 3.4.4.1: step 4 of
-/// RFC 4301 5.2).
+/// How closely the ports of an opened packet are compared with the selector (RFC 4303 3.4.4.1: step
+/// 4 of RFC 4301 5.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SelectorCheck {
     /// Both ports must be those of the SA.
     #[default]
     Strict,
-    /// The source port may differ; each such packet is counted. Some networks send from a port that they
-    /// did not announce.
+    /// The source port may differ; each such packet is counted. Some networks send from a port that
+    /// they did not announce.
     AnySourcePort,
 }
 
@@ -41,16 +41,17 @@ pub struct Opened {
     pub sequence: u32,
 }
 
-/// Why a packet was not opened. The SA is as it was, but for the counter of the reason; the exceptions are said
-/// where they apply. Nothing of this belongs on the wire: ESP answers no packet.
+/// Why a packet was not opened. The SA is as it was, but for the counter of the reason; the
+/// exceptions are said where they apply. Nothing of this belongs on the wire: ESP answers no
+/// packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The datagram cannot be read, or is a fragment (RFC 4303 3.4.1: reassembly comes first).
     #[error(transparent)]
     Ip(#[from] IpError),
-    /// The datagram is not ESP, but of this protocol. What may be done with it in clear is another question:
-    /// [`Sad::is_protected`](crate::Sad::is_protected).
+    /// The datagram is not ESP, but of this protocol. What may be done with it in clear is another
+    /// question: [`Sad::is_protected`](crate::Sad::is_protected).
     #[error("protocol {0}, not ESP")]
     NotEsp(u8),
     /// The packet is too short, or not of whole blocks.
@@ -84,14 +85,15 @@ pub enum OpenError {
         /// Octets available.
         found: usize,
     },
-    /// The packet is authentic, but its trailer cannot be right: the peer's fault. Its sequence number is not used
-    /// up.
+    /// The packet is authentic, but its trailer cannot be right: the peer's fault. Its sequence
+    /// number is not used up.
     #[error(transparent)]
     Trailer(#[from] TrailerError),
     /// A dummy packet (RFC 4303 2.6), to be dropped silently. Its sequence number is used up.
     #[error("dummy packet")]
     Dummy,
-    /// The packet is authentic, but its ports are not those of the SA. Its sequence number is used up.
+    /// The packet is authentic, but its ports are not those of the SA. Its sequence number is used
+    /// up.
     #[error("ports differ from those of the SA with SPI {0}")]
     Ports(Spi),
     /// A fault of this library. Nothing was opened.
@@ -138,7 +140,8 @@ pub struct Peek {
 /// use ipsec_3gpp::sa::peek;
 /// // IPv4, protocol 50, from 10.0.0.2 to 10.0.0.1; SPI 2002, sequence number 7.
 /// let mut packet = [0; 28];
-/// packet[..20].copy_from_slice(b"\x45\0\0\x1c\0\0\0\0\x40\x32\x66\xae\x0a\0\0\x02\x0a\0\0\x01");
+/// packet[..20]
+///     .copy_from_slice(b"\x45\0\0\x1c\0\0\0\0\x40\x32\x66\xae\x0a\0\0\x02\x0a\0\0\x01");
 /// packet[20..].copy_from_slice(&[0, 0, 0x07, 0xd2, 0, 0, 0, 7]);
 /// let peek = peek(&packet)?;
 /// assert_eq!((peek.spi, peek.sequence, peek.destination), (2002, 7, [10, 0, 0, 1].into()));
@@ -151,8 +154,8 @@ pub fn peek(packet: &[u8]) -> Result<Peek, OpenError> {
     Ok(Peek { source, destination, spi, sequence })
 }
 
-/// What an inbound SA has done: the packets that it opened, and for each reason those that it did not, up to
-/// 2^32 - 1.
+/// What an inbound SA has done: the packets that it opened, and for each reason those that it did
+/// not, up to 2^32 - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboundCounters {
@@ -166,7 +169,8 @@ pub struct InboundCounters {
     pub addresses: u32,
     /// Sequence numbers seen before, or 0.
     pub replayed: u32,
-    /// Sequence numbers older than the window: replays, or a window too small for the network's reordering.
+    /// Sequence numbers older than the window: replays, or a window too small for the network's
+    /// reordering.
     pub late: u32,
     /// Integrity checks failed.
     pub icv: u32,
@@ -251,21 +255,23 @@ impl Inbound {
         &self.window
     }
 
-    /// Opens a packet into another buffer, at its start. The buffer needs room for the IP headers and the packet without SPI, sequence number, IV and ICV.
+    /// Opens a packet into another buffer, at its start. The buffer needs room for the IP headers
+    /// and the packet without SPI, sequence number, IV and ICV.
     ///
     /// # Errors
-    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has been wiped from
-    /// the buffer; before that the buffer is as it was.
+    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has
+    /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
         let datagram = read(packet)?;
         self.open_parsed(&datagram, packet, out)
     }
 
-    /// Opens a packet in place: the IP headers move back, over what ESP put between them and the payload.
+    /// Opens a packet in place: the IP headers move back, over what ESP put between them and the
+    /// payload.
     ///
     /// # Errors
-    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has been wiped from
-    /// the buffer; before that the buffer is as it was.
+    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has
+    /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
         let datagram = read(buffer)?;
         self.open_parsed_in_place(&datagram, buffer)
@@ -298,15 +304,16 @@ impl Inbound {
         Ok(self.opened_in_place(len, sequence))
     }
 
-    /// Whether a packet that [`Inbound::admit`] let pass is worth verifying. It is not if its sequence number is refused now:
-    /// later on it is refused too, if perhaps for another reason.
+    /// Whether a packet that [`Inbound::admit`] let pass is worth verifying. It is not if its
+    /// sequence number is refused now: later on it is refused too, if perhaps for another
+    /// reason.
     #[inline]
     pub(super) fn may_accept(&self, sequence: u32) -> bool {
         self.window.would_accept(sequence).is_ok()
     }
 
-    /// Opens a packet that [`Inbound::admit`] let pass and whose ICV has been compared. The window is asked again: the same
-    /// packet may have come twice. Returns how long the datagram is.
+    /// Opens a packet that [`Inbound::admit`] let pass and whose ICV has been compared. The window
+    /// is asked again: the same packet may have come twice. Returns how long the datagram is.
     #[inline(always)]
     pub(super) fn open_verified(
         &mut self,
@@ -350,8 +357,8 @@ impl Inbound {
         &self.keys
     }
 
-    /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets payload and trailer are.
-    /// Nothing changes.
+    /// Length, SPI and addresses, in this order. Returns the sequence number, and how many octets
+    /// payload and trailer are. Nothing changes.
     #[inline(always)]
     pub(super) fn examine(&self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
         let esp = datagram.payload(packet);
@@ -378,8 +385,8 @@ impl Inbound {
         })
     }
 
-    /// Sequence number and ICV, in this order. Nothing but a counter has changed when this returns, and dropping what it
-    /// returns changes nothing either.
+    /// Sequence number and ICV, in this order. Nothing but a counter has changed when this returns,
+    /// and dropping what it returns changes nothing either.
     #[inline(always)]
     fn accept(
         &mut self,
@@ -430,8 +437,8 @@ struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped. Returns how long the datagram is that
-    /// stands at the start of the buffer.
+    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped. Returns how
+    /// long the datagram is that stands at the start of the buffer.
     #[inline(always)]
     fn open(
         self,
@@ -458,8 +465,8 @@ impl Accepted<'_> {
         }
     }
 
-    /// Deciphers in place. If that fails later on, the plaintext is wiped. Returns how long the datagram is; it stands where
-    /// the headroom of the suite ends.
+    /// Deciphers in place. If that fails later on, the plaintext is wiped. Returns how long the
+    /// datagram is; it stands where the headroom of the suite ends.
     #[inline(always)]
     fn open_in_place(
         self,
@@ -484,8 +491,9 @@ impl Accepted<'_> {
         }
     }
 
-    /// Looks at the trailer, commits the sequence number, drops dummies, and compares the ports: in this order. The datagram is
-    /// shorter than the one that was parsed, so its length fits its header.
+    /// Looks at the trailer, commits the sequence number, drops dummies, and compares the ports: in
+    /// this order. The datagram is shorter than the one that was parsed, so its length fits its
+    /// header.
     #[inline(always)]
     fn deliver(
         self,

@@ -1,5 +1,5 @@
-//! Security associations: the four of a set, one direction each, the table that holds them, and the data
-//! path that changes of them go to.
+//! Security associations: the four of a set, one direction each, the table that holds them, and the
+//! data path that changes of them go to.
 
 mod batch;
 mod data_path;

@@ -14,9 +14,11 @@ use crate::spi::Spi;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Packets after which each one carries [`Warning::Packets`]. The SA stops by itself after 2^32 - 1.
+    /// Packets after which each one carries [`Warning::Packets`]. The SA stops by itself after 2^32
+    /// - 1.
     pub soft_packets: u32,
-    /// Octets of ESP, from SPI to ICV, after which each packet carries [`Warning::Octets`]; `None` for no such limit.
+    /// Octets of ESP, from SPI to ICV, after which each packet carries [`Warning::Octets`]; `None`
+    /// for no such limit.
     pub soft_octets: Option<u64>,
 }
 
@@ -33,8 +35,9 @@ impl Limits {
         Self { soft_octets, ..self }
     }
 
-    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB. NIST SP 800-67 wants
-    /// another key after 2^20 blocks of 64 bits, which is 8 MiB, and the four SAs of a set share one.
+    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB.
+    /// NIST SP 800-67 wants another key after 2^20 blocks of 64 bits, which is 8 MiB, and the
+    /// four SAs of a set share one.
     pub const fn of(suite: Suite) -> Self {
         Self {
             soft_packets: u32::MAX / 4 * 3,
@@ -88,8 +91,8 @@ pub struct SealedSize {
     pub tailroom: usize,
 }
 
-/// Why a datagram was not sealed. Neither the SA nor the buffer has changed, but for the counter of refusals;
-/// no sequence number was used.
+/// Why a datagram was not sealed. Neither the SA nor the buffer has changed, but for the counter of
+/// refusals; no sequence number was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -155,9 +158,9 @@ pub struct OutboundCounters {
 
 /// An outbound SA.
 ///
-/// Sequence numbers start at 1 and stop before 2^32. The initialisation vector of a CBC suite is the block cipher
-/// over SPI and sequence number: unpredictable without the key, and never the same twice in a set, whose SAs share
-/// their keys but not their SPIs. No random source is needed.
+/// Sequence numbers start at 1 and stop before 2^32. The initialisation vector of a CBC suite is
+/// the block cipher over SPI and sequence number: unpredictable without the key, and never the same
+/// twice in a set, whose SAs share their keys but not their SPIs. No random source is needed.
 #[derive(Debug)]
 pub struct Outbound {
     spi: Spi,
@@ -183,7 +186,8 @@ impl Outbound {
         Self::new_on(spec, Backend::best())
     }
 
-    /// An SA that has sent nothing, with the limits of its suite, on a backend of the caller's choice.
+    /// An SA that has sent nothing, with the limits of its suite, on a backend of the caller's
+    /// choice.
     pub fn new_on(spec: &SaSpec<'_>, backend: Backend) -> Self {
         let mut sa = Self {
             spi: spec.spi,
@@ -244,8 +248,9 @@ impl Outbound {
         if self.next_sequence == 0 { None } else { Some(self.next_sequence) }
     }
 
-    /// Goes on at a later sequence number: for an SA that another process, or this one before it was restarted,
-    /// has used up to there. False, and nothing changed, if numbers would be used twice.
+    /// Goes on at a later sequence number: for an SA that another process, or this one before it
+    /// was restarted, has used up to there. False, and nothing changed, if numbers would be
+    /// used twice.
     pub fn advance_to(&mut self, sequence: u32) -> bool {
         let forward = self.next_sequence != 0 && sequence >= self.next_sequence;
         if forward {
@@ -295,9 +300,9 @@ impl Outbound {
         self.count(result)
     }
 
-    /// [`Outbound::seal`] with a sequence number and initialisation vector of the caller's, which leave those of
-    /// the SA as they are. For known answers and tools that rewrite captures: whoever uses a pair twice gives
-    /// plaintext away, and no receiver takes number 0.
+    /// [`Outbound::seal`] with a sequence number and initialisation vector of the caller's, which
+    /// leave those of the SA as they are. For known answers and tools that rewrite captures:
+    /// whoever uses a pair twice gives plaintext away, and no receiver takes number 0.
     ///
     /// # Errors
     /// [`SealError`], [`SealError::Iv`] among them.
@@ -318,8 +323,9 @@ impl Outbound {
         Ok(range)
     }
 
-    /// Seals the datagram at `range` of a buffer in place: the payload stays where it is, the IP headers move
-    /// forward by [`Suite::headroom`], and [`Suite::tailroom`] octets after it are written.
+    /// Seals the datagram at `range` of a buffer in place: the payload stays where it is, the IP
+    /// headers move forward by [`Suite::headroom`], and [`Suite::tailroom`] octets after it are
+    /// written.
     ///
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
@@ -402,8 +408,8 @@ impl Outbound {
         if esp_len > datagram.largest_payload() { Err(SealError::TooLong(payload_len)) } else { Ok(esp_len) }
     }
 
-    /// Writes headers, payload and everything around them but the ICV into another buffer. Returns where the
-    /// packet is, and its ESP, which is still to be protected.
+    /// Writes headers, payload and everything around them but the ICV into another buffer. Returns
+    /// where the packet is, and its ESP, which is still to be protected.
     #[inline(always)]
     pub(super) fn lay_out<'o>(
         &self,

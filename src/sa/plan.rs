@@ -9,12 +9,13 @@ use super::set::{Ends, SaSet, Side};
 
 /// Recorded changes of SAs: for a kernel, another thread, another process.
 ///
-/// A plan comes from [`Plan::record`], together with the value that it belongs to: SM6, say, which must not
-/// be sent before the plan has been carried out. What then fails goes back to the table with
-/// [`Pcscf::data_path_failed`](crate::Pcscf::data_path_failed) or
+/// A plan comes from [`Plan::record`], together with the value that it belongs to: SM6, say, which
+/// must not be sent before the plan has been carried out. What then fails goes back to the table
+/// with [`Pcscf::data_path_failed`](crate::Pcscf::data_path_failed) or
 /// [`Ue::data_path_failed`](crate::Ue::data_path_failed).
 ///
-/// The steps of all plans of one table must be carried out in the order in which they were recorded.
+/// The steps of all plans of one table must be carried out in the order in which they were
+/// recorded.
 #[derive(Debug)]
 #[must_use = "the SAs are in place only after the plan has been carried out"]
 pub struct Plan {

@@ -1,7 +1,7 @@
 //! The anti-replay window (RFC 4303 3.4.3): a ring of bits that never shifts (RFC 6479).
 //!
-//! Checking and committing are two steps. [`ReplayWindow::check`] changes nothing; committing what it
-//! returns takes the proof that the packet's ICV was right.
+//! Checking and committing are two steps. [`ReplayWindow::check`] changes nothing; committing what
+//! it returns takes the proof that the packet's ICV was right.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -11,11 +11,13 @@ use crate::esp::Authentic;
 
 const WORD: u32 = u64::BITS;
 
-/// How many sequence numbers a replay window holds: 32 to 65,536, and 64 by default. It cannot be off.
+/// How many sequence numbers a replay window holds: 32 to 65,536, and 64 by default. It cannot be
+/// off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowSize(u32);
 
-/// A window that is too small for RFC 4303, or larger than this crate makes: the configuration's fault.
+/// A window that is too small for RFC 4303, or larger than this crate makes: the configuration's
+/// fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("replay window of {0} packets: {min} to {max} are possible", min = WindowSize::MIN, max = WindowSize::MAX)]
 pub struct WindowError(pub u32);
@@ -132,7 +134,8 @@ impl ReplayWindow {
         }
     }
 
-    /// Looks a sequence number up; what comes back can be committed once the packet has proved authentic.
+    /// Looks a sequence number up; what comes back can be committed once the packet has proved
+    /// authentic.
     #[inline]
     pub(crate) fn check(&mut self, sequence: u32) -> Result<Pending<'_>, ReplayError> {
         let nonzero = NonZeroU32::new(sequence).ok_or(ReplayError::Zero)?;

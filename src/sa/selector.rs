@@ -7,10 +7,12 @@ use core::net::IpAddr;
 use crate::esp::Family;
 use crate::esp::ip::{Datagram, addresses};
 
-/// The ports of a selector. IMS names two for each SA; a tool that has only a capture may not know them.
+/// The ports of a selector. IMS names two for each SA; a tool that has only a capture may not know
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ports {
-    /// Exactly these: UDP and TCP (and any other protocol with ports) between the two, nothing else.
+    /// Exactly these: UDP and TCP (and any other protocol with ports) between the two, nothing
+    /// else.
     Exact {
         /// Source port.
         source: u16,
@@ -21,8 +23,8 @@ pub enum Ports {
     Any,
 }
 
-/// The traffic of one SA, in its own direction: addresses, and ports of any transport protocol, so that UDP and
-/// TCP share the SA.
+/// The traffic of one SA, in its own direction: addresses, and ports of any transport protocol, so
+/// that UDP and TCP share the SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Selector {
     /// Source address.
@@ -74,12 +76,14 @@ pub(crate) struct Wire {
     /// Source and destination; zeros for any.
     ports: [u8; 4],
     any_port: bool,
-    /// `None` where the two addresses are not of one family: no packet goes between them. That of IPv4 is mapped then.
+    /// `None` where the two addresses are not of one family: no packet goes between them. That of
+    /// IPv4 is mapped then.
     family: Option<Family>,
 }
 
-/// By words: one that has just been made of the parts of a packet is still in registers then. As octets it would be read from
-/// memory in larger pieces than it was written in, and a processor waits there until all that was written before has left it.
+/// By words: one that has just been made of the parts of a packet is still in registers then. As
+/// octets it would be read from memory in larger pieces than it was written in, and a processor
+/// waits there until all that was written before has left it.
 impl PartialEq for Wire {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
@@ -151,7 +155,8 @@ impl Wire {
         }
     }
 
-    /// That of a datagram's own addresses and ports; without ports, or with ports that cannot be read, it is for any.
+    /// That of a datagram's own addresses and ports; without ports, or with ports that cannot be
+    /// read, it is for any.
     #[inline]
     pub(crate) fn of(datagram: &Datagram, packet: &[u8]) -> Self {
         let mut addresses = [0; 32];
@@ -279,7 +284,8 @@ mod tests {
             ["10.0.0.1", "255.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
         let both = Ports::Exact { source: 1, destination: 0xabcd };
         for (source, destination) in addresses.into_iter().flat_map(|a| addresses.map(|b| (a, b))) {
-            // A mapped address beside one of IPv4 is that of IPv4: no packet goes between two families anyway.
+            // A mapped address beside one of IPv4 is that of IPv4: no packet goes between two
+            // families anyway.
             let canonical = source.is_ipv4() != destination.is_ipv4();
             for ports in [both, Ports::Any] {
                 let expected = if canonical {

@@ -42,10 +42,10 @@ pub struct Endpoint {
 ///
 /// | name | direction | source port | destination port | SPI | used by |
 /// |---|---|---|---|---|---|
-/// | `UeClientToPcscfServer` | UE to P-CSCF | port_uc | port_ps | spi_ps | UDP; TCP connections that the UE opened |
-/// | `PcscfServerToUeClient` | P-CSCF to UE | port_ps | port_uc | spi_uc | TCP connections that the UE opened |
-/// | `PcscfClientToUeServer` | P-CSCF to UE | port_pc | port_us | spi_us | UDP; TCP connections that the P-CSCF opened |
-/// | `UeServerToPcscfClient` | UE to P-CSCF | port_us | port_pc | spi_pc | TCP connections that the P-CSCF opened |
+/// | `UeClientToPcscfServer` | UE to P-CSCF | port_uc | port_ps | spi_ps | UDP; TCP opened by the UE |
+/// | `PcscfServerToUeClient` | P-CSCF to UE | port_ps | port_uc | spi_uc | TCP opened by the UE |
+/// | `PcscfClientToUeServer` | P-CSCF to UE | port_pc | port_us | spi_us | UDP; TCP opened by the P-CSCF |
+/// | `UeServerToPcscfClient` | UE to P-CSCF | port_us | port_pc | spi_pc | TCP opened by the P-CSCF |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SaName {
     /// From port_uc to port_ps, with spi_ps.
@@ -194,7 +194,8 @@ impl Ends {
         (spi, Selector { source: from.address, destination: to.address, ports })
     }
 
-    /// The SPI of the SA inbound at one end that is from one port of the other end to one of its own.
+    /// The SPI of the SA inbound at one end that is from one port of the other end to one of its
+    /// own.
     pub(crate) fn between(&self, side: Side, source: Port, destination: Port) -> Option<Spi> {
         let (inbound, _) = SaName::of(side);
         let ports = Ports::Exact { source: source.get(), destination: destination.get() };

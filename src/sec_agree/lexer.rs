@@ -1,4 +1,5 @@
-//! Splits a header value into mechanisms and parameters: commas, semicolons, white space, quoted strings.
+//! Splits a header value into mechanisms and parameters: commas, semicolons, white space, quoted
+//! strings.
 //!
 //! Nothing is interpreted here, and nothing is copied.
 
@@ -59,7 +60,8 @@ impl<'a> Lexer<'a> {
             };
             match octet {
                 b' ' | b'\t' => self.at += 1,
-                // A line break is white space only where the line goes on (RFC 3261 7.3.1), or at the very end.
+                // A line break is white space only where the line goes on (RFC 3261 7.3.1), or at
+                // the very end.
                 b'\r' | b'\n' if folded() => self.at += 1,
                 _ => return,
             }
@@ -84,8 +86,8 @@ impl<'a> Lexer<'a> {
         rest.split([';', ',']).next().unwrap_or_default().trim_matches(is_white)
     }
 
-    /// What follows a parameter's name: nothing, or an equals sign and a value that ends where a value can. On an error
-    /// the position is where the value begins.
+    /// What follows a parameter's name: nothing, or an equals sign and a value that ends where a
+    /// value can. On an error the position is where the value begins.
     pub(super) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
         self.skip_white();
         if !self.eat(b'=') {
@@ -94,7 +96,8 @@ impl<'a> Lexer<'a> {
         self.skip_white();
         let start = self.at;
         if !self.eat(b'"') {
-            // generic-param also allows a host, so `[` `]` and `:` of an IPv6 reference may stand here.
+            // generic-param also allows a host, so `[` `]` and `:` of an IPv6 reference may stand
+            // here.
             let text = self.take(TOKEN | HOST)?;
             let ends = self.peek().is_none_or(|octet| matches!(octet, b';' | b',') || is_white(octet.into()));
             if !ends {
@@ -133,7 +136,8 @@ impl<'a> Lexer<'a> {
                     if self.peek().is_none_or(|octet| octet != b'\t' && octet.is_ascii_control()) {
                         return Err(Broken);
                     }
-                    // The escaped character may be of several octets; only its first can look like a quote.
+                    // The escaped character may be of several octets; only its first can look like
+                    // a quote.
                     self.at += 1;
                 }
                 _ => {}
@@ -142,12 +146,13 @@ impl<'a> Lexer<'a> {
         Err(Broken)
     }
 
-    /// Goes back to where a mechanism began and passes over all of it, up to a comma that stands outside quotes
-    /// or to the end.
+    /// Goes back to where a mechanism began and passes over all of it, up to a comma that stands
+    /// outside quotes or to the end.
     pub(super) fn skip_mechanism(&mut self, start: usize) {
         self.at = start;
-        // A quote that nothing closes is a character like another: the mechanisms behind the next comma stay
-        // usable. Looked for once, so that a text full of quotes costs no more than its length.
+        // A quote that nothing closes is a character like another: the mechanisms behind the next
+        // comma stay usable. Looked for once, so that a text full of quotes costs no more than its
+        // length.
         let mut quotes_close = true;
         while let Some(octet) = self.peek() {
             match octet {

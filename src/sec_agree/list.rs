@@ -11,7 +11,8 @@ use super::quirk::{Quirk, Quirks};
 use super::style::Style;
 use super::value::Qvalue;
 
-/// The mechanisms of one header, in their order: what its rows hold, read as one list (RFC 3261 7.3.1).
+/// The mechanisms of one header, in their order: what its rows hold, read as one list (RFC 3261
+/// 7.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MechanismList(Vec<Mechanism>);
 
@@ -35,7 +36,8 @@ impl MechanismList {
 
     /// Reads the rows of one header, each without the header's name.
     ///
-    /// A mechanism that is malformed is an element of the list like the others, and leaves them usable.
+    /// A mechanism that is malformed is an element of the list like the others, and leaves them
+    /// usable.
     ///
     /// # Errors
     /// [`ListError`] if there is nothing to read, or more than the limits allow.
@@ -74,8 +76,8 @@ impl MechanismList {
         &self.0
     }
 
-    /// The indexes of the mechanisms by preference: highest `q` first, equal ones in their order (RFC 3329
-    /// 2.3.1).
+    /// The indexes of the mechanisms by preference: highest `q` first, equal ones in their order
+    /// (RFC 3329 2.3.1).
     /// One without `q` counts as 1.000, the default of SIP.
     pub fn by_preference(&self) -> Vec<usize> {
         let mut places: Vec<_> = (0..self.0.len()).collect();
@@ -92,8 +94,8 @@ impl MechanismList {
         text
     }
 
-    /// The first difference between what was issued and what came back (RFC 3329 2.3.1): the same mechanisms in
-    /// the same order, each with the same values.
+    /// The first difference between what was issued and what came back (RFC 3329 2.3.1): the same
+    /// mechanisms in the same order, each with the same values.
     fn difference(&self, came_back: &Self, tolerated: Quirks) -> Option<Difference> {
         let without_q =
             |echoed: Option<Qvalue>| tolerated.contains(Quirk::VerifyWithoutQ) && echoed.is_none();
@@ -123,7 +125,8 @@ impl MechanismList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Difference {
-    /// The mechanism with this index, counted from 0, has another name or other values, or is elsewhere.
+    /// The mechanism with this index, counted from 0, has another name or other values, or is
+    /// elsewhere.
     #[error("mechanism {index} differs from the one that was issued")]
     Mechanism {
         /// The index in both lists.
@@ -225,8 +228,8 @@ impl SecurityServer {
 }
 
 impl SecurityClient {
-    /// Compares the Security-Client of SM7 with this one of SM1, value by value and in order (TS 33.203
-    /// Annex H).
+    /// Compares the Security-Client of SM7 with this one of SM1, value by value and in order (TS
+    /// 33.203 Annex H).
     ///
     /// # Errors
     /// The first [`Difference`].

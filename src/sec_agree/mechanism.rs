@@ -16,17 +16,19 @@ use crate::spi::{Spi, SpiPair};
 pub enum Mechanism {
     /// `ipsec-3gpp`, each parameter well-formed.
     Ipsec3gpp(Ipsec3gpp),
-    /// Any other mechanism: tls, digest, ipsec-ike, or one that this crate does not know. Kept, never chosen.
+    /// Any other mechanism: tls, digest, ipsec-ike, or one that this crate does not know. Kept,
+    /// never chosen.
     Other(Other),
-    /// An element that breaks the grammar, or an `ipsec-3gpp` with a parameter that cannot be right.
+    /// An element that breaks the grammar, or an `ipsec-3gpp` with a parameter that cannot be
+    /// right.
     Malformed(Malformed),
 }
 
 /// The parameters of an `ipsec-3gpp` mechanism (TS 33.203 Annex H), as they were sent.
 ///
-/// Which of them an offer needs is another question, answered by [`Ipsec3gpp::suite`] and [`Ipsec3gpp::setup`].
-/// Two are equal if RFC 3329 2.3.1 says so: case, the order of parameters, leading zeros, and a default that only
-/// one of them spells out do not matter.
+/// Which of them an offer needs is another question, answered by [`Ipsec3gpp::suite`] and
+/// [`Ipsec3gpp::setup`]. Two are equal if RFC 3329 2.3.1 says so: case, the order of parameters,
+/// leading zeros, and a default that only one of them spells out do not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Ipsec3gpp {
     /// `q`, the preference.
@@ -60,8 +62,8 @@ impl PartialEq for Ipsec3gpp {
 }
 impl Eq for Ipsec3gpp {}
 
-/// A mechanism other than `ipsec-3gpp`, with its parameters in their order, which matters no more to equality
-/// than for [`Ipsec3gpp`].
+/// A mechanism other than `ipsec-3gpp`, with its parameters in their order, which matters no more
+/// to equality than for [`Ipsec3gpp`].
 #[derive(Clone, Debug)]
 pub struct Other {
     pub(super) name: Box<str>,
@@ -76,8 +78,8 @@ impl PartialEq for Other {
 }
 impl Eq for Other {}
 
-/// An element that could not be read, word by word, and why. It is emitted with a question mark for each control
-/// character: no line break gets from one message into another.
+/// An element that could not be read, word by word, and why. It is emitted with a question mark for
+/// each control character: no line break gets from one message into another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     pub(super) text: Box<str>,
@@ -109,8 +111,8 @@ impl Ipsec3gpp {
     /// The mechanism's name.
     pub const NAME: &'static str = "ipsec-3gpp";
 
-    /// An option of a list as this crate emits it: esp and transport mode spelt out, and SPIs and ports unless
-    /// nothing is set up.
+    /// An option of a list as this crate emits it: esp and transport mode spelt out, and SPIs and
+    /// ports unless nothing is set up.
     pub fn new(suite: Suite, setup: Option<Setup>, q: Option<Qvalue>) -> Self {
         Self {
             q,
@@ -145,7 +147,8 @@ impl Ipsec3gpp {
     /// The suite that the mechanism offers, in ESP transport mode.
     ///
     /// # Errors
-    /// [`Incomplete`] if `alg` is absent, an algorithm is unknown, or protocol or mode are not those of IMS.
+    /// [`Incomplete`] if `alg` is absent, an algorithm is unknown, or protocol or mode are not
+    /// those of IMS.
     pub fn suite(&self) -> Result<Suite, Incomplete> {
         fn known<T: Copy>(name: &Name<T>, parameter: ParameterName) -> Result<T, Incomplete> {
             match name {

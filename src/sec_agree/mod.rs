@@ -1,15 +1,18 @@
 //! The header values of security agreement (RFC 3329, TS 33.203 Annex H): text to values and back.
 //!
-//! A header is a list of mechanisms. Each is parsed into a value of its own, so nothing leaks from one offer
-//! into the next, and one that is malformed leaves the others usable:
+//! A header is a list of mechanisms. Each is parsed into a value of its own, so nothing leaks from
+//! one offer into the next, and one that is malformed leaves the others usable:
 //!
 //! ```
 //! use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient};
 //! let header = SecurityClient::parse(
 //!     "tls;q=0.2, ipsec-3gpp;alg=hmac-sha-1-96;spi-c=0;spi-s=9;port-c=5;port-s=6, \
-//!      IPSEC-3GPP; alg = hmac-sha-1-96; ealg = aes-cbc; spi-c=1001; spi-s=1002; port-c=6101; port-s=6100",
+//!      IPSEC-3GPP; alg = hmac-sha-1-96; ealg = aes-cbc; \
+//!      spi-c=1001; spi-s=1002; port-c=6101; port-s=6100",
 //! )?;
-//! let [Mechanism::Other(tls), Mechanism::Malformed(zero), Mechanism::Ipsec3gpp(offer)] = header.mechanisms() else {
+//! let [Mechanism::Other(tls), Mechanism::Malformed(zero), Mechanism::Ipsec3gpp(offer)] =
+//!     header.mechanisms()
+//! else {
 //!     unreachable!()
 //! };
 //! assert_eq!(tls.name(), "tls");
@@ -18,8 +21,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is accepted beyond the letter of Annex H is a [`Quirk`] with a name; what is emitted follows a
-//! [`Style`].
+//! What is accepted beyond the letter of Annex H is a [`Quirk`] with a name; what is emitted
+//! follows a [`Style`].
 
 mod error;
 mod lexer;

@@ -6,16 +6,18 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quirk {
-    /// An SPI of fewer than ten digits, where the grammar has exactly ten. Nearly every peer. Tolerated.
+    /// An SPI of fewer than ten digits, where the grammar has exactly ten. Nearly every peer.
+    /// Tolerated.
     ShortSpi,
     /// A protected port 5060 or 5061, which TS 33.203 7.1 excludes. Some phones. Tolerated.
     SipPort,
-    /// No `q` in a Security-Server mechanism: its place in the list decides. Many P-CSCFs. Tolerated.
+    /// No `q` in a Security-Server mechanism: its place in the list decides. Many P-CSCFs.
+    /// Tolerated.
     AbsentQ,
     /// An SPI of 1 to 255, reserved by RFC 4303 2.1. Not tolerated unless the policy says so.
     ReservedSpi,
-    /// A Security-Verify that leaves out the `q` values of Security-Server and is equal otherwise. Not tolerated
-    /// unless the policy says so: RFC 3329 2.3.1 wants the list back as it was.
+    /// A Security-Verify that leaves out the `q` values of Security-Server and is equal otherwise.
+    /// Not tolerated unless the policy says so: RFC 3329 2.3.1 wants the list back as it was.
     VerifyWithoutQ,
 }
 
@@ -48,7 +50,8 @@ pub struct Quirks(u8);
 impl Quirks {
     /// None: the letter of Annex H, which few peers in the field keep.
     pub const NONE: Quirks = Quirks(0);
-    /// Those that phones and networks need that are in service today: what a policy tolerates by default.
+    /// Those that phones and networks need that are in service today: what a policy tolerates by
+    /// default.
     pub const TOLERATED: Quirks =
         Quirks::NONE.with(Quirk::ShortSpi).with(Quirk::SipPort).with(Quirk::AbsentQ);
 

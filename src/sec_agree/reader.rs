@@ -55,7 +55,8 @@ impl Reader {
     fn read(&mut self, lexer: &mut Lexer<'_>) -> Result<Mechanism, Stop> {
         let name = lexer.token()?;
         let is_ipsec = name.eq_ignore_ascii_case(Ipsec3gpp::NAME);
-        // An error in a value does not end the reading at once: broken grammar after it matters more.
+        // An error in a value does not end the reading at once: broken grammar after it matters
+        // more.
         let mut first_error = None;
         let mut count = 0;
         loop {

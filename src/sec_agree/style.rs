@@ -1,6 +1,7 @@
 //! How a list is written: the order of parameters, white space, the forms of `q` and SPI.
 //!
-//! Every style says the same thing. They exist because some peers refuse the forms that they are not used to.
+//! Every style says the same thing. They exist because some peers refuse the forms that they are
+//! not used to.
 
 use core::fmt::{self, Write};
 
@@ -41,7 +42,8 @@ pub enum QvalueFormat {
     ThreeDigits,
 }
 
-/// A way of writing a list. The constants are the habits of known peers; each other mixture can be made.
+/// A way of writing a list. The constants are the habits of known peers; each other mixture can be
+/// made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// The order of the parameters. One that is not listed is written after those that are.
@@ -61,8 +63,8 @@ pub struct Style {
 use Field::{Alg, Ealg, Mod, PortC, PortS, Prot, Q, SpiC, SpiS};
 
 impl Style {
-    /// The order of Annex H, commas followed by a space, SPIs without leading zeros as nearly every peer
-    /// expects.
+    /// The order of Annex H, commas followed by a space, SPIs without leading zeros as nearly every
+    /// peer expects.
     pub const STANDARD: Style = Style {
         order: &[Q, Alg, Prot, Mod, Ealg, SpiC, SpiS, PortC, PortS],
         semicolon: ";",
@@ -237,8 +239,8 @@ impl Style {
 /// Of the longest number that is written: an SPI.
 const DIGITS: usize = 10;
 
-/// A number in decimal digits, with with leading zeros up to so many. Emission is on the path of every registration, and the
-/// formatting machinery is most of its cost.
+/// A number in decimal digits, with with leading zeros up to so many. Emission is on the path of
+/// every registration, and the formatting machinery is most of its cost.
 fn decimal(mut number: u32, least: usize, digits: &mut [u8; DIGITS]) -> &str {
     let mut used = 0;
     for digit in digits.iter_mut().rev() {

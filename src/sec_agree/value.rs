@@ -5,8 +5,9 @@ use core::fmt;
 
 /// A parameter that has no meaning to this crate.
 ///
-/// Name and value are written as they stand. Whoever makes one of other text than a parsed header's must see to it
-/// that it is a token of RFC 3261: a comma or a line break in it would begin something new in the message.
+/// Name and value are written as they stand. Whoever makes one of other text than a parsed header's
+/// must see to it that it is a token of RFC 3261: a comma or a line break in it would begin
+/// something new in the message.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name, as it was written.
@@ -50,8 +51,8 @@ impl Eq for Value {}
 pub enum Name<T> {
     /// An algorithm of this crate.
     Known(T),
-    /// Any other token, as it was written. Equal to another without regard to case. It is emitted as it stands, as a
-    /// [`Parameter`] is.
+    /// Any other token, as it was written. Equal to another without regard to case. It is emitted
+    /// as it stands, as a [`Parameter`] is.
     Unknown(Box<str>),
 }
 

@@ -110,7 +110,8 @@ fn an_sm7_over_a_set_that_is_in_force_is_not_taken_for_an_answer() {
     gm.sm1(&mut phone);
     let mut sm7 = gm.sm6(&mut phone, contact);
     sm7.route = Some(over);
-    // Its ports are those of the temporary set, so it could be an offer of its own; the verdict is "no".
+    // Its ports are those of the temporary set, so it could be an offer of its own; the verdict is
+    // "no".
     let forward = gm.register(&phone, &sm7, RESPONSE).unwrap();
     assert_eq!((forward.protection, forward.integrity_protected()), (None, "no"));
     let sm12 = gm.success(gm.r(contact), HOUR).unwrap();
@@ -156,14 +157,16 @@ fn integrity_is_asserted_only_as_6_1_5_says() {
     // In clear: never.
     let contact = gm.sm1(&mut phone).contact;
     gm.finish(&mut phone, contact, HOUR);
-    // Over the latest set, without a response or with the last one again: yes. With another one: no.
+    // Over the latest set, without a response or with the last one again: yes. With another one:
+    // no.
     let another = Says { answers: Answers::Another, ..Says::default() };
     for (says, expected) in [(Says::default(), true), (RESPONSE, true), (another, false)] {
         let begin = phone.begin();
         let request = phone.begins(gm.now, &begin);
         assert_eq!(gm.register(&phone, &request, says).unwrap().protection.is_some(), expected);
     }
-    // Over the set before the latest: no. The UE has not got the 200, so it goes on over the set that it knows.
+    // Over the set before the latest: no. The UE has not got the 200, so it goes on over the set
+    // that it knows.
     gm.sm1(&mut phone);
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);

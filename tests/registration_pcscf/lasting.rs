@@ -23,7 +23,8 @@ fn a_notify_of_the_end_goes_over_the_set_that_the_ue_has() {
     let (mut gm, mut phone) = gm_and_phone();
     let contact = gm.registered(&mut phone, HOUR);
     let known = gm.pcscf.route_request(contact).unwrap();
-    // The 200 is lost, so that the UE has not got the new set; then the network ends the registration.
+    // The 200 is lost, so that the UE has not got the new set; then the network ends the
+    // registration.
     gm.sm1(&mut phone);
     let sm7 = gm.sm6(&mut phone, contact);
     gm.sm7(&phone, &sm7);

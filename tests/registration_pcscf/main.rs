@@ -1,5 +1,5 @@
-//! The life of registered contacts at the P-CSCF (TS 33.203 7.3 to 7.5, TS 24.229 5.2.2), and what an operator
-//! would be woken by.
+//! The life of registered contacts at the P-CSCF (TS 33.203 7.3 to 7.5, TS 24.229 5.2.2), and what
+//! an operator would be woken by.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, unused_must_use, reason = "a test leaves answers out on purpose")]
 

@@ -293,7 +293,8 @@ impl Gm {
         contact
     }
 
-    /// A message of the phone that is not a REGISTER, as a packet: over its current set. Returns the SPI.
+    /// A message of the phone that is not a REGISTER, as a packet: over its current set. Returns
+    /// the SPI.
     pub(crate) fn message(&mut self, phone: &mut Phone) -> Spi {
         let route = phone.ue.route_request().unwrap();
         let (from, to) = (route.source, route.destination);
@@ -306,7 +307,8 @@ impl Gm {
         spi
     }
 
-    /// The sets of a contact. The data path has their SAs; those of other contacts are the caller's to count.
+    /// The sets of a contact. The data path has their SAs; those of other contacts are the caller's
+    /// to count.
     pub(crate) fn sets(&self, contact: ContactId) -> usize {
         let sets: Vec<SetId> = self.pcscf.sets(contact).collect();
         for set in &sets {

@@ -1,14 +1,15 @@
-//! `ipsec-3gpp` beside OpenSSL's EVP and intel-ipsec-mb: the same packets in one process, in turn, on one core.
+//! `ipsec-3gpp` beside OpenSSL's EVP and intel-ipsec-mb: the same packets in one process, in turn,
+//! on one core.
 //!
-//! The library does the whole packet through its public API: IP and ESP headers, IV, sequence number, replay window,
-//! selector, padding. The others do the cipher and the MAC of packets that are framed, with contexts that are kept. All seal
-//! in place, and open into another buffer. Before
-//! anything is timed, all outputs are compared. Figures are medians over rounds of (time of the other) / (time of the
-//! library), taken within the same fraction of a millisecond: above 1 the library is faster. Of the two interfaces of
-//! intel-ipsec-mb, jobs and bursts, the faster counts.
+//! The library does the whole packet through its public API: IP and ESP headers, IV, sequence
+//! number, replay window, selector, padding. The others do the cipher and the MAC of packets that
+//! are framed, with contexts that are kept. All seal in place, and open into another buffer. Before
+//! anything is timed, all outputs are compared. Figures are medians over rounds of (time of the
+//! other) / (time of the library), taken within the same fraction of a millisecond: above 1 the
+//! library is faster. Of the two interfaces of intel-ipsec-mb, jobs and bursts, the faster counts.
 //!
-//! Options: `--backend NAME` (as `--backends` prints them), `--suite TEXT` (only suites whose name has the text in it),
-//! `--rounds N` (101), `--backends` (only says which this machine has).
+//! Options: `--backend NAME` (as `--backends` prints them), `--suite TEXT` (only suites whose name
+//! has the text in it), `--rounds N` (101), `--backends` (only says which this machine has).
 
 mod peers;
 
@@ -16,12 +17,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
+use ipsec_3gpp::Suite;
 use ipsec_3gpp::algorithm::Encryption;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, SealJob, Selector, WindowSize, open_batch, seal_batch};
+use ipsec_3gpp::sa::{
+    Inbound, OpenJob, Outbound, Ports, SaSpec, SealJob, Selector, WindowSize, open_batch, seal_batch,
+};
 use ipsec_3gpp::spi::Spi;
-use ipsec_3gpp::Suite;
 use peers::{Packet, Sa};
 
 /// As many SAs, each with keys of its own, and as many packets in a round.

@@ -62,13 +62,14 @@ impl Encryptor {
         }
     }
 
-    /// Whether a hash can overlap with the cipher: AES in CBC is latency-bound and leaves most of the processor idle.
+    /// Whether a hash can overlap with the cipher: AES in CBC is latency-bound and leaves most of
+    /// the processor idle.
     pub(super) const fn overlaps_with_hash(&self) -> bool {
         matches!(self, Encryptor::Aes(_) | Encryptor::AesKey(_))
     }
 
-    /// Begins to encrypt in CBC what comes after this block: zeros if nothing does. `None` if it is not a block of the
-    /// cipher.
+    /// Begins to encrypt in CBC what comes after this block: zeros if nothing does. `None` if it is
+    /// not a block of the cipher.
     #[inline]
     pub(super) fn start(&self, before: &[u8]) -> Option<Encrypting<'_>> {
         Some(match self {
@@ -93,7 +94,8 @@ pub(super) enum Encrypting<'a> {
 }
 
 impl Encrypting<'_> {
-    /// Encrypts whole blocks in place, those that the first `octets` touch, and returns how many octets they are.
+    /// Encrypts whole blocks in place, those that the first `octets` touch, and returns how many
+    /// octets they are.
     #[inline]
     pub(super) fn encrypt(&mut self, body: &mut [u8], octets: usize) -> usize {
         let mut some = |block_len: usize, encrypt: &mut dyn FnMut(&mut [u8])| {
@@ -140,7 +142,8 @@ impl Decryptor {
         }
     }
 
-    /// Decrypts whole blocks into a buffer, which is shorter by the IV that they begin with: no octet is touched twice.
+    /// Decrypts whole blocks into a buffer, which is shorter by the IV that they begin with: no
+    /// octet is touched twice.
     #[inline]
     pub(super) fn decrypt_into(&self, whole: &[u8], body: &mut [u8]) {
         match self {
@@ -225,7 +228,8 @@ mod tests {
         }
     }
 
-    /// The kernels for many packets begin with nothing before the first block: that is then the one that encrypts to the IV.
+    /// The kernels for many packets begin with nothing before the first block: that is then the one
+    /// that encrypts to the IV.
     fn check_many(suite: Suite, cases: &[Vector]) {
         let integrity = vec![0; suite.integrity().key_len()];
         for backend in kernels() {

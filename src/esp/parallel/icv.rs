@@ -15,13 +15,14 @@ use crate::key::SaKeys;
 const INNER_PAD: u8 = 0x36;
 const OUTER_PAD: u8 = 0x5c;
 
-/// HMAC (RFC 2104) with the states of both hashes after the key's block: the key costs nothing per packet, and a
-/// packet costs no more compressions than its length needs.
+/// HMAC (RFC 2104) with the states of both hashes after the key's block: the key costs nothing per
+/// packet, and a packet costs no more compressions than its length needs.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct Mac {
     #[zeroize(skip)]
     integrity: Integrity,
-    /// The states of the inner and the outer hash after the key's block. MD5 has the first four words.
+    /// The states of the inner and the outer hash after the key's block. MD5 has the first four
+    /// words.
     keyed: [[u32; 5]; 2],
 }
 
@@ -77,9 +78,10 @@ impl Mac {
         }
     }
 
-    /// [`Mac::icv`] of a message that is still being made: `ready(message, octets)` returns when this many octets
-    /// from its start are final. The hash asks for the next block before it absorbs the current one: to an out-of-order
-    /// processor, making the one and hashing the other are independent.
+    /// [`Mac::icv`] of a message that is still being made: `ready(message, octets)` returns when
+    /// this many octets from its start are final. The hash asks for the next block before it
+    /// absorbs the current one: to an out-of-order processor, making the one and hashing the
+    /// other are independent.
     #[inline]
     pub(super) fn icv_while(&self, message: &mut [u8], mut ready: impl FnMut(&mut [u8], usize)) -> [u8; ICV] {
         if self.integrity != Integrity::HmacSha1_96 {
@@ -99,8 +101,8 @@ impl Mac {
         outer::<Sha1, 5>(finish::<Sha1, 5>(state, rest, len), outer_state)
     }
 
-    /// [`Mac::icv`] of a message that AES encrypts from `start` on meanwhile; `None`, and nothing done, if the hash is
-    /// not SHA-1.
+    /// [`Mac::icv`] of a message that AES encrypts from `start` on meanwhile; `None`, and nothing
+    /// done, if the hash is not SHA-1.
     #[inline]
     pub(super) fn overlapped_with_aes(
         &self,
@@ -137,8 +139,8 @@ fn outer<H: Hash<N>, const N: usize>(digest: [u32; N], outer: [u32; N]) -> [u8; 
     H::hmac_96(finish::<H, N>(outer, part(&octets[..], ..4 * N), 4 * N))
 }
 
-/// Hashes the rest of a message to its end, padding included. The state has absorbed the key's block and all of the
-/// message, of `len` octets, that is not in the rest.
+/// Hashes the rest of a message to its end, padding included. The state has absorbed the key's
+/// block and all of the message, of `len` octets, that is not in the rest.
 #[inline]
 fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usize) -> [u32; N] {
     let mut room = Final::EMPTY;
@@ -159,7 +161,8 @@ mod tests {
     use crate::kernels::{HmacTask, md5_hmacs, sha1_hmacs};
     use crate::vectors::vectors;
 
-    /// The key as HMAC itself shortens one that is longer than a block (RFC 2104 2). Annex I makes none.
+    /// The key as HMAC itself shortens one that is longer than a block (RFC 2104 2). Annex I makes
+    /// none.
     fn mac(case: &str, key: &[u8]) -> Mac {
         use sha1::Digest;
         let (integrity, hash) = if case.starts_with("md5") {

@@ -78,7 +78,8 @@ impl SealKeys {
         }
     }
 
-    /// Fewer packets of such keys than this are encrypted faster one after the other than in parallel.
+    /// Fewer packets of such keys than this are encrypted faster one after the other than in
+    /// parallel.
     pub(super) fn fewest_together(&self) -> usize {
         match &self.state {
             SealState::Plain(_) => usize::MAX,
@@ -98,9 +99,10 @@ impl SealKeys {
 
     /// Encrypts a packet that has been framed, and appends its ICV.
     ///
-    /// The IV of a packet is the block cipher over SPI and sequence number. That is unpredictable without the key, and
-    /// unique for the key, which the four SAs of a set share: their SPIs differ. In CBC with nothing before it, that block
-    /// is encrypted to the IV, and the payload goes on from there.
+    /// The IV of a packet is the block cipher over SPI and sequence number. That is unpredictable
+    /// without the key, and unique for the key, which the four SAs of a set share: their SPIs
+    /// differ. In CBC with nothing before it, that block is encrypted to the IV, and the
+    /// payload goes on from there.
     #[inline]
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (mac, cipher) = match &self.state {

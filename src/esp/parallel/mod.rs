@@ -1,4 +1,5 @@
-//! Packets made and opened with the kernels of this crate: one packet with cipher and hash overlapped, and many in parallel.
+//! Packets made and opened with the kernels of this crate: one packet with cipher and hash
+//! overlapped, and many in parallel.
 //!
 //! [`cipher`] and [`icv`] hold the state of an SA; [`keys`] processes one packet, [`batch`] many.
 

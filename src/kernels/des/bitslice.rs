@@ -1,5 +1,6 @@
-//! Many blocks at a time without any special instruction: a word holds the same bit of as many blocks as it has bits, and
-//! the S-boxes are [`super::circuits`] over such words. All permutations are a matter of which word is taken.
+//! Many blocks at a time without any special instruction: a word holds the same bit of as many
+//! blocks as it has bits, and the S-boxes are [`super::circuits`] over such words. All permutations
+//! are a matter of which word is taken.
 
 use zeroize::optimization_barrier;
 
@@ -55,7 +56,8 @@ impl Keys {
         own
     }
 
-    /// Enciphers or deciphers a block in each lane. A chain is what goes before, and what goes before the next.
+    /// Enciphers or deciphers a block in each lane. A chain is what goes before, and what goes
+    /// before the next.
     #[inline]
     pub(super) fn apply(&self, direction: Direction, blocks: &mut [u64; WIDEST], chain: Option<&mut Halves>) {
         transpose(blocks);

@@ -1,5 +1,5 @@
-//! DES-EDE3 in CBC (RFC 2451) without a look-up that depends on a secret: S-boxes as circuits over bits, as rotations of
-//! constants, or, in `x86_64`, as permutations in registers.
+//! DES-EDE3 in CBC (RFC 2451) without a look-up that depends on a secret: S-boxes as circuits over
+//! bits, as rotations of constants, or, in `x86_64`, as permutations in registers.
 
 mod bitslice;
 mod key;

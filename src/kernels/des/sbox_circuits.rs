@@ -1,5 +1,6 @@
-//! The S-boxes as circuits over bits: a word holds the same bit of as many blocks as it has bits. Found for this crate by a search over
-//! circuits of AND, OR, XOR, and AND with a complement; each is compared with its table for all inputs by a test.
+//! The S-boxes as circuits over bits: a word holds the same bit of as many blocks as it has bits.
+//! Found for this crate by a search over circuits of AND, OR, XOR, and AND with a complement; each
+//! is compared with its table for all inputs by a test.
 //!
 //! An S-box takes six bits, the highest first, and gives four.
 

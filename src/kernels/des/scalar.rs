@@ -1,5 +1,5 @@
-//! One block after another, without vectors and without a look-up that depends on a secret: each output bit of an S-box is
-//! a constant of 64 bits, rotated by the input.
+//! One block after another, without vectors and without a look-up that depends on a secret: each
+//! output bit of an S-box is a constant of 64 bits, rotated by the input.
 
 use zeroize::optimization_barrier;
 
@@ -17,7 +17,8 @@ const fn end_of(output: usize) -> u32 {
     31 - n as u32
 }
 
-/// Each output bit of each S-box for all inputs, so rotated that an input rotates its bit to where it belongs.
+/// Each output bit of each S-box for all inputs, so rotated that an input rotates its bit to where
+/// it belongs.
 const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     let mut outputs = [[(0, 0); 4]; BOXES];
     let mut output = 0;
@@ -35,7 +36,8 @@ const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     outputs
 };
 
-/// What each bit of a key adds to the keys of the rounds, each of which has six bits in every octet.
+/// What each bit of a key adds to the keys of the rounds, each of which has six bits in every
+/// octet.
 static ADDS: [[u64; ROUNDS]; 64] = {
     let mut adds = [[0; ROUNDS]; 64];
     let mut round = 0;
@@ -102,7 +104,8 @@ impl Rounds {
 fn mix(half: u32, key: u64) -> u32 {
     let mut sum = 0;
     for (s_box, outputs) in OUTPUTS.iter().enumerate() {
-        // Six bits of the half with one on either side; the higher bits of a rotation's amount do not count.
+        // Six bits of the half with one on either side; the higher bits of a rotation's amount do
+        // not count.
         let input = half.rotate_left(4 * s_box as u32 + 5) ^ (key >> (8 * s_box)) as u32;
         for (truth, place) in outputs {
             sum |= truth.rotate_right(input & 63) as u32 & place;

@@ -18,8 +18,8 @@ pub(in crate::kernels) enum Direction {
 /// The rounds of all three keys, in their order.
 pub(in crate::kernels) const STEPS: usize = 3 * ROUNDS;
 
-/// The key, and its round, of each step. Encryption uses the rounds of the second key backwards, decryption those of the
-/// others, beginning with the last key.
+/// The key, and its round, of each step. Encryption uses the rounds of the second key backwards,
+/// decryption those of the others, beginning with the last key.
 pub(in crate::kernels) const fn step_of(direction: Direction, step: usize) -> (usize, usize) {
     let (stage, round) = (step / ROUNDS, step % ROUNDS);
     match direction {

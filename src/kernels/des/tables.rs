@@ -1,4 +1,5 @@
-//! The tables of FIPS 46-3, and what follows from them. Bits are counted as there, the first being the highest, but from 0.
+//! The tables of FIPS 46-3, and what follows from them. Bits are counted as there, the first being
+//! the highest, but from 0.
 
 /// The initial permutation.
 pub(in crate::kernels) const IP: [u8; 64] = from_one([
@@ -108,13 +109,15 @@ pub(in crate::kernels) const fn key_bit(round: usize, bit: usize) -> usize {
     PC1[half + (place - half + ROTATED[round] as usize) % HALF] as usize
 }
 
-/// Which output bit of the S-boxes of the round before is each input bit of the S-boxes. Halves are kept in the order in which
-/// the S-boxes give them: then P costs nothing, and E is all that is left of both.
+/// Which output bit of the S-boxes of the round before is each input bit of the S-boxes. Halves are
+/// kept in the order in which the S-boxes give them: then P costs nothing, and E is all that is
+/// left of both.
 pub(in crate::kernels) const fn input_bit(bit: usize) -> usize {
     P[E[bit] as usize] as usize
 }
 
-/// Which bit of a block is each bit of the two halves, in the order of the S-boxes' outputs, when a block goes in.
+/// Which bit of a block is each bit of the two halves, in the order of the S-boxes' outputs, when a
+/// block goes in.
 pub(in crate::kernels) const fn block_bit(half: usize, output: usize) -> usize {
     let mut n = 0;
     while P[n] as usize != output {

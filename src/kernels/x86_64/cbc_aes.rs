@@ -15,7 +15,8 @@ pub(crate) fn encrypt_aes<'k>(vectors: Vectors, tasks: impl Iterator<Item = CbcT
     }
 }
 
-/// Eight lanes with AES-NI, or sixteen with VAES. Made only where the machine has them. Keys wipe themselves.
+/// Eight lanes with AES-NI, or sixteen with VAES. Made only where the machine has them. Keys wipe
+/// themselves.
 #[repr(C, align(64))]
 struct Aes<'s, const N: usize> {
     /// The last block of each lane. Before the first block it holds the key until that is expanded.
@@ -48,7 +49,8 @@ impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
 
     fn ready(&mut self, all: bool) {
         let Self { chains, begun, room, keys, .. } = self;
-        // SAFETY: there is a value of this type only where the machine has AES-NI, and a wide one only with VAES and AVX-512.
+        // SAFETY: there is a value of this type only where the machine has AES-NI, and a wide one
+        // only with VAES and AVX-512.
         unsafe {
             match (&mut *keys, room.take()) {
                 (Some(keys), _) if all && Self::WIDE => vaes::expand_again(chains, keys),

@@ -1,5 +1,6 @@
-//! Sixty-four blocks at a time with AVX-512: an S-box is one permutation of octets (VBMI), and the bits between two S-boxes
-//! are moved by products of bit matrices (GFNI). One vector holds the same octet of all blocks.
+//! Sixty-four blocks at a time with AVX-512: an S-box is one permutation of octets (VBMI), and the
+//! bits between two S-boxes are moved by products of bit matrices (GFNI). One vector holds the same
+//! octet of all blocks.
 
 use crate::impossible::{part, part_mut};
 use core::arch::x86_64::*;
@@ -15,8 +16,8 @@ type V = __m512i;
 const VECTOR: usize = 64;
 const BOXES: usize = 8;
 
-/// The plane of each S-box's output, and where its four bits begin there. Chosen so that the six inputs of an S-box come
-/// from as few planes as there can be: 29 in all.
+/// The plane of each S-box's output, and where its four bits begin there. Chosen so that the six
+/// inputs of an S-box come from as few planes as there can be: 29 in all.
 const PLACES: [(usize, usize); BOXES] = [(0, 0), (1, 0), (0, 4), (1, 4), (2, 0), (3, 0), (2, 4), (3, 4)];
 
 /// Plane and bit of one of the 32 output bits.
@@ -228,8 +229,8 @@ fn load(blocks: &[u8; WIDEST * BLOCK]) -> [V; BLOCK] {
     core::array::from_fn(|n| _mm512_loadu_si512(&vectors[n]))
 }
 
-/// The rounds of sixty-four lanes with a key each, for enciphering. They wipe themselves. Aligned, or every load of a vector
-/// would be two.
+/// The rounds of sixty-four lanes with a key each, for enciphering. They wipe themselves. Aligned,
+/// or every load of a vector would be two.
 #[repr(C, align(64))]
 pub(super) struct Lanes {
     rounds: [[[u8; VECTOR]; BOXES]; STEPS],

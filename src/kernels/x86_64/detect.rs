@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 cpufeatures::new!(has_avx2, "avx2", "aes", "sha", "ssse3", "sse4.1");
 cpufeatures::new!(has_avx512, "fma", "avx512f", "avx512bw", "avx512vl", "avx512vbmi", "gfni", "vaes");
 
-/// Vectors that this machine has. Only detection makes a value, so that it is a proof: functions that need these
-/// instructions may be called where there is one.
+/// Vectors that this machine has. Only detection makes a value, so that it is a proof: functions
+/// that need these instructions may be called where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Vectors(Kind);
 
@@ -16,7 +16,8 @@ pub(crate) struct Vectors(Kind);
 pub(in crate::kernels) enum Kind {
     /// AVX2, AES-NI, SHA-NI.
     Avx2,
-    /// AVX-512 with VBMI, VAES, GFNI; AES-NI, SHA-NI. `whole`: AES and MD5 use vectors of 512 bits too, not two of 256.
+    /// AVX-512 with VBMI, VAES, GFNI; AES-NI, SHA-NI. `whole`: AES and MD5 use vectors of 512 bits
+    /// too, not two of 256.
     Avx512 { whole: bool },
 }
 
@@ -58,14 +59,16 @@ impl Vectors {
     }
 }
 
-/// Whether the processor is one of Intel's. CPUID has no flag for vector width or SHA-NI throughput, so the vendor is used
-/// as a proxy: of all that were measured, Intel's work on 512 bits at once.
+/// Whether the processor is one of Intel's. CPUID has no flag for vector width or SHA-NI
+/// throughput, so the vendor is used as a proxy: of all that were measured, Intel's work on 512
+/// bits at once.
 pub(in crate::kernels) fn is_intel() -> bool {
     const UNKNOWN: u8 = 2;
     static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
     match KNOWN.load(Ordering::Relaxed) {
         UNKNOWN => {
-            // The first part of "GenuineIntel". Asked once: in a virtual machine, CPUID traps to the host.
+            // The first part of "GenuineIntel". Asked once: in a virtual machine, CPUID traps to
+            // the host.
             #[allow(unsafe_code, unused_unsafe, reason = "safe in later versions of Rust than the minimum")]
             // SAFETY: every x86-64 processor has CPUID, and leaf 0 always exists.
             let vendor = unsafe { __cpuid(0) };

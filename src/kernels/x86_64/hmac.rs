@@ -23,8 +23,8 @@ macro_rules! vectors {
             cost: Cost { call: $call, block: $block, block_intel: [$($intel,)? $block][0] },
             #[allow(unsafe_code, reason = "a function that needs instructions which not every processor has")]
             compress: |states, data, count, outers| {
-                // SAFETY: `Vectors` are a proof that the machine has the instructions, and the tables below
-                // give out only kernels for theirs.
+                // SAFETY: `Vectors` are a proof that the machine has the instructions, and the
+                // tables below give out only kernels for theirs.
                 unsafe { $compress(states, data, count, outers) }
             },
         }

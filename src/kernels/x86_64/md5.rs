@@ -5,15 +5,17 @@ use crate::kernels::MD5_WORDS as WORDS;
 use crate::kernels::md5::{OUTER_BITS, SINES, compress, load_all, outer_words, steps, store_all};
 use crate::kernels::state::{Blocks, Cursor, Group, lanes_of, lanes_of_mut};
 
-/// The words of a block of each lane: by word, and then by lane. Aligned: otherwise each load of a vector would touch two cache lines.
+/// The words of a block of each lane: by word, and then by lane. Aligned: otherwise each load of a
+/// vector would touch two cache lines.
 #[repr(align(64))]
 struct Words<const LANES: usize, const SETS: usize>([[[u32; LANES]; SETS]; 16]);
 
-/// [`compress`], software-pipelined: transposes the next block during the current one, at a higher start-up cost.
+/// [`compress`], software-pipelined: transposes the next block during the current one, at a higher
+/// start-up cost.
 macro_rules! compress_ahead {
     ($(#[$attribute:meta])* $name:ident, $words:ident, $sets:literal) => {
-        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of HMAC over each lane's
-        /// digest.
+        /// Compresses `count` blocks per lane. If `outers` is given, also runs the outer hash of
+        /// HMAC over each lane's digest.
         $(#[$attribute])*
         #[allow(clippy::modulo_one, reason = "there may be one set only")]
         pub(in crate::kernels) fn $name(
@@ -39,7 +41,8 @@ macro_rules! compress_ahead {
                     }
                 };
             }
-            // In memory, and hidden from the compiler, which would keep them in registers and spill them.
+            // In memory, and hidden from the compiler, which would keep them in registers and spill
+            // them.
             let mut one = Words([[[0; LANES]; SETS]; 16]);
             let mut other = Words([[[0; LANES]; SETS]; 16]);
             let mut now = core::hint::black_box(&mut one);
@@ -61,7 +64,8 @@ macro_rules! compress_ahead {
                     }
                     [a, b, c, d] = load_all!(outers);
                 }
-                // The last block makes words that nobody needs: asking whether it is the last takes longer.
+                // The last block makes words that nobody needs: asking whether it is the last takes
+                // longer.
                 cursor.go_to(if index + 1 < count { index + 1 } else { 0 });
                 macro_rules! word {
                     ($set:expr, $k:expr) => {

@@ -7,7 +7,8 @@ use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 use crate::kernels::state::{Blocks, Group};
 use crate::kernels::{BLOCK, SHA1_WORDS};
 
-/// The state in the form of the instructions: a, b, c, d from the highest word to the lowest; and e.
+/// The state in the form of the instructions: a, b, c, d from the highest word to the lowest; and
+/// e.
 #[derive(Clone, Copy)]
 pub(super) struct State {
     abcd: __m128i,
@@ -47,7 +48,8 @@ pub(super) fn compress<const N: usize>(states: &mut [State; N], blocks: [&[u8; B
         _ => [_mm_setzero_si128(); 4],
     });
     let before = *states;
-    // Four rounds, the first with the words of the block as they are, later ones with words made from those before.
+    // Four rounds, the first with the words of the block as they are, later ones with words made
+    // from those before.
     macro_rules! four {
         ($g:literal) => {
             for n in 0..N {

@@ -1,10 +1,11 @@
-//! Vectors of 32-bit words on x86-64, with the names of [`crate::kernels::simd`]; also `quad`, four words of a block of
-//! each lane.
+//! Vectors of 32-bit words on x86-64, with the names of [`crate::kernels::simd`]; also `quad`, four
+//! words of a block of each lane.
 
 use crate::kernels::BLOCK;
 
-/// An optimisation barrier: the compiler cannot reorder work on these vectors across it. Where many chains of
-/// instructions are latency-bound, their order decides how many of them the processor overlaps.
+/// An optimisation barrier: the compiler cannot reorder work on these vectors across it. Where many
+/// chains of instructions are latency-bound, their order decides how many of them the processor
+/// overlaps.
 macro_rules! in_order {
     ($class:ident: $($name:ident = $vector:expr),*) => {
         #[allow(unsafe_code, reason = "assembler, if without any instruction")]
@@ -323,7 +324,8 @@ pub(super) mod avx512 {
     }
 }
 
-/// Eight lanes in 256 bits, with the instructions of AVX-512: rotations and functions of three words in one each.
+/// Eight lanes in 256 bits, with the instructions of AVX-512: rotations and functions of three
+/// words in one each.
 pub(super) mod avx512vl {
     use core::arch::x86_64::*;
 

@@ -18,8 +18,8 @@ use crate::setup::Setup;
 use crate::spi::SpisExhausted;
 use crate::time::Moment;
 
-/// An unknown or superseded contact, request or set: it has ended, or a newer one has taken its place. Nothing
-/// has changed.
+/// An unknown or superseded contact, request or set: it has ended, or a newer one has taken its
+/// place. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown or superseded contact, request or set")]
 pub struct Gone;
@@ -57,7 +57,8 @@ pub enum ChallengeError<E> {
     /// The set cannot be made.
     #[error(transparent)]
     Set(#[from] Sm6MakeError),
-    /// The data path could not install the set. An earlier unfinished authentication of the contact has ended.
+    /// The data path could not install the set. An earlier unfinished authentication of the contact
+    /// has ended.
     #[error("data path: {0}")]
     DataPath(E),
 }
@@ -120,14 +121,15 @@ crate::code::codes!(<E> SuccessError<E> {
 pub struct Failed {
     /// The contact that it is for. It may have left the table with this.
     pub contact: ContactId,
-    /// What it is sent over, for [`Pcscf::route_response`]. After SM7 that is the new set where SM1 came in
-    /// clear, and otherwise the set that SM1 came over (TS 33.203 7.4.1a).
+    /// What it is sent over, for [`Pcscf::route_response`]. After SM7 that is the new set where SM1
+    /// came in clear, and otherwise the set that SM1 came over (TS 33.203 7.4.1a).
     pub over: Over,
 }
 
 impl Pcscf {
-    /// The core challenges a REGISTER that answered no challenge: a 401 with a nonce, CK and IK. The new set
-    /// is installed before this returns. An unfinished authentication of the contact ends.
+    /// The core challenges a REGISTER that answered no challenge: a 401 with a nonce, CK and IK.
+    /// The new set is installed before this returns. An unfinished authentication of the
+    /// contact ends.
     ///
     /// A 401 to SM7 ends that authentication ([`Pcscf::failure`]); the UE begins again.
     ///
@@ -202,9 +204,9 @@ impl Pcscf {
         }
     }
 
-    /// The core accepted a REGISTER with a 2xx that expires after this time. After SM7, the temporary set
-    /// becomes the current one; otherwise the current set lives on, or everything drains after a
-    /// de-registration.
+    /// The core accepted a REGISTER with a 2xx that expires after this time. After SM7, the
+    /// temporary set becomes the current one; otherwise the current set lives on, or everything
+    /// drains after a de-registration.
     ///
     /// # Errors
     /// [`SuccessError`]; nothing has changed.
@@ -247,8 +249,8 @@ impl Pcscf {
         Ok(Sm12 { contact, over, new_set })
     }
 
-    /// The core refused a REGISTER. A temporary set stays for [`DRAIN`](crate::registration::DRAIN), so that
-    /// the answer can be sent over it.
+    /// The core refused a REGISTER. A temporary set stays for
+    /// [`DRAIN`](crate::registration::DRAIN), so that the answer can be sent over it.
     ///
     /// # Errors
     /// [`Gone`] if this REGISTER awaits no answer.
@@ -265,7 +267,8 @@ impl Pcscf {
                 effects.done.cause = Some(Cause::Refused);
                 return contact.take_attempt(number).map(|attempt| attempt.over);
             };
-            // Where the set that SM1 came over has gone in the meantime, the new one is what there is.
+            // Where the set that SM1 came over has gone in the meantime, the new one is what there
+            // is.
             let over = match temporary.over {
                 Over::Sa(spi) if contact.set_over(spi).is_some() => Over::Sa(spi),
                 Over::Sa(_) | Over::Clear => Over::Sa(temporary.set.server_spi()),

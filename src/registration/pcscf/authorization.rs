@@ -2,8 +2,9 @@
 
 use core::hash::BuildHasher;
 
-/// The parameters of Authorization that tell whether a REGISTER answers a challenge (TS 24.229 5.1.1.4,
-/// 5.1.1.5), without their quotes. An absent parameter is an empty text, and an absent header is the default.
+/// The parameters of Authorization that tell whether a REGISTER answers a challenge (TS 24.229
+/// 5.1.1.4, 5.1.1.5), without their quotes. An absent parameter is an empty text, and an absent
+/// header is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Authorization<'a> {
     /// `nonce`
@@ -14,15 +15,17 @@ pub struct Authorization<'a> {
     pub auts: Option<&'a str>,
 }
 
-/// A nonce, by a hash of 32 bits under the table's own key. Every registered contact keeps one, so it is
-/// short; a collision makes one message look like an answer to a challenge, which the core then refuses.
+/// A nonce, by a hash of 32 bits under the table's own key. Every registered contact keeps one, so
+/// it is short; a collision makes one message look like an answer to a challenge, which the core
+/// then refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nonce(u32);
 
 /// What a REGISTER says about the challenges of its contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
-    /// Nothing: it has no response, or repeats the one of the latest success, as a re-registration does.
+    /// Nothing: it has no response, or repeats the one of the latest success, as a re-registration
+    /// does.
     Nothing,
     /// It has the response to the open challenge.
     Open,
@@ -39,8 +42,8 @@ impl Nonce {
 }
 
 impl Authorization<'_> {
-    /// `nonce` is this header's; `open` is that of the challenge that awaits its answer, and `latest` that of
-    /// the latest successful authentication.
+    /// `nonce` is this header's; `open` is that of the challenge that awaits its answer, and
+    /// `latest` that of the latest successful authentication.
     pub(super) fn answers(&self, nonce: Nonce, open: Option<Nonce>, latest: Option<Nonce>) -> Answers {
         match (self.response.is_empty(), open == Some(nonce)) {
             _ if self.auts.is_some() => Answers::Refuses,

@@ -37,9 +37,9 @@ crate::code::codes!(ConfigError {
 });
 
 impl Config {
-    /// A protected server port for all UEs, and at least three protected client ports, which the sets of a
-    /// contact use one after the other. At most a million contacts, of which ten thousand have not
-    /// registered yet.
+    /// A protected server port for all UEs, and at least three protected client ports, which the
+    /// sets of a contact use one after the other. At most a million contacts, of which ten
+    /// thousand have not registered yet.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -70,8 +70,8 @@ impl Config {
         Self { max_contacts, ..self }
     }
 
-    /// The same with another limit of contacts that have never registered, which anybody can make by sending
-    /// a REGISTER.
+    /// The same with another limit of contacts that have never registered, which anybody can make
+    /// by sending a REGISTER.
     #[must_use]
     pub fn with_max_unregistered(self, max_unregistered: u32) -> Self {
         Self { max_unregistered, ..self }

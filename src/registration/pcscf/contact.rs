@@ -1,6 +1,6 @@
-//! One registered contact at the P-CSCF: its temporary, current and old set, and the rules by which one
-//! replaces another (TS 33.203 7.4, the table of TS 24.229 5.2.2). No look-ups and no timers: the table of
-//! contacts has those.
+//! One registered contact at the P-CSCF: its temporary, current and old set, and the rules by which
+//! one replaces another (TS 33.203 7.4, the table of TS 24.229 5.2.2). No look-ups and no timers:
+//! the table of contacts has those.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -57,7 +57,8 @@ pub(super) struct Temporary {
 pub(super) enum Progress {
     /// SM6 was sent.
     Challenged(Box<Challenge>),
-    /// SM7 was sent on, as the request of this number. Only the data path has the keys from here on.
+    /// SM7 was sent on, as the request of this number. Only the data path has the keys from here
+    /// on.
     Answered { number: u64, deregisters: bool },
     /// It failed; the set stays for the message that says so.
     Failed,
@@ -74,8 +75,8 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Contact {
     pub(super) identity: Identity,
-    /// The latest REGISTER in clear, and the latest over an SA: what anybody can send does not displace what
-    /// the UE sent.
+    /// The latest REGISTER in clear, and the latest over an SA: what anybody can send does not
+    /// displace what the UE sent.
     attempts: [Option<Box<Attempt>>; 2],
     pub(super) temporary: Option<Box<Temporary>>,
     /// The set of the latest successful authentication.
@@ -92,8 +93,8 @@ pub(super) struct Contact {
     leaving: bool,
 }
 
-/// What a change of a contact does beyond the contact: to the data path at once, and to the table when the
-/// change is complete.
+/// What a change of a contact does beyond the contact: to the data path at once, and to the table
+/// when the change is complete.
 pub(super) struct Effects<'d, D> {
     pub(super) data_path: &'d mut D,
     pub(super) done: Done,
@@ -237,9 +238,9 @@ impl Contact {
         *latest = Some(Box::new(attempt));
     }
 
-    /// The UE reports that it refused a challenge. The SAs of that challenge go, unless the UE has answered
-    /// it: then the report is not the UE's. Of a challenge that was sent protected, only a report over an SA
-    /// is believed.
+    /// The UE reports that it refused a challenge. The SAs of that challenge go, unless the UE has
+    /// answered it: then the report is not the UE's. Of a challenge that was sent protected,
+    /// only a report over an SA is believed.
     pub(super) fn refused_challenge<D: DataPath>(&mut self, over: Over, effects: &mut Effects<'_, D>) {
         let believed = self.temporary.as_ref().is_some_and(|temporary| {
             matches!(temporary.progress, Progress::Challenged(_))
@@ -284,8 +285,8 @@ impl Contact {
         }
     }
 
-    /// The authentication failed: its set stays long enough for the message that says so, and its keys go
-    /// now.
+    /// The authentication failed: its set stays long enough for the message that says so, and its
+    /// keys go now.
     pub(super) fn fail(&mut self, now: Moment) {
         if let Some(temporary) = &mut self.temporary {
             temporary.progress = Progress::Failed;
@@ -293,8 +294,9 @@ impl Contact {
         }
     }
 
-    /// The authentication succeeded: the temporary set is the current one. If SM1 came over a set that is
-    /// still there, that one stays in use until the UE uses the new one. All others go at once.
+    /// The authentication succeeded: the temporary set is the current one. If SM1 came over a set
+    /// that is still there, that one stays in use until the UE uses the new one. All others go
+    /// at once.
     ///
     /// If the data path cannot take the new set into use where it must, nothing has changed.
     pub(super) fn promote<D: DataPath>(
@@ -326,7 +328,8 @@ impl Contact {
         Ok(())
     }
 
-    /// The registration was refreshed without a challenge: the current set lives longer, never shorter.
+    /// The registration was refreshed without a challenge: the current set lives longer, never
+    /// shorter.
     pub(super) fn extend(&mut self, registration_ends: Moment) {
         if let Some(current) = &mut self.current {
             current.deadline = current.deadline.max(registration_ends);
@@ -350,8 +353,8 @@ impl Contact {
         attempts.chain(answered).for_each(|number| effects.forget(number, cause));
     }
 
-    /// When something of this contact ends, or the current set must be taken into use because the old one
-    /// will end.
+    /// When something of this contact ends, or the current set must be taken into use because the
+    /// old one will end.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         let attempts = self.attempts.iter().flatten().map(|attempt| attempt.deadline);
         let sets = self.sets().map(|(role, set)| {
@@ -391,7 +394,8 @@ impl Contact {
         }
     }
 
-    /// The current set is taken into use because the old one ends. The deadline of the old one stays.
+    /// The current set is taken into use because the old one ends. The deadline of the old one
+    /// stays.
     fn use_current_now<D: DataPath>(&mut self, effects: &mut Effects<'_, D>) -> Result<(), D::Error> {
         if let Some(current) = &self.current {
             effects.take_into_use(current)?;
@@ -400,7 +404,8 @@ impl Contact {
         Ok(())
     }
 
-    /// The data path has lost a set. A temporary one ends its authentication, a current one the registration.
+    /// The data path has lost a set. A temporary one ends its authentication, a current one the
+    /// registration.
     pub(super) fn lost<D: DataPath>(&mut self, role: Role, effects: &mut Effects<'_, D>) {
         let cause = Cause::DataPath;
         match role {

@@ -14,8 +14,8 @@ use crate::spi::Spi;
 use crate::time::Moment;
 
 impl Pcscf {
-    /// The route of a request to a contact, an ACK of a 2xx among them. The same for both transports; see
-    /// [`Route`] for connections.
+    /// The route of a request to a contact, an ACK of a 2xx among them. The same for both
+    /// transports; see [`Route`] for connections.
     ///
     /// # Errors
     /// [`NoSa`]; the request must not be sent in clear.
@@ -24,8 +24,8 @@ impl Pcscf {
         Ok(Route::of_request(set.id, &set.ends, Side::Pcscf))
     }
 
-    /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over the set of
-    /// the request that began it.
+    /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over
+    /// the set of the request that began it.
     ///
     /// # Errors
     /// [`NoSa`] if that set has ended; the message must not be sent in clear.
@@ -34,8 +34,8 @@ impl Pcscf {
         Ok(Route::of_request(set, ends, Side::Pcscf))
     }
 
-    /// The route of the response to a request that came over this. A response to a request in clear goes back
-    /// in clear: `None`.
+    /// The route of the response to a request that came over this. A response to a request in clear
+    /// goes back in clear: `None`.
     ///
     /// # Errors
     /// [`NoSa`]; the response must not be sent in clear.
@@ -47,8 +47,8 @@ impl Pcscf {
     ) -> Result<Option<Route>, NoSa> {
         let Over::Sa(spi) = request_over else { return Ok(None) };
         let contact = self.contacts.get(contact.0).ok_or(NoSa)?;
-        // Over UDP, the set in use serves where that of the request has gone: a call may ring longer than a
-        // set drains.
+        // Over UDP, the set in use serves where that of the request has gone: a call may ring
+        // longer than a set drains.
         let set = match (contact.set_over(spi), transport) {
             (Some((_, set)), _) => Some(set),
             (None, Transport::Udp) => contact.in_use(),
@@ -63,22 +63,23 @@ impl Pcscf {
         self.route_request(contact).is_ok()
     }
 
-    /// Whether a port of the P-CSCF is a protected one: nothing in clear is sent from it or accepted at it.
+    /// Whether a port of the P-CSCF is a protected one: nothing in clear is sent from it or
+    /// accepted at it.
     pub fn is_protected_port(&self, port: u16) -> bool {
         let mut protected = self.config.client_ports.iter().chain([&self.config.server_port]);
         protected.any(|known| known.get() == port)
     }
 
-    /// The contact that has a protected port at an address: nothing in clear is sent there. For a data path
-    /// that knows the addresses and ports of a message, but not its SPI.
+    /// The contact that has a protected port at an address: nothing in clear is sent there. For a
+    /// data path that knows the addresses and ports of a message, but not its SPI.
     pub fn contact_at(&self, ue: SocketAddr) -> Option<ContactId> {
         let (slot, ..) = self.sets_at(ue.ip(), Key::Port(Port::from_peer(ue.port()).ok()?)).next()?;
         self.contacts.id(slot).map(ContactId)
     }
 
-    /// What a message came over, for a data path that knows its addresses and ports, but not its SPI: the SA
-    /// from this end of the UE to this port of the P-CSCF (TS 33.203 7.1). `None` if there is none: the
-    /// message came in clear.
+    /// What a message came over, for a data path that knows its addresses and ports, but not its
+    /// SPI: the SA from this end of the UE to this port of the P-CSCF (TS 33.203 7.1). `None`
+    /// if there is none: the message came in clear.
     pub fn over(&self, ue: SocketAddr, pcscf_port: u16) -> Option<Spi> {
         let (source, destination) = (Port::from_peer(ue.port()).ok()?, Port::from_peer(pcscf_port).ok()?);
         let mut sets = self.sets_at(ue.ip(), Key::Port(source));
@@ -106,8 +107,8 @@ impl Pcscf {
         self.contacts.get(contact.0).map(|contact| &contact.identity)
     }
 
-    /// Sets the public identities of a contact, as P-Associated-URI of a 200 names them. False, and nothing
-    /// changed, if there is no such contact or one of them has a line break.
+    /// Sets the public identities of a contact, as P-Associated-URI of a 200 names them. False, and
+    /// nothing changed, if there is no such contact or one of them has a line break.
     #[must_use]
     pub fn set_impus(&mut self, contact: ContactId, impus: &[&str]) -> bool {
         let Some(contact) = self.contacts.get_mut(contact.0) else { return false };

@@ -9,8 +9,8 @@ use crate::sa::SetId;
 
 /// Something that ended or changed in a [`Pcscf`](crate::Pcscf).
 ///
-/// Every contact, request and set that a call has returned ends with exactly one event, unless the caller
-/// ended it itself: a request by giving its answer to the table.
+/// Every contact, request and set that a call has returned ends with exactly one event, unless the
+/// caller ended it itself: a request by giving its answer to the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -23,8 +23,9 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
-    /// A REGISTER awaits no answer any more: a newer one has taken its place, its time was up, or its contact
-    /// has left. The core's answer to it will be refused with [`Gone`](super::Gone).
+    /// A REGISTER awaits no answer any more: a newer one has taken its place, its time was up, or
+    /// its contact has left. The core's answer to it will be refused with
+    /// [`Gone`](super::Gone).
     RequestForgotten {
         /// The contact that sent it.
         contact: ContactId,
@@ -59,8 +60,8 @@ pub enum Event {
 
 /// Events that have not been polled.
 ///
-/// A caller that never polls must not cost memory without end: a call begins by dropping the oldest events
-/// above a limit. What one call adds is never dropped before the next call.
+/// A caller that never polls must not cost memory without end: a call begins by dropping the oldest
+/// events above a limit. What one call adds is never dropped before the next call.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     queue: VecDeque<Event>,

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-/// The identities of one registered contact: what the SA that a message came over says about its sender.
+/// The identities of one registered contact: what the SA that a message came over says about its
+/// sender.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The contact, the IMPI and the IMPUs, separated by line breaks, which no header value has. One
-    /// allocation for each of a million UEs.
+    /// The contact, the IMPI and the IMPUs, separated by line breaks, which no header value has.
+    /// One allocation for each of a million UEs.
     text: Box<str>,
 }
 
@@ -44,8 +45,8 @@ impl Identity {
         self.text.split(SEPARATOR).skip(2)
     }
 
-    /// Whether a public identity is one of this contact's. A message whose sender claims another one must be
-    /// refused (TS 33.203 7.1, rule 4).
+    /// Whether a public identity is one of this contact's. A message whose sender claims another
+    /// one must be refused (TS 33.203 7.1, rule 4).
     pub fn has_impu(&self, impu: &str) -> bool {
         self.impus().any(|known| known == impu)
     }

@@ -1,4 +1,5 @@
-//! The P-CSCF's table of registered contacts. A registration passes through its files in this order:
+//! The P-CSCF's table of registered contacts. A registration passes through its files in this
+//! order:
 //!
 //! 1. `register`: SM1 arrives and goes on to the core.
 //! 2. `answer`: the core's 401 becomes a temporary set and SM6.
@@ -7,8 +8,8 @@
 //! 5. `egress`: what is sent to the UE, and over which set.
 //! 6. `upkeep`: what time, the data path and the operator do.
 //!
-//! `contact` has the rules for the sets of one contact, `table` the look-ups, and the one function through
-//! which every change of a contact goes.
+//! `contact` has the rules for the sets of one contact, `table` the look-ups, and the one function
+//! through which every change of a contact goes.
 
 mod answer;
 mod authorization;

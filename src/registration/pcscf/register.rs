@@ -24,14 +24,17 @@ use crate::time::Moment;
 ///     .with_impus(&["sip:user@example.org"])
 ///     .with_contact("\"<urn:gsma:imei:35-209900-176148-0>\";reg-id=1")
 ///     .with_authorization(Authorization { nonce: "", response: "", auts: None })
-///     .with_security_client(&["ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100"]);
+///     .with_security_client(&[
+///         "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100",
+///     ]);
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Register<'a> {
     /// What it came over.
     pub over: Over,
-    /// Source address of the IP packet. The caller has compared it with Via (TS 33.203 7.1, rule 2).
+    /// Source address of the IP packet. The caller has compared it with Via (TS 33.203 7.1, rule
+    /// 2).
     pub ue: IpAddr,
     /// Destination address of the IP packet.
     pub pcscf: IpAddr,
@@ -39,8 +42,8 @@ pub struct Register<'a> {
     pub impi: &'a str,
     /// The public identities that are being registered.
     pub impus: &'a [&'a str],
-    /// What distinguishes this contact of the user from others: `+sip.instance` and `reg-id`, say. Each contact
-    /// has SAs of its own.
+    /// What distinguishes this contact of the user from others: `+sip.instance` and `reg-id`, say.
+    /// Each contact has SAs of its own.
     pub contact: &'a str,
     /// Authorization.
     pub authorization: Authorization<'a>,
@@ -55,8 +58,8 @@ pub struct Register<'a> {
 }
 
 impl<'a> Register<'a> {
-    /// A REGISTER from this address to that one, of this private identity, that says nothing else. Without
-    /// [`Register::with_contact`] a user has one contact.
+    /// A REGISTER from this address to that one, of this private identity, that says nothing else.
+    /// Without [`Register::with_contact`] a user has one contact.
     pub const fn new(over: Over, ue: IpAddr, pcscf: IpAddr, impi: &'a str) -> Self {
         Self {
             over,
@@ -130,8 +133,8 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// The value of the parameter `integrity-protected` of Authorization for the core (TS 24.229 7.2A.2): "yes"
-    /// or "no". It replaces whatever the UE sent there.
+    /// The value of the parameter `integrity-protected` of Authorization for the core (TS 24.229
+    /// 7.2A.2): "yes" or "no". It replaces whatever the UE sent there.
     pub const fn integrity_protected(&self) -> &'static str {
         if self.protection.is_some() { "yes" } else { "no" }
     }
@@ -211,9 +214,9 @@ impl Pcscf {
     /// A REGISTER arrived.
     ///
     /// # Errors
-    /// [`RegisterError`], with the status of the answer, if any. After an SM7 that is not what was issued, the
-    /// registration has ended, and its set stays for [`DRAIN`](crate::registration::DRAIN) so that the answer
-    /// can be sent over it.
+    /// [`RegisterError`], with the status of the answer, if any. After an SM7 that is not what was
+    /// issued, the registration has ended, and its set stays for
+    /// [`DRAIN`](crate::registration::DRAIN) so that the answer can be sent over it.
     pub fn register<D: DataPath>(
         &mut self,
         now: Moment,
@@ -267,7 +270,8 @@ impl Pcscf {
             // A message over it, whether it is accepted or not: the UE has the set.
             self.use_current(now, slot, data_path);
         }
-        // RFC 3329 2.3.1 wants Security-Client in each REGISTER; only a de-registration can do without.
+        // RFC 3329 2.3.1 wants Security-Client in each REGISTER; only a de-registration can do
+        // without.
         let offer = match (register.security_client, register.deregisters) {
             ([], true) => None,
             _ => Some(self.offer(register, Some(slot))?),
@@ -334,11 +338,12 @@ impl Pcscf {
         Ok(Forward { contact, request, protection: Some(protection) })
     }
 
-    /// A message other than REGISTER was opened. Returns whose it is. The caller compares the sender that the
-    /// message claims with [`Identity::has_impu`](crate::registration::Identity::has_impu).
+    /// A message other than REGISTER was opened. Returns whose it is. The caller compares the
+    /// sender that the message claims with
+    /// [`Identity::has_impu`](crate::registration::Identity::has_impu).
     ///
-    /// Over a current set that is not in use yet, the message takes it into use. If the data path cannot, the
-    /// older set stays in use, and the next message tries again.
+    /// Over a current set that is not in use yet, the message takes it into use. If the data path
+    /// cannot, the older set stays in use, and the next message tries again.
     ///
     /// # Errors
     /// [`Discard`]: only SM7 comes over a temporary set.

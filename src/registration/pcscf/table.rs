@@ -1,5 +1,5 @@
-//! The table itself: its contacts, how they are found by identity, SPI and port, and the one way to change
-//! one.
+//! The table itself: its contacts, how they are found by identity, SPI and port, and the one way to
+//! change one.
 
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
@@ -53,7 +53,8 @@ impl Slotted for Contact {
 
 /// The table of all registered contacts of a P-CSCF.
 ///
-/// See [`registration`](crate::registration) for the contract, and the crate's front page for a run loop.
+/// See [`registration`](crate::registration) for the contract, and the crate's front page for a run
+/// loop.
 #[derive(Debug)]
 pub struct Pcscf {
     pub(super) config: Config,
@@ -82,7 +83,8 @@ pub(super) enum Key {
     Spi(Spi),
 }
 
-/// A UE announces what is already in use at its address (TS 33.203 7.1, rule 3). Nothing has changed.
+/// A UE announces what is already in use at its address (TS 33.203 7.1, rule 3). Nothing has
+/// changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InUse {
@@ -127,8 +129,8 @@ impl AtEnd {
 }
 
 impl Pcscf {
-    /// An empty table. The allocator gives out the SPIs of this node: two for each set, of which a contact has
-    /// up to three.
+    /// An empty table. The allocator gives out the SPIs of this node: two for each set, of which a
+    /// contact has up to three.
     pub fn new(config: Config, spis: SpiAllocator, now: Moment) -> Self {
         Self {
             config,
@@ -147,8 +149,8 @@ impl Pcscf {
         }
     }
 
-    /// Makes room in the look-up tables for this many more contacts, so that no registration waits while they
-    /// grow. Without enough memory nothing happens.
+    /// Makes room in the look-up tables for this many more contacts, so that no registration waits
+    /// while they grow. Without enough memory nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
         let Self { contacts: known, by_identity, by_end, hasher, .. } = self;
         let _ = by_identity.try_reserve(contacts, |slot| {
@@ -189,15 +191,15 @@ impl Pcscf {
 }
 
 impl Pcscf {
-    /// The next thing that ended or changed. To be polled until it is `None` after each call that may have
-    /// made one: what is kept for contacts, requests and sets is cleaned up with it.
+    /// The next thing that ended or changed. To be polled until it is `None` after each call that
+    /// may have made one: what is kept for contacts, requests and sets is cleaned up with it.
     #[must_use = "what an event names is cleaned up by the caller"]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()
     }
 
-    /// Changes one contact, and settles what follows from the change: every change goes through here.
-    /// `None` if there is no such contact.
+    /// Changes one contact, and settles what follows from the change: every change goes through
+    /// here. `None` if there is no such contact.
     pub(super) fn step<D: DataPath, T>(
         &mut self,
         slot: u32,
@@ -213,8 +215,8 @@ impl Pcscf {
         Some(result)
     }
 
-    /// Releases what ended sets had, says what ended, sets the timer again, and drops a contact that has
-    /// nothing left.
+    /// Releases what ended sets had, says what ended, sets the timer again, and drops a contact
+    /// that has nothing left.
     fn settle(&mut self, id: ContactId, done: Done) {
         let slot = id.0.slot;
         for (set, cause) in done.removed {
@@ -255,8 +257,9 @@ impl Pcscf {
         }
     }
 
-    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new, and so are its SPIs.
-    /// The server port is the contact's own or new. A set that a challenge would remove does not count.
+    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new, and so are
+    /// its SPIs. The server port is the contact's own or new. A set that a challenge would
+    /// remove does not count.
     pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), InUse> {
         let ue = offer.ue();
         let Setup { spis, ports } = ue.setup;
@@ -280,14 +283,16 @@ impl Pcscf {
         Ok(())
     }
 
-    /// The server port, and a client port that no set of the contact has, except one that a challenge removes.
+    /// The server port, and a client port that no set of the contact has, except one that a
+    /// challenge removes.
     pub(super) fn next_ports(&self, slot: u32) -> PortPair {
         let in_use = |port: &Port| {
             let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
             sets.any(|(role, set)| role != Role::Temporary && set.ends.pcscf.setup.ports.client == *port)
         };
-        // At most two sets are not temporary, and there are three ports. Each search begins at another port:
-        // a UE whose SAs were lost here seldom gets a port that its own sets still have.
+        // At most two sets are not temporary, and there are three ports. Each search begins at
+        // another port: a UE whose SAs were lost here seldom gets a port that its own sets still
+        // have.
         let ports = &self.config.client_ports;
         let first = usize::try_from(self.counters.sets).unwrap_or(0) % ports.len().max(1);
         let client = ports.iter().cycle().skip(first).take(ports.len()).copied().find(|port| !in_use(port));

@@ -1,5 +1,5 @@
-//! One timer for each contact, in a hierarchy of wheels: setting, moving and firing one costs the same for a
-//! thousand and for a million.
+//! One timer for each contact, in a hierarchy of wheels: setting, moving and firing one costs the
+//! same for a thousand and for a million.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -11,15 +11,16 @@ const LEVELS: usize = 10;
 const SPOKE_BITS: u32 = 6;
 const SPOKES: usize = 1 << SPOKE_BITS;
 const SPOKE_MASK: u64 = SPOKES as u64 - 1;
-/// Deadlines are rounded up to this: nothing ends before its time, or more than this after it. With it and ten
-/// levels of six bits, no clock runs out of ticks.
+/// Deadlines are rounded up to this: nothing ends before its time, or more than this after it. With
+/// it and ten levels of six bits, no clock runs out of ticks.
 const TICK_MILLIS: u64 = 128;
 const NONE: u32 = u32::MAX;
 /// The list of the timers that have run out; those of the spokes come before it.
 const DUE: u16 = (LEVELS * SPOKES) as u16;
 
-/// Timers by number. Level 0 has a spoke for each of the next ticks, each level above has one for 64 spokes of
-/// the level below. A timer moves down a level when its spoke comes near, a few times in its life.
+/// Timers by number. Level 0 has a spoke for each of the next ticks, each level above has one for
+/// 64 spokes of the level below. A timer moves down a level when its spoke comes near, a few times
+/// in its life.
 #[derive(Debug)]
 pub(super) struct Timers {
     start: Moment,
@@ -35,8 +36,8 @@ pub(super) struct Timers {
 #[derive(Clone, Copy, Debug)]
 struct List {
     head: u32,
-    /// The earliest tick that a timer of the list has had since the list was empty: never later than the
-    /// earliest one in it.
+    /// The earliest tick that a timer of the list has had since the list was empty: never later
+    /// than the earliest one in it.
     earliest: u64,
 }
 
@@ -64,8 +65,9 @@ impl Timers {
         }
     }
 
-    /// Makes sure that the timer of a number fires at a moment or earlier. A later moment leaves it where it is,
-    /// so that putting a deadline off costs nothing; the caller checks whether the deadline has come.
+    /// Makes sure that the timer of a number fires at a moment or earlier. A later moment leaves it
+    /// where it is, so that putting a deadline off costs nothing; the caller checks whether the
+    /// deadline has come.
     pub(super) fn set_by(&mut self, number: u32, at: Moment) {
         let runs_out = self.entries.get(number as usize).filter(|entry| entry.list != IDLE);
         if runs_out.is_none_or(|entry| self.moment(entry.tick) > at) {
@@ -102,8 +104,9 @@ impl Timers {
         }
     }
 
-    /// When the first timer runs out: never later. Earlier only if a timer of the same spoke was cancelled or
-    /// moved since; then the call of [`Timers::advance`] at that moment finds the right one.
+    /// When the first timer runs out: never later. Earlier only if a timer of the same spoke was
+    /// cancelled or moved since; then the call of [`Timers::advance`] at that moment finds the
+    /// right one.
     pub(super) fn next(&self) -> Option<Moment> {
         if self.list(DUE).head != NONE {
             return Some(self.moment(self.tick));
@@ -144,7 +147,8 @@ impl Timers {
         self.occupied.iter().zip(0_u32..).find_map(|(occupied, level)| {
             let shift = level * SPOKE_BITS;
             let here = self.tick >> shift;
-            // The spokes of this level after the present one; the level above has what comes after them.
+            // The spokes of this level after the present one; the level above has what comes after
+            // them.
             let later = occupied & (!1_u64 << (here & SPOKE_MASK));
             (later != 0).then(|| {
                 let spoke = later.trailing_zeros();
@@ -258,8 +262,8 @@ mod tests {
             }
         }
 
-        /// A caller that sleeps until `next` wakes once for each deadline, and at most once more for each that
-        /// was cancelled or moved.
+        /// A caller that sleeps until `next` wakes once for each deadline, and at most once more
+        /// for each that was cancelled or moved.
         #[test]
         fn nobody_is_woken_in_vain_but_for_what_was_moved(
             deadlines in proptest::collection::vec((0_u32..30, 0_u64..1 << 33, any::<u8>()), 1..60),

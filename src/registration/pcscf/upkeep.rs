@@ -15,14 +15,16 @@ use crate::spi::Spi;
 use crate::time::Moment;
 
 impl Pcscf {
-    /// When [`Pcscf::handle_timeout`] has something to do. A deadline that was put off or cancelled may still
-    /// wake the caller once, at the moment where it was; other than that nobody is woken in vain.
+    /// When [`Pcscf::handle_timeout`] has something to do. A deadline that was put off or cancelled
+    /// may still wake the caller once, at the moment where it was; other than that nobody is
+    /// woken in vain.
     #[must_use = "deadlines pass unnoticed unless the caller wakes for them"]
     pub fn poll_timeout(&self) -> Option<Moment> {
         self.timers.next()
     }
 
-    /// Ends what has reached its deadline. Deadlines are kept to an eighth of a second, and never early.
+    /// Ends what has reached its deadline. Deadlines are kept to an eighth of a second, and never
+    /// early.
     pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
         self.counters.events_lost += self.events.trim();
         self.timers.advance(now);
@@ -31,8 +33,8 @@ impl Pcscf {
         }
     }
 
-    /// The network ended a registration: all sets stay for [`DRAIN`](crate::registration::DRAIN), so that the
-    /// messages that say so can be sent.
+    /// The network ended a registration: all sets stay for [`DRAIN`](crate::registration::DRAIN),
+    /// so that the messages that say so can be sent.
     ///
     /// # Errors
     /// [`Gone`] if there is no such contact.
@@ -57,8 +59,8 @@ impl Pcscf {
     }
 
     /// The data path has failed a set: it could not install it or take it into use when a
-    /// [`Plan`](crate::Plan) was carried out, or it has lost one of its SAs. The set ends; with a temporary
-    /// one its authentication, with a current one the registration.
+    /// [`Plan`](crate::Plan) was carried out, or it has lost one of its SAs. The set ends; with a
+    /// temporary one its authentication, with a current one the registration.
     ///
     /// # Errors
     /// [`Gone`] if the set has ended already.
@@ -67,10 +69,11 @@ impl Pcscf {
         self.step(slot, data_path, |contact, effects| contact.lost(role, effects)).ok_or(Gone)
     }
 
-    /// Compares the SAs that the data path holds, in both directions, with those that it should hold. A set
-    /// that is not whole ends as after [`Pcscf::data_path_failed`]: its sequence numbers are lost, so that it
-    /// cannot be made whole. Returns the SAs that no set has; the caller removes them from the data path.
-    /// After a restart of the P-CSCF, that is all of them.
+    /// Compares the SAs that the data path holds, in both directions, with those that it should
+    /// hold. A set that is not whole ends as after [`Pcscf::data_path_failed`]: its sequence
+    /// numbers are lost, so that it cannot be made whole. Returns the SAs that no set has; the
+    /// caller removes them from the data path. After a restart of the P-CSCF, that is all of
+    /// them.
     #[must_use = "SAs that no set has are removed by the caller"]
     pub fn reconcile<D: DataPath>(
         &mut self,
@@ -100,9 +103,9 @@ impl Pcscf {
         held.difference(&known).copied().collect()
     }
 
-    /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so with a
-    /// [`Warning`](crate::sa::Warning), or a kernel with a soft limit. The SA is named by its destination and
-    /// SPI. Becomes [`Event::NumbersLow`], once for each set.
+    /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so
+    /// with a [`Warning`](crate::sa::Warning), or a kernel with a soft limit. The SA is named
+    /// by its destination and SPI. Becomes [`Event::NumbersLow`], once for each set.
     ///
     /// # Errors
     /// [`Gone`] if no set has such an SA.

@@ -28,8 +28,8 @@ pub enum UeEvent {
     },
 }
 
-/// Events that have not been polled. A caller that never polls must not cost memory without end: the oldest
-/// go first.
+/// Events that have not been polled. A caller that never polls must not cost memory without end:
+/// the oldest go first.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     queue: VecDeque<UeEvent>,

@@ -10,9 +10,9 @@ use crate::spi::Spi;
 use crate::time::Moment;
 
 impl Ue {
-    /// A message was opened that is not the answer to a REGISTER. Returns the set that it came over. Over the
-    /// current set, it shows that the network uses that one: the old one goes as soon as its transactions have
-    /// ended.
+    /// A message was opened that is not the answer to a REGISTER. Returns the set that it came
+    /// over. Over the current set, it shows that the network uses that one: the old one goes as
+    /// soon as its transactions have ended.
     ///
     /// # Errors
     /// [`NoSa`] if no set in force has an inbound SA with this SPI: the message is to be discarded.
@@ -28,8 +28,8 @@ impl Ue {
     }
 
     /// The route of a request, an ACK of a 2xx among them. A REGISTER has its own:
-    /// [`Request::route`](crate::registration::Request::route). The same for both transports; see [`Route`] for
-    /// connections.
+    /// [`Request::route`](crate::registration::Request::route). The same for both transports; see
+    /// [`Route`] for connections.
     ///
     /// # Errors
     /// [`NoSa`]; the request must not be sent in clear.
@@ -38,8 +38,8 @@ impl Ue {
         Ok(Route::of_request(set.id, &set.ends, Side::Ue))
     }
 
-    /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over the set of
-    /// the request that began it.
+    /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over
+    /// the set of the request that began it.
     ///
     /// # Errors
     /// [`NoSa`] if that set has ended; the message must not be sent in clear.
@@ -62,14 +62,16 @@ impl Ue {
         self.current.is_some()
     }
 
-    /// What a message came over, for a data path that knows its ports, but not its SPI: the SA from this port of
-    /// the P-CSCF to this one of the UE (TS 33.203 7.1). `None` if there is none: the message came in clear.
+    /// What a message came over, for a data path that knows its ports, but not its SPI: the SA from
+    /// this port of the P-CSCF to this one of the UE (TS 33.203 7.1). `None` if there is none:
+    /// the message came in clear.
     pub fn over(&self, pcscf_port: u16, ue_port: u16) -> Option<Spi> {
         let (source, destination) = (Port::from_peer(pcscf_port).ok()?, Port::from_peer(ue_port).ok()?);
         self.sets().find_map(|set| set.ends.between(Side::Ue, source, destination))
     }
 
-    /// Whether a port of the UE is a protected one: nothing in clear is sent from it or accepted at it.
+    /// Whether a port of the UE is a protected one: nothing in clear is sent from it or accepted at
+    /// it.
     pub fn is_protected_port(&self, port: u16) -> bool {
         self.sets().any(|set| {
             let ports = set.ends.ue.setup.ports;
@@ -77,7 +79,8 @@ impl Ue {
         })
     }
 
-    /// A transaction began over a set: the set stays until it ends, or until the set's lifetime does.
+    /// A transaction began over a set: the set stays until it ends, or until the set's lifetime
+    /// does.
     pub fn transaction_begins(&mut self, set: SetId) {
         if let Some(set) = self.current.iter_mut().chain(&mut self.old).find(|other| other.id == set) {
             set.transactions += 1;
@@ -104,7 +107,8 @@ impl Ue {
         sets.chain(procedure).chain(self.refresh).min()
     }
 
-    /// Ends what has reached its deadline. Events say what has ended, and when it is time to register.
+    /// Ends what has reached its deadline. Events say what has ended, and when it is time to
+    /// register.
     pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
         let procedure_ends = match &self.procedure {
             Procedure::Idle => false,
@@ -123,7 +127,8 @@ impl Ue {
             self.end(cause, data_path);
             return;
         }
-        // A procedure that is in progress already is not asked for; if it fails, it is asked for again.
+        // A procedure that is in progress already is not asked for; if it fails, it is asked for
+        // again.
         let due = self.refresh.take_if(|refresh| *refresh <= now).is_some();
         if due && self.state() == UeState::Idle {
             self.events.push(UeEvent::RegisterDue);
@@ -131,8 +136,8 @@ impl Ue {
     }
 
     /// The data path has failed a set: it could not install it or take it into use when a
-    /// [`Plan`](crate::Plan) was carried out, or it has lost one of its SAs. The set ends; with a temporary one
-    /// the procedure, with the current one the registration.
+    /// [`Plan`](crate::Plan) was carried out, or it has lost one of its SAs. The set ends; with a
+    /// temporary one the procedure, with the current one the registration.
     ///
     /// # Errors
     /// [`NoSa`] if the set has ended already.
@@ -156,9 +161,9 @@ impl Ue {
         Ok(())
     }
 
-    /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so with a
-    /// [`Warning`](crate::sa::Warning). If the SA is of the current set, it is time to register again, with a
-    /// challenge.
+    /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so
+    /// with a [`Warning`](crate::sa::Warning). If the SA is of the current set, it is time to
+    /// register again, with a challenge.
     ///
     /// # Errors
     /// [`NoSa`] if no set has an outbound SA with this SPI.

@@ -1,5 +1,5 @@
-//! One registration of a UE over time. `registering` has the procedure from SM1 to SM12, `in_force` what
-//! happens to the sets afterwards.
+//! One registration of a UE over time. `registering` has the procedure from SM1 to SM12, `in_force`
+//! what happens to the sets afterwards.
 
 mod event;
 mod in_force;

@@ -35,8 +35,8 @@ pub struct Begin {
 }
 
 impl Begin {
-    /// A registration with these SPIs and ports, that offers the policy's list, over the SAs in force if there
-    /// are any.
+    /// A registration with these SPIs and ports, that offers the policy's list, over the SAs in
+    /// force if there are any.
     pub const fn new(setup: Setup) -> Self {
         Self { setup, list: None, in_clear: false }
     }
@@ -109,8 +109,8 @@ pub struct NoProcedure;
 
 crate::code::codes!(NoProcedure { NoProcedure => "no-procedure", });
 
-/// Why a challenge is not answered. The procedure has ended; sets in force are as they were. The UE begins
-/// again with another Call-ID (TS 24.229 5.1.1.5.1).
+/// Why a challenge is not answered. The procedure has ended; sets in force are as they were. The UE
+/// begins again with another Call-ID (TS 24.229 5.1.1.5.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChallengeFailure<E> {
@@ -165,8 +165,8 @@ pub enum ConfirmError<E> {
     /// No REGISTER awaits an answer that comes over this: it is to be discarded.
     #[error(transparent)]
     NoProcedure(#[from] NoProcedure),
-    /// The data path could not take the new set into use. The older one stays in use, and the procedure ends
-    /// in its time.
+    /// The data path could not take the new set into use. The older one stays in use, and the
+    /// procedure ends in its time.
     #[error("data path: {0}")]
     DataPath(E),
 }
@@ -178,8 +178,8 @@ crate::code::codes!(<E> ConfirmError<E> {
 });
 
 impl Ue {
-    /// Begins to register, for the first time, again, or in order to leave. An unfinished procedure ends, with
-    /// its SAs.
+    /// Begins to register, for the first time, again, or in order to leave. An unfinished procedure
+    /// ends, with its SAs.
     ///
     /// # Errors
     /// [`BeginError`]; nothing has changed.
@@ -241,8 +241,8 @@ impl Ue {
         if offer.ue().setup == begin.setup { Ok(offer) } else { Err(BeginError::List) }
     }
 
-    /// SM6 arrived and the ISIM accepted it: what it came over, the rows of its Security-Server, and the keys.
-    /// The new set is installed before this returns SM7.
+    /// SM6 arrived and the ISIM accepted it: what it came over, the rows of its Security-Server,
+    /// and the keys. The new set is installed before this returns SM7.
     ///
     /// # Errors
     /// [`ChallengeFailure`].
@@ -281,9 +281,9 @@ impl Ue {
         Ok(request)
     }
 
-    /// SM6 arrived and the ISIM refused it: the MAC or the sequence number is wrong. Returns the REGISTER that
-    /// reports it, over the sets in force or in clear and never over a new one, with fresh SPIs and a fresh
-    /// client port.
+    /// SM6 arrived and the ISIM refused it: the MAC or the sequence number is wrong. Returns the
+    /// REGISTER that reports it, over the sets in force or in clear and never over a new one,
+    /// with fresh SPIs and a fresh client port.
     ///
     /// # Errors
     /// [`BadChallenge`].
@@ -305,9 +305,10 @@ impl Ue {
         Ok(self.send_sm1(now, offer, begin.in_clear, data_path))
     }
 
-    /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes the current
-    /// one; without a challenge, the set that the REGISTER went over lives on and what SM1 announced is
-    /// forgotten. An expiry of zero ends the registration: its sets drain.
+    /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes
+    /// the current one; without a challenge, the set that the REGISTER went over lives on and
+    /// what SM1 announced is forgotten. An expiry of zero ends the registration: its sets
+    /// drain.
     ///
     /// # Errors
     /// [`ConfirmError`]; nothing has changed.
@@ -365,12 +366,12 @@ impl Ue {
         Ok(())
     }
 
-    /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in force stay, and
-    /// [`UeEvent::RegisterDue`] comes again.
+    /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in
+    /// force stay, and [`UeEvent::RegisterDue`] comes again.
     ///
     /// # Errors
-    /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it is to be discarded, nothing has
-    /// changed.
+    /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it is to be discarded,
+    /// nothing has changed.
     pub fn failure<D: DataPath>(
         &mut self,
         now: Moment,
@@ -380,8 +381,8 @@ impl Ue {
         let expected = match &self.procedure {
             Procedure::Idle => false,
             Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
-            // Over the new set where SM1 was in clear, else over the one that SM1 went over. A P-CSCF that has
-            // just lost that one may have only the new one left (TS 33.203 7.4.1a).
+            // Over the new set where SM1 was in clear, else over the one that SM1 went over. A
+            // P-CSCF that has just lost that one may have only the new one left (TS 33.203 7.4.1a).
             Procedure::Answered { set, sm1_over, .. } => {
                 set.carried(over) || sm1_over.is_some() && self.is_over(over, *sm1_over)
             }
@@ -402,15 +403,17 @@ impl Ue {
         Ok(())
     }
 
-    /// The UE has another address: its SAs are worthless, and it registers in clear (TS 33.203 7.5).
+    /// The UE has another address: its SAs are worthless, and it registers in clear (TS 33.203
+    /// 7.5).
     pub fn address_changed<D: DataPath>(&mut self, address: IpAddr, data_path: &mut D) {
         self.address = address;
         self.end_procedure(Cause::Displaced, data_path);
         self.end(Cause::Displaced, data_path);
     }
 
-    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. A UE that registers
-    /// in clear takes that set for lost too, so it goes; over SAs in force it is a fault of the P-CSCF.
+    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. A UE
+    /// that registers in clear takes that set for lost too, so it goes; over SAs in force it is
+    /// a fault of the P-CSCF.
     fn make_way<D: DataPath>(
         &mut self,
         new: &Ends,
@@ -457,7 +460,8 @@ impl Ue {
     }
 }
 
-/// TS 24.229 5.1.1.4: 600 s before the registration ends, or after half of it if it is 1,200 s or less.
+/// TS 24.229 5.1.1.4: 600 s before the registration ends, or after half of it if it is 1,200 s or
+/// less.
 fn refresh_after(expires: Duration) -> Duration {
     const SHORT: Duration = Duration::from_secs(1200);
     const BEFORE: Duration = Duration::from_secs(600);

@@ -61,7 +61,8 @@ pub(super) enum Procedure {
 
 /// One registration of a UE: of one contact at one P-CSCF. A UE with several has several of these.
 ///
-/// See [`registration`](crate::registration) for the contract, and the crate's front page for a run loop.
+/// See [`registration`](crate::registration) for the contract, and the crate's front page for a run
+/// loop.
 #[derive(Debug)]
 pub struct Ue {
     pub(super) config: UeConfig,
@@ -136,8 +137,8 @@ impl Ue {
         &self.verify
     }
 
-    /// The next thing that ended, changed, or must be done. To be polled until it is `None` after each call
-    /// that may have made one.
+    /// The next thing that ended, changed, or must be done. To be polled until it is `None` after
+    /// each call that may have made one.
     #[must_use = "an event may ask the UE to register"]
     pub fn poll_event(&mut self) -> Option<UeEvent> {
         self.events.pop()

@@ -1,5 +1,5 @@
-//! Many packets at once: the same checks in the same order and the same results as one at a time, and the ciphers and
-//! hashes of all of them side by side.
+//! Many packets at once: the same checks in the same order and the same results as one at a time,
+//! and the ciphers and hashes of all of them side by side.
 
 mod open;
 mod seal;
@@ -19,8 +19,8 @@ use crate::impossible::impossible;
 
 /// A datagram that shall be sealed in a batch, and what became of it.
 ///
-/// Jobs are given to [`Sad::seal_batch`](crate::Sad::seal_batch), [`Outbound::seal_batch`] or [`seal_batch`]. A job that has
-/// a result is passed over.
+/// Jobs are given to [`Sad::seal_batch`](crate::Sad::seal_batch), [`Outbound::seal_batch`] or
+/// [`seal_batch`]. A job that has a result is passed over.
 #[derive(Debug)]
 pub struct SealJob<'a> {
     place: Place<'a>,
@@ -29,8 +29,8 @@ pub struct SealJob<'a> {
 
 /// A packet that shall be opened in a batch, and what became of it.
 ///
-/// Jobs are given to [`Sad::open_batch`](crate::Sad::open_batch), [`Inbound::open_batch`] or [`open_batch`]. A job that has
-/// a result is passed over.
+/// Jobs are given to [`Sad::open_batch`](crate::Sad::open_batch), [`Inbound::open_batch`] or
+/// [`open_batch`]. A job that has a result is passed over.
 #[derive(Debug)]
 pub struct OpenJob<'a> {
     place: Place<'a>,
@@ -96,8 +96,8 @@ impl<'a> OpenJob<'a> {
         self.result.as_ref()
     }
 
-    /// The SA that it came over: what the identity of the sender and the verdict on its protection rest on. `None` if it was
-    /// not opened, or not by a [`Sad`](crate::Sad).
+    /// The SA that it came over: what the identity of the sender and the verdict on its protection
+    /// rest on. `None` if it was not opened, or not by a [`Sad`](crate::Sad).
     pub const fn sa(&self) -> Option<InboundId> {
         self.sa
     }
@@ -113,29 +113,30 @@ impl<'a> OpenJob<'a> {
 }
 
 impl Outbound {
-    /// Seals many datagrams, all of them traffic of this SA; see [`Outbound::seal`]. For the SAs of a table, see
-    /// [`Sad::seal_batch`](crate::Sad::seal_batch).
+    /// Seals many datagrams, all of them traffic of this SA; see [`Outbound::seal`]. For the SAs of
+    /// a table, see [`Sad::seal_batch`](crate::Sad::seal_batch).
     pub fn seal_batch(&mut self, jobs: &mut [SealJob<'_>]) {
         seal_all(&mut Own(core::slice::from_mut(self)), jobs);
     }
 }
 
 impl Inbound {
-    /// Opens many packets, all of them of this SA; see [`Inbound::open`]. For the SAs of a table, see
-    /// [`Sad::open_batch`](crate::Sad::open_batch).
+    /// Opens many packets, all of them of this SA; see [`Inbound::open`]. For the SAs of a table,
+    /// see [`Sad::open_batch`](crate::Sad::open_batch).
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
         open_all(&mut Own(core::slice::from_mut(self)), jobs);
     }
 }
 
-/// Seals datagrams with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is
-/// not there is passed over. See [`Sad::seal_batch`](crate::Sad::seal_batch).
+/// Seals datagrams with SAs of the caller's own table; each job comes with the place of its SA
+/// there, and one whose SA is not there is passed over. See
+/// [`Sad::seal_batch`](crate::Sad::seal_batch).
 pub fn seal_batch(sas: &mut [Outbound], jobs: &mut [(usize, SealJob<'_>)]) {
     seal_all(&mut Own(sas), jobs);
 }
 
-/// Opens packets with SAs of the caller's own table; each job comes with the place of its SA there, and one whose SA is not
-/// there is passed over. See [`Sad::open_batch`](crate::Sad::open_batch).
+/// Opens packets with SAs of the caller's own table; each job comes with the place of its SA there,
+/// and one whose SA is not there is passed over. See [`Sad::open_batch`](crate::Sad::open_batch).
 pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
     open_all(&mut Own(sas), jobs);
 }

@@ -1,4 +1,5 @@
-//! Many packets opened: all are admitted, then verified side by side, then deciphered and delivered one after the other.
+//! Many packets opened: all are admitted, then verified side by side, then deciphered and delivered
+//! one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened};
 use super::tiles::{Ahead, in_tiles};
@@ -22,8 +23,8 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     }
 }
 
-/// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
-/// next ones are.
+/// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and
+/// then where those of the next ones are.
 #[inline(always)]
 fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
     table: &mut B,
@@ -48,7 +49,8 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     }
 }
 
-/// Opens those that have been admitted. `meanwhile` is done when all SAs have been looked at and much time is left.
+/// Opens those that have been admitted. `meanwhile` is done when all SAs have been looked at and
+/// much time is left.
 #[inline(always)]
 fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
     table: &mut B,
@@ -72,7 +74,8 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
     }
 }
 
-/// Opens the jobs one by one that have no result: something is wrong with each, and each is told what.
+/// Opens the jobs one by one that have no result: something is wrong with each, and each is told
+/// what.
 #[cold]
 #[inline(never)]
 fn open_rest<'b, const N: usize>(
@@ -185,7 +188,8 @@ fn deliver_parsed(
         }
     };
     *over = id.filter(|_| opened.is_ok());
-    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    // Made where it stays: a processor waits where it copies by whole words what it has just
+    // written in parts.
     *result = Some(match opened {
         Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
         Ok(len) => Ok(sa.opened(len, numbers.0)),

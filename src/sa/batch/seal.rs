@@ -21,8 +21,8 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     }
 }
 
-/// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and then where those of the
-/// next ones are.
+/// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and
+/// then where those of the next ones are.
 #[inline(always)]
 fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'b>>>(
     table: &mut B,
@@ -58,7 +58,8 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     }
 }
 
-/// Does the jobs one by one that have no result: something is wrong with each, and each is told what.
+/// Does the jobs one by one that have no result: something is wrong with each, and each is told
+/// what.
 #[cold]
 #[inline(never)]
 fn seal_rest<'b, const N: usize>(
@@ -89,8 +90,8 @@ fn seal_alone(
     sa.count(sealed)
 }
 
-/// Does all but encipher and authenticate. `begun` is the slot of the SA, and the packet that is left to be protected. `None`
-/// if something is wrong: nothing has changed then.
+/// Does all but encipher and authenticate. `begun` is the slot of the SA, and the packet that is
+/// left to be protected. `None` if something is wrong: nothing has changed then.
 #[inline(never)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
@@ -99,7 +100,8 @@ fn begin<'p>(
     result: &mut Option<Result<Sealed, SealError>>,
     begun: &mut Option<(u32, &'p mut [u8])>,
 ) -> Option<()> {
-    // The same for each kind of headers: where the compiler knows which it is, it leaves out what the others need.
+    // The same for each kind of headers: where the compiler knows which it is, it leaves out what
+    // the others need.
     let packet = place.packet();
     *begun = Some(match Datagram::parse_bare_ipv4(packet) {
         Some(datagram) => {
@@ -148,7 +150,8 @@ fn begin_selected<'p>(
         Place::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
     };
     let (range, esp) = laid_out.ok()?;
-    // Made where it stays: a processor waits where it copies by whole words what it has just written in parts.
+    // Made where it stays: a processor waits where it copies by whole words what it has just
+    // written in parts.
     *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
     Some((slot, esp))
 }

@@ -19,8 +19,9 @@ pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<
     }
 }
 
-/// What is fetched while other jobs are done: first the places where SAs are looked up, then the SAs, so that many wait for
-/// memory together, and it is there when they are needed. Nothing, where that is not worth while.
+/// What is fetched while other jobs are done: first the places where SAs are looked up, then the
+/// SAs, so that many wait for memory together, and it is there when they are needed. Nothing, where
+/// that is not worth while.
 pub(super) struct Ahead<const N: usize> {
     /// Where the SAs of this tile probably are.
     pub(super) places: [usize; N],
@@ -76,7 +77,8 @@ mod tests {
     use crate::esp::ip::Datagram;
     use crate::sa::{InboundId, Outbound, SealError, SealJob};
 
-    /// A table without SAs that keeps account of what is asked of it. A packet has a number, which is what it is looked up by.
+    /// A table without SAs that keeps account of what is asked of it. A packet has a number, which
+    /// is what it is looked up by.
     #[derive(Default)]
     struct Account {
         looked_up: RefCell<Vec<usize>>,

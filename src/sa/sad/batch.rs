@@ -11,7 +11,8 @@ use crate::sa::inbound::{Inbound, OpenError, read};
 use crate::sa::outbound::{Outbound, SealError};
 use crate::sa::selector::Wire;
 
-/// With more SAs than this, those of a batch are prefetched: they no longer fit the processor's caches.
+/// With more SAs than this, those of a batch are prefetched: they no longer fit the processor's
+/// caches.
 const MANY: usize = 1024;
 
 impl Table<Outbound, SealError> for Sad {

@@ -1,4 +1,5 @@
-//! The security association database: every SA of one node or core, found by SPI or by selector in O(1).
+//! The security association database: every SA of one node or core, found by SPI or by selector in
+//! O(1).
 
 mod batch;
 mod packets;

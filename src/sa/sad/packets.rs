@@ -1,4 +1,5 @@
-//! Packets through the table: opened and sealed with the SA that each belongs to, alone and in batches.
+//! Packets through the table: opened and sealed with the SA that each belongs to, alone and in
+//! batches.
 
 use core::ops::Range;
 
@@ -37,8 +38,8 @@ impl Sad {
     /// Opens a packet into another buffer; see [`Inbound::open`](crate::sa::Inbound::open).
     ///
     /// # Errors
-    /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where no SA has the
-    /// SPI at this destination.
+    /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where
+    /// no SA has the SPI at this destination.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
@@ -82,8 +83,8 @@ impl Sad {
         sa.count(result)
     }
 
-    /// The SA that sealing a datagram will use, and the room that it needs. Nothing is counted, and no
-    /// sequence number is used.
+    /// The SA that sealing a datagram will use, and the room that it needs. Nothing is counted, and
+    /// no sequence number is used.
     ///
     /// # Errors
     /// [`SealError`] as for [`Sad::seal`].
@@ -97,12 +98,12 @@ impl Sad {
         Ok(Target { sa: OutboundId(id), size: sa.size(&datagram)? })
     }
 
-    /// Seals many datagrams, each with the SA that its addresses and ports select. The results are those of
-    /// [`Sad::seal`] or [`Sad::seal_in_place`], one job after the other: an SA numbers its packets in the
-    /// order of the jobs. Ciphers and hashes of all jobs run in parallel, whatever their SAs, suites,
-    /// lengths and families: the more jobs, the less each costs. Nothing is allocated; up to 48 KiB of
-    /// stack are used, and 64 KiB where des-ede3-cbc is sealed. In a large table the SAs of later jobs are
-    /// prefetched.
+    /// Seals many datagrams, each with the SA that its addresses and ports select. The results are
+    /// those of [`Sad::seal`] or [`Sad::seal_in_place`], one job after the other: an SA numbers
+    /// its packets in the order of the jobs. Ciphers and hashes of all jobs run in parallel,
+    /// whatever their SAs, suites, lengths and families: the more jobs, the less each costs.
+    /// Nothing is allocated; up to 48 KiB of stack are used, and 64 KiB where des-ede3-cbc is
+    /// sealed. In a large table the SAs of later jobs are prefetched.
     ///
     /// ```
     /// use ipsec_3gpp::Sad;
@@ -110,7 +111,7 @@ impl Sad {
     /// # let (mut sad, datagrams): (Sad, Vec<Vec<u8>>) = (Sad::new(), vec![vec![0; 40]; 3]);
     /// let mut buffers = [[0; 1500]; 3];
     /// let mut jobs: Vec<_> =
-    ///     datagrams.iter().zip(&mut buffers).map(|(datagram, out)| SealJob::new(datagram, out)).collect();
+    ///     datagrams.iter().zip(&mut buffers).map(|(from, to)| SealJob::new(from, to)).collect();
     /// sad.seal_batch(&mut jobs);
     /// for job in &jobs {
     ///     match job.packet() {
@@ -123,15 +124,17 @@ impl Sad {
         seal_all(self, jobs);
     }
 
-    /// Opens many packets. The results are those of [`Sad::open`] or [`Sad::open_in_place`], one job after
-    /// the other: of two copies of a packet the first is delivered. See [`Sad::seal_batch`].
+    /// Opens many packets. The results are those of [`Sad::open`] or [`Sad::open_in_place`], one
+    /// job after the other: of two copies of a packet the first is delivered. See
+    /// [`Sad::seal_batch`].
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
         open_all(self, jobs);
     }
 
-    /// Whether a datagram must not pass in clear: it comes from or goes to a protected port, of this side or
-    /// of a peer (TS 33.203 7.1), or an SA without ports selects it. One that was received in clear must be
-    /// discarded (RFC 4301 5.2), and one that is to be sent must be sealed.
+    /// Whether a datagram must not pass in clear: it comes from or goes to a protected port, of
+    /// this side or of a peer (TS 33.203 7.1), or an SA without ports selects it. One that was
+    /// received in clear must be discarded (RFC 4301 5.2), and one that is to be sent must be
+    /// sealed.
     ///
     /// # Errors
     /// [`IpError`] if the datagram cannot be read; it must not pass either.

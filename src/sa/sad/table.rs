@@ -19,7 +19,8 @@ use crate::sa::set::{Ends, SaName, SaSet, SaSpec, Side};
 use crate::slab::{CacheLine, Slab, Slotted};
 use crate::spi::Spi;
 
-/// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing passes without one.
+/// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing
+/// passes without one.
 ///
 /// Sealing and opening allocate nothing; installing does.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ pub struct Sad {
     pub(super) backend: Backend,
     pub(super) inbound: Slab<Inbound>,
     pub(super) outbound: Slab<Outbound>,
-    /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is read next anyway.
+    /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is read next
+    /// anyway.
     pub(super) by_spi: Index,
     /// Slots of outbound SAs by selector.
     pub(super) by_selector: Index,
@@ -60,7 +62,8 @@ pub struct InstalledSet {
 }
 
 impl InstalledSet {
-    /// The SAs that this side receives over, at its client and at its server port, the order being that of [`SaName::ALL`].
+    /// The SAs that this side receives over, at its client and at its server port, the order being
+    /// that of [`SaName::ALL`].
     pub const fn inbound(&self) -> [InboundId; 2] {
         self.inbound
     }
@@ -99,8 +102,8 @@ pub enum InstallError {
         /// The destination.
         destination: IpAddr,
     },
-    /// An outbound SA for this traffic is in the table (TS 33.203 7.1 rule 3: the pair of address and port
-    /// must be new).
+    /// An outbound SA for this traffic is in the table (TS 33.203 7.1 rule 3: the pair of address
+    /// and port must be new).
     #[error("selector {0} is already in use")]
     SelectorInUse(Selector),
     /// The table has its 2^32 SAs.
@@ -137,8 +140,8 @@ impl Default for Sad {
     }
 }
 
-/// Calls that name a set that is not in the table do nothing. Whether a set is installed is seen from its
-/// SPIs, addresses and ports.
+/// Calls that name a set that is not in the table do nothing. Whether a set is installed is seen
+/// from its SPIs, addresses and ports.
 impl DataPath for Sad {
     type Error = InstallError;
 
@@ -147,7 +150,8 @@ impl DataPath for Sad {
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
-        // Each outbound selector has one SA, so what a datagram is sealed with follows from its ports.
+        // Each outbound selector has one SA, so what a datagram is sealed with follows from its
+        // ports.
         if self.holds(ends, side) { Ok(()) } else { Err(InstallError::NotInstalled(id)) }
     }
 
@@ -174,8 +178,8 @@ impl Sad {
         Self { check, ..self }
     }
 
-    /// The same table; SAs that are installed from now on have this backend, and so have batches. All
-    /// backends make and open the same packets.
+    /// The same table; SAs that are installed from now on have this backend, and so have batches.
+    /// All backends make and open the same packets.
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self { backend, ..self }
@@ -186,13 +190,14 @@ impl Sad {
         self.inbound.table()
     }
 
-    /// The code that opens and seals the packets of SAs that are installed from now on, and batches.
+    /// The code that opens and seals the packets of SAs that are installed from now on, and
+    /// batches.
     pub const fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// Makes room in the look-up tables for this many more sets, so that no registration waits while they
-    /// grow. Without enough memory nothing happens.
+    /// Makes room in the look-up tables for this many more sets, so that no registration waits
+    /// while they grow. Without enough memory nothing happens.
     pub fn reserve(&mut self, sets: usize) {
         let sas = sets.saturating_mul(2);
         self.by_spi.reserve(sas);
@@ -214,8 +219,9 @@ impl Sad {
         self.counters
     }
 
-    /// Adds the four SAs of a set, as one side has them, all or none: for those who keep sets themselves. A
-    /// [`Pcscf`](crate::Pcscf) and a [`Ue`](crate::Ue) use the table as their [`DataPath`].
+    /// Adds the four SAs of a set, as one side has them, all or none: for those who keep sets
+    /// themselves. A [`Pcscf`](crate::Pcscf) and a [`Ue`](crate::Ue) use the table as their
+    /// [`DataPath`].
     ///
     /// # Errors
     /// [`InstallError`]; nothing has changed.
@@ -232,8 +238,8 @@ impl Sad {
         })
     }
 
-    /// Removes the SAs that [`Sad::add_set`] added. False if some of them were not in the table; the others
-    /// are removed all the same.
+    /// Removes the SAs that [`Sad::add_set`] added. False if some of them were not in the table;
+    /// the others are removed all the same.
     pub fn remove_set(&mut self, set: &InstalledSet) -> bool {
         let inbound = set.inbound.map(|id| self.remove_inbound(id).is_some());
         let outbound = set.outbound.map(|id| self.remove_outbound(id).is_some());
@@ -297,8 +303,8 @@ impl Sad {
         }
     }
 
-    /// Removes those SAs of a set that are in the table, as one side has them, and returns how many there
-    /// were. An SA of another set stays: it differs in SPI, addresses or ports.
+    /// Removes those SAs of a set that are in the table, as one side has them, and returns how many
+    /// there were. An SA of another set stays: it differs in SPI, addresses or ports.
     pub fn remove_ends(&mut self, ends: &Ends, side: Side) -> usize {
         let (inbound, outbound) = self.of_ends(ends, side);
         let inbound = inbound.into_iter().flatten().filter(|id| self.remove_inbound(*id).is_some()).count();
@@ -373,8 +379,8 @@ impl Sad {
         self.outbound.get_mut(id.0).map(|sa| sa.set_limits(limits)).is_some()
     }
 
-    /// Goes on at a later sequence number; see [`Outbound::advance_to`]. False if the SA is not in the table, or
-    /// numbers would be used twice.
+    /// Goes on at a later sequence number; see [`Outbound::advance_to`]. False if the SA is not in
+    /// the table, or numbers would be used twice.
     pub fn advance_to(&mut self, id: OutboundId, sequence: u32) -> bool {
         self.outbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
@@ -385,7 +391,8 @@ impl Sad {
         self.inbound.id(self.inbound_slot(hash, spi.value(), destination)?).map(InboundId)
     }
 
-    /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for any.
+    /// The outbound SA for traffic of a selector: the one with exactly these ports, or else one for
+    /// any.
     pub fn find_outbound(&self, selector: &Selector) -> Option<OutboundId> {
         self.outbound.id(self.outbound_slot(&Wire::new(selector))?).map(OutboundId)
     }

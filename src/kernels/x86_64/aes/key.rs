@@ -8,7 +8,8 @@ use crate::kernels::x86_64::detect::Vectors;
 
 /// A key that encrypts with the processor's instructions. It wipes itself.
 ///
-/// Its round keys are expanded per packet: CBC encryption is latency-bound anyway, and an SA is half as large without them.
+/// Its round keys are expanded per packet: CBC encryption is latency-bound anyway, and an SA is
+/// half as large without them.
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub(crate) struct Key([u8; BLOCK]);
 
@@ -30,7 +31,8 @@ impl Key {
         unsafe { ni::encrypt_chain(&self.0, chain, data) }
     }
 
-    /// Encrypts a message from `start` on, after the block before it, while SHA-1 absorbs its whole blocks.
+    /// Encrypts a message from `start` on, after the block before it, while SHA-1 absorbs its whole
+    /// blocks.
     #[inline]
     pub(crate) fn encrypt_and_hash(
         &self,

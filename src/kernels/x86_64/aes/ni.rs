@@ -20,7 +20,8 @@ fn next(before: __m128i, constant: i32) -> __m128i {
     _mm_xor_si128(four, mixed(before, constant))
 }
 
-/// What is mixed into a round key from the last word of these, in all words: sooner so than with the instruction for it.
+/// What is mixed into a round key from the last word of these, in all words: sooner so than with
+/// the instruction for it.
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
 fn mixed(words: __m128i, constant: i32) -> __m128i {
@@ -46,7 +47,8 @@ pub(in crate::kernels::x86_64) fn set(keys: &mut Schedules, lane: usize, key: &[
     }
 }
 
-/// Expands the keys of the first eight lanes side by side: each waits for itself. Zeros are left where they were.
+/// Expands the keys of the first eight lanes side by side: each waits for itself. Zeros are left
+/// where they were.
 #[target_feature(enable = "aes,sse4.1")]
 pub(in crate::kernels::x86_64) fn expand_eight(keys: &mut Chains, to: &mut Schedules) {
     const LANES: usize = 8;
@@ -147,8 +149,8 @@ pub(in crate::kernels::x86_64) fn encrypt_chain(key: &[u8; BLOCK], chain: &mut [
     _mm_storeu_si128(chain, state);
 }
 
-/// Enciphers one packet and hashes it on the way: each waits for itself, and the processor has time for both. Returns
-/// the state of the hash after the whole blocks of the message.
+/// Enciphers one packet and hashes it on the way: each waits for itself, and the processor has time
+/// for both. Returns the state of the hash after the whole blocks of the message.
 #[target_feature(enable = "aes,sha,avx2")]
 pub(in crate::kernels::x86_64) fn encrypt_and_hash(
     key: &[u8; BLOCK],

@@ -5,8 +5,8 @@ pub(super) const ROUND_KEYS: usize = 11;
 /// The constants of the rounds of a key's expansion (FIPS 197 5.2).
 pub(super) const CONSTANTS: [i32; ROUND_KEYS - 1] =
     [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
-/// The octets of a key's last word, rotated: with all words equal to it, the cipher's last round substitutes its octets, and
-/// has no rows to shift.
+/// The octets of a key's last word, rotated: with all words equal to it, the cipher's last round
+/// substitutes its octets, and has no rows to shift.
 pub(super) const ROTATED: i32 = 0x0c0f_0e0d;
 /// The most lanes that there are.
 pub(super) const WIDEST: usize = 16;
@@ -36,10 +36,11 @@ impl Schedules {
 /// The last block of each lane.
 pub(in crate::kernels::x86_64) type Chains = [u8; WIDEST * BLOCK];
 
-/// The round keys that decrypt, in the form of the instructions. They exist only where the machine has those. They wipe
-/// themselves.
+/// The round keys that decrypt, in the form of the instructions. They exist only where the machine
+/// has those. They wipe themselves.
 ///
-/// They are kept: decryption is not latency-bound, so that expanding them per packet would take longer than loading them.
+/// They are kept: decryption is not latency-bound, so that expanding them per packet would take
+/// longer than loading them.
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub(crate) struct InverseKey {
     pub(super) octets: [[u8; BLOCK]; ROUND_KEYS],

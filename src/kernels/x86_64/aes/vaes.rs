@@ -24,8 +24,9 @@ const PAIR: usize = 2 * BLOCK;
 /// Pairs of blocks of each lane that are looked up together.
 const STRIDE: usize = 16;
 
-/// Writes the kernel for so many lanes, each two of which are a pair. They are in vectors of 256 bits, and not of 512, since
-/// two blocks of two lanes are then transposed with one instruction for each vector, and the processor has more of them.
+/// Writes the kernel for so many lanes, each two of which are a pair. They are in vectors of 256
+/// bits, and not of 512, since two blocks of two lanes are then transposed with one instruction for
+/// each vector, and the processor has more of them.
 macro_rules! lanes {
     ($name:ident, $pairs:literal: $($pair:literal $vector:ident $first:ident $second:ident),*) => {
         /// Enciphers blocks of each of the first lanes, from an even one on.
@@ -54,8 +55,9 @@ macro_rules! lanes {
                     for pair in 0..PAIRS {
                         state[pair] = _mm256_aesenc_epi128(state[pair], key(keys, round, pair));
                     }
-                    // Else the compiler puts all rounds of one pair before those of the next: each waits for the one before
-                    // it, and the processor does not see far enough to the others.
+                    // Else the compiler puts all rounds of one pair before those of the next: each
+                    // waits for the one before it, and the processor does not see far enough to the
+                    // others.
                     in_order!(zmm_reg: $($vector = state[$pair]),*);
                 }
                 for pair in 0..PAIRS {
@@ -215,7 +217,8 @@ macro_rules! whole {
 
 whole!(0 q a b c d, 1 r e f g h, 2 s i j k l, 3 t m n o p);
 
-/// Expands the keys of all lanes (FIPS 197 5.2) into memory that holds nothing yet. Zeros are left where they were.
+/// Expands the keys of all lanes (FIPS 197 5.2) into memory that holds nothing yet. Zeros are left
+/// where they were.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[allow(unsafe_code, reason = "memory that is written for the first time")]
 pub(in crate::kernels::x86_64) fn expand<'s>(
@@ -260,7 +263,8 @@ fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK
     }
 }
 
-/// Overwrites round keys with zeros: with vectors, since what fills memory of any length takes longer to begin.
+/// Overwrites round keys with zeros: with vectors, since what fills memory of any length takes
+/// longer to begin.
 #[target_feature(enable = "avx512f")]
 pub(in crate::kernels::x86_64) fn wipe(keys: &mut Schedules) {
     // Whoever knew that these are zeros would call that again.
@@ -282,7 +286,8 @@ pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], t
         at += WIDE;
     }
     let rest = to.len() - at;
-    // Sixteen that end where the packet does take no longer than half as many one by one, and some again make no difference.
+    // Sixteen that end where the packet does take no longer than half as many one by one, and some
+    // again make no difference.
     if rest >= WIDE / 2
         && let (Some(from), Some(to)) = (from.last_chunk(), to.last_chunk_mut())
     {
@@ -334,7 +339,8 @@ fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8
         for state in &mut state {
             *state = _mm512_aesdec_epi128(*state, *key);
         }
-        // Else the compiler may put all rounds of one vector behind those of the others, where it waits for itself.
+        // Else the compiler may put all rounds of one vector behind those of the others, where it
+        // waits for itself.
         in_order!(zmm_reg: a = state[0], b = state[1], c = state[2], d = state[3]);
     }
     for (n, (to, state)) in to.as_chunks_mut::<VECTOR>().0.iter_mut().zip(state).enumerate() {
