@@ -146,7 +146,7 @@ impl Index {
         true
     }
 
-    /// Makes room for so many more. Where there is not so much memory, nothing happens.
+    /// Makes room for this many more. Where there is not enough memory, nothing happens.
     pub(crate) fn reserve(&mut self, more: usize) {
         let needed = self.len.saturating_add(more).saturating_mul(FULL.1) / FULL.0 / ENTRIES + 1;
         if needed > self.lines.len()

@@ -5,8 +5,9 @@
 //!
 //! > The library is told what arrived and what time it is. It answers with values: what to send,
 //! > over which SA, or why not. A call that changes SAs takes the [`DataPath`] that carries the
-//! > change out, and makes it before it returns. Between calls, [`poll_timeout`](Pcscf::poll_timeout)
-//! > says when to call again, and [`poll_event`](Pcscf::poll_event) what has ended.
+//! > change out, and makes it before it returns. Between calls,
+//! > [`poll_timeout`](Pcscf::poll_timeout) says when to call again, and
+//! > [`poll_event`](Pcscf::poll_event) what has ended.
 //! >
 //! > It owns no socket, clock, thread, random source or SIP parser. It never panics on input,
 //! > allocates nothing for a packet, wipes and never prints keys, and never lets protected traffic

@@ -67,8 +67,8 @@ pub enum PolicyError {
     /// Confidentiality is left to the access network, and a suite with encryption is listed.
     #[error("confidentiality is left to the access network, but {0} is listed")]
     EncryptionWhereLeftToAccess(Suite),
-    /// Confidentiality is to be offered, and no suite with encryption is listed.
-    #[error("confidentiality is to be offered, but no suite with encryption is listed")]
+    /// Confidentiality is offered, and no suite with encryption is listed.
+    #[error("confidentiality is offered, but no suite with encryption is listed")]
     NothingToOffer,
 }
 

@@ -49,7 +49,7 @@ fn sad(side: Side, backend: Backend) -> (Sad, Vec<InstalledSet>) {
     (sad, installed)
 }
 
-/// Adds so many sets of other UEs that the table no longer takes its SAs to be in the processor's
+/// Adds this many sets of other UEs that the table no longer takes its SAs to be in the processor's
 /// caches.
 fn crowd(sad: &mut Sad, side: Side) {
     for n in 0..1_100_u32 {
@@ -123,7 +123,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 
 const BEFORE: usize = 40;
 
-/// A datagram in a buffer with room around it, and where it stands.
+/// A datagram in a buffer with room around it, and where it is.
 fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
     let (ue, pcscf) = ends(wish.set / 2, wish.set % 2 == 1);
     let data: Vec<u8> = (0..wish.len).map(|n| ((n * 31 + wish.at) >> 2) as u8).collect();
@@ -353,7 +353,7 @@ fn of_two_copies_in_a_batch_one_is_delivered() {
             assert!(matches!(error, OpenError::Replay { sequence: 1, .. }), "{error:?}");
         }
         drop(jobs);
-        // Nothing of the copies was deciphered.
+        // Nothing of the copies was decrypted.
         assert!(outs[1..].iter().flatten().all(|octet| *octet == 0));
     }
 }

@@ -313,7 +313,7 @@ fn no_line_break_gets_from_a_header_that_was_read_into_one_that_is_written() {
 
 #[test]
 fn white_space_behind_a_malformed_element_changes_nothing() {
-    // Found by fuzzing: the place of the error lay behind the end of the text.
+    // Found by fuzzing: the place of the error lay after the end of the text.
     let (with, without) = (only("tls; "), only("tls;"));
     assert_eq!(with, without);
     let Mechanism::Malformed(malformed) = with else { panic!() };

@@ -172,7 +172,7 @@ fn every_plaintext_seals_to_the_packet_that_the_kernel_made() {
             let context = format!("{}: {}", capture.name, packet.what);
             let sa = &capture.sas[packet.sa];
             let suite = sa.keys.suite();
-            // The IV stands behind SPI and sequence number, which are easily found.
+            // The IV follows SPI and sequence number, which are easily found.
             let ids = [sa.spi.to_be_bytes(), packet.sequence.to_be_bytes()].concat();
             let esp = packet.esp.windows(8).position(|window| window == ids).unwrap();
             let iv = &packet.esp[esp + 8..esp + suite.headroom()];

@@ -1,4 +1,4 @@
-//! Every state of a registration with every event, at both ends, as a table that is stored beside
+//! Every state of a registration with every event, at both ends, as a table that is stored with
 //! the tests: what the library answers, what it tells its caller, and how many sets there are
 //! afterwards.
 //!

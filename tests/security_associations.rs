@@ -132,8 +132,8 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
             // Plaintext of a packet that was refused is nowhere to be found.
             let wiped = matches!(error, OpenError::Trailer(_) | OpenError::Dummy | OpenError::Ports(_));
             assert_eq!(out.iter().all(|octet| *octet == 0xee), !wiped);
-            let behind_the_headers = &out[20..];
-            assert!(behind_the_headers.iter().all(|octet| [0, 0xee].contains(octet)), "{error}: {out:x?}");
+            let after_the_headers = &out[20..];
+            assert!(after_the_headers.iter().all(|octet| [0, 0xee].contains(octet)), "{error}: {out:x?}");
             let _ = sa.open_in_place(&mut copied);
         }
         (result, after)
@@ -432,7 +432,7 @@ fn received_datagrams_that_are_not_esp_of_a_known_sa_are_told_apart() {
     checksum[8] -= 1;
     assert_eq!(open(&checksum), Err(OpenError::Ip(IpError::Checksum)));
     assert_eq!(open(&authentic(7777, 1, &[0; 4])), Err(OpenError::NoSa(7777)));
-    // Octets behind the datagram, as Ethernet pads short ones, are no part of it.
+    // Octets after the datagram, as Ethernet pads short ones, are no part of it.
     assert_eq!(open(&[packet, &[0; 9]].concat()), Ok(()));
     let counters = sad.counters();
     assert_eq!(

@@ -510,7 +510,7 @@ impl<'w> Life<'w> {
         let left = self.world.network.ue.len() + self.sas();
         let (contacts, spis) = (self.world.pcscf.len(), self.world.pcscf.spis().in_use());
         self.note(&format!("{left} SAs left, {contacts} contacts, {spis} SPIs of the P-CSCF in use"))?;
-        if (left, contacts, spis) == (0, 0, 0) { Ok(()) } else { Err("something was left behind".into()) }
+        if (left, contacts, spis) == (0, 0, 0) { Ok(()) } else { Err("something is left over".into()) }
     }
 }
 

@@ -145,7 +145,7 @@ fn run() -> Result<()> {
     };
     let client_ports = [Port::new(7101)?, Port::new(7102)?, Port::new(7103)?];
     let config = Config::new(policy, Port::new(7060)?, &client_ports)?;
-    // A real node takes its seed from the operating system; here each run is to be the same.
+    // A real node takes its seed from the operating system; here each run must be the same.
     let spis = SpiAllocator::new(SpiSlice::new(1, 4)?, 1000, [0x3a; 16])?;
     // Before anything is written.
     for scene in &options.scenes {

@@ -189,7 +189,7 @@ impl Network {
     }
 }
 
-/// The SPI of a packet of ESP behind an IP header without options or extensions.
+/// The SPI of a packet of ESP after an IP header without options or extensions.
 fn spi_of(packet: &[u8]) -> Result<u32> {
     let at = if packet.first().is_some_and(|octet| octet >> 4 == 4) { 20 } else { 40 };
     let octets = packet.get(at..).and_then(|esp| esp.first_chunk()).ok_or("a packet without an SPI")?;

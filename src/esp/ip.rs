@@ -101,9 +101,9 @@ pub(crate) struct Datagram {
     pub(crate) total_len: usize,
     /// Octets of the headers that stay in front of ESP.
     pub(crate) header_len: usize,
-    /// Where the octet stands that names the protocol.
+    /// Where the octet is that names the protocol.
     protocol_at: usize,
-    /// The protocol that begins behind them.
+    /// The protocol that begins after them.
     protocol: u32,
     /// Of IP: 4 or 6.
     version: u32,
@@ -132,14 +132,14 @@ impl Datagram {
         part(packet, place)
     }
 
-    /// The protocol that begins behind the headers.
+    /// The protocol that begins after the headers.
     #[inline]
     pub(crate) const fn protocol(&self) -> u8 {
         self.protocol as u8
     }
 
     /// Reads a datagram that is to be protected: headers end where RFC 4303 3.1.1 puts ESP. In IPv6
-    /// that is behind hop-by-hop and routing headers, and behind destination options that no
+    /// that is after hop-by-hop and routing headers, and after destination options that no
     /// routing header precedes.
     #[inline(always)]
     pub(crate) fn parse_plain(packet: &[u8]) -> Result<Self, IpError> {
@@ -254,7 +254,7 @@ impl Datagram {
         self.total_len - self.header_len
     }
 
-    /// What stands behind the headers of the datagram that these are the first octets of.
+    /// What follows the headers of the datagram that these are the first octets of.
     #[inline]
     pub(crate) fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
         part(packet, self.header_len..self.total_len)
@@ -354,7 +354,7 @@ impl Datagram {
     }
 
     /// Source and destination port, as they stand there, of the transport header in a payload of
-    /// this datagram, behind the IPv6 extension headers that may stand before it; `None` if
+    /// this datagram, after the IPv6 extension headers that may precede it; `None` if
     /// there is no port (ICMP) or no room for one.
     #[inline(always)]
     pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<[u8; 4]> {
@@ -423,7 +423,7 @@ fn mended_ipv4_with(
     mended
 }
 
-/// An IPv6 header that has no extension headers behind it, with another length and protocol.
+/// An IPv6 header that has no extension headers after it, with another length and protocol.
 #[inline(always)]
 fn mended_ipv6(header: &[u8; IPV6_HEADER], payload_len: usize, protocol: u8) -> Option<[u8; IPV6_HEADER]> {
     let payload_len = u16::try_from(payload_len).ok()?;

@@ -84,14 +84,14 @@ impl OpenKeys {
 pub(crate) const TILE: usize = 1;
 pub(crate) const SMALL_TILE: usize = TILE;
 
-/// A packet that has been framed and is to be encrypted and authenticated.
+/// A packet that has been framed and must be encrypted and authenticated.
 #[derive(Debug)]
 pub(crate) struct Sealing<'a> {
     pub(crate) keys: &'a SealKeys,
     pub(crate) esp: &'a mut [u8],
 }
 
-/// A packet whose ICV is to be compared.
+/// A packet whose ICV must be compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verifying<'a> {
     pub(crate) keys: &'a OpenKeys,

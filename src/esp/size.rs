@@ -19,7 +19,7 @@ impl Suite {
         ESP_HEADER + self.encryption().iv_len()
     }
 
-    /// Octets that ESP puts behind a payload: padding, pad length, next header and ICV. The
+    /// Octets that ESP puts after a payload: padding, pad length, next header and ICV. The
     /// tailroom that [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn tailroom(self, payload_len: usize) -> usize {
         self.pad_len(payload_len) + TRAILER + self.integrity().icv_len()
@@ -67,7 +67,7 @@ impl Suite {
     }
 
     const fn max_behind(self, mtu: usize, family: Family, header: usize) -> Option<usize> {
-        // What a length field can say: of the datagram in IPv4, of what is behind the header in
+        // What a length field can say: of the datagram in IPv4, of what follows the header in
         // IPv6.
         let largest = match family {
             Family::Ipv4 => u16::MAX as usize,

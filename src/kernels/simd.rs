@@ -35,7 +35,8 @@ pub(super) mod portable {
         words
     }
 
-    /// A sum that is made as it stands here: the compiler does not add its parts in another order.
+    /// A sum that is made as it is written here: the compiler does not add its parts in another
+    /// order.
     #[inline(always)]
     pub(in crate::kernels) fn sum(a: V) -> V {
         a

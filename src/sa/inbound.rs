@@ -259,7 +259,7 @@ impl Inbound {
     /// and the packet without SPI, sequence number, IV and ICV.
     ///
     /// # Errors
-    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has
+    /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
         let datagram = read(packet)?;
@@ -270,7 +270,7 @@ impl Inbound {
     /// payload.
     ///
     /// # Errors
-    /// [`OpenError`]. If the packet was refused after it had been deciphered, its plaintext has
+    /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
         let datagram = read(buffer)?;
@@ -425,7 +425,7 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol())) }
 }
 
-/// A packet whose ICV is right, before it is deciphered.
+/// A packet whose ICV is right, before it is decrypted.
 struct Accepted<'a> {
     spi: Spi,
     selector: &'a Wire,
@@ -437,8 +437,8 @@ struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Deciphers into another buffer. If that fails later on, the plaintext is wiped. Returns how
-    /// long the datagram is that stands at the start of the buffer.
+    /// Decrypts into another buffer. If that fails later on, the plaintext is wiped. Returns how
+    /// long the datagram is that is at the start of the buffer.
     #[inline(always)]
     fn open(
         self,
@@ -452,8 +452,8 @@ impl Accepted<'_> {
         let room = OpenError::Room { needed, found: out.len() };
         let (headers, body) =
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
-        let deciphered = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
-        match self.deliver(datagram, deciphered, body) {
+        let decrypted = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
+        match self.deliver(datagram, decrypted, body) {
             Ok(Decrypted { payload_len, next_header }) => {
                 datagram.write_headers(packet, headers, payload_len, next_header);
                 Ok(header_len + payload_len)
@@ -465,8 +465,8 @@ impl Accepted<'_> {
         }
     }
 
-    /// Deciphers in place. If that fails later on, the plaintext is wiped. Returns how long the
-    /// datagram is; it stands where the headroom of the suite ends.
+    /// Decrypts in place. If that fails later on, the plaintext is wiped. Returns how long the
+    /// datagram is; it begins where the headroom of the suite ends.
     #[inline(always)]
     fn open_in_place(
         self,
@@ -477,9 +477,9 @@ impl Accepted<'_> {
         let header_len = datagram.header_len;
         let headroom = self.keys.suite().headroom();
         let esp = part_mut(buffer, header_len..datagram.total_len);
-        let deciphered = self.keys.decrypt(&self.authentic, esp);
+        let decrypted = self.keys.decrypt(&self.authentic, esp);
         let body = part_mut(esp, headroom..headroom + body_len);
-        match self.deliver(datagram, deciphered, body) {
+        match self.deliver(datagram, decrypted, body) {
             Ok(Decrypted { payload_len, next_header }) => {
                 datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
                 Ok(header_len + payload_len)
@@ -498,11 +498,11 @@ impl Accepted<'_> {
     fn deliver(
         self,
         datagram: &Datagram,
-        deciphered: Result<Decrypted, TrailerError>,
+        decrypted: Result<Decrypted, TrailerError>,
         body: &[u8],
     ) -> Result<Decrypted, OpenError> {
         let counters = self.counters;
-        let trailer = deciphered.inspect_err(|_| count(&mut counters.trailer))?;
+        let trailer = decrypted.inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);
         if trailer.next_header == PROTOCOL_NONE {
             count(&mut counters.dummy);

@@ -171,7 +171,7 @@ pub struct Outbound {
     soft_packets: u32,
     /// Octets of payload.
     octets: u64,
-    /// Octets of ESP: at least those that were enciphered.
+    /// Octets of ESP: at least those that were encrypted.
     esp_octets: u64,
     /// `u64::MAX` for no limit.
     soft_octets: u64,

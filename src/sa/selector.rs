@@ -71,7 +71,7 @@ impl Selector {
 /// A selector as packets have it: what is compared for every packet, and what SAs are looked up by.
 #[derive(Clone, Copy, Debug, Eq)]
 pub(crate) struct Wire {
-    /// Source and destination, one behind the other; where they are of IPv4, zeros follow.
+    /// Source and destination, one after the other; where they are of IPv4, zeros follow.
     addresses: [u8; 32],
     /// Source and destination; zeros for any.
     ports: [u8; 4],
@@ -284,7 +284,7 @@ mod tests {
             ["10.0.0.1", "255.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
         let both = Ports::Exact { source: 1, destination: 0xabcd };
         for (source, destination) in addresses.into_iter().flat_map(|a| addresses.map(|b| (a, b))) {
-            // A mapped address beside one of IPv4 is that of IPv4: no packet goes between two
+            // A mapped address with one of IPv4 is that of IPv4: no packet goes between two
             // families anyway.
             let canonical = source.is_ipv4() != destination.is_ipv4();
             for ports in [both, Ports::Any] {

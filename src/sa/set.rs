@@ -42,10 +42,10 @@ pub struct Endpoint {
 ///
 /// | name | direction | source port | destination port | SPI | used by |
 /// |---|---|---|---|---|---|
-/// | `UeClientToPcscfServer` | UE to P-CSCF | port_uc | port_ps | spi_ps | UDP; TCP opened by the UE |
-/// | `PcscfServerToUeClient` | P-CSCF to UE | port_ps | port_uc | spi_uc | TCP opened by the UE |
-/// | `PcscfClientToUeServer` | P-CSCF to UE | port_pc | port_us | spi_us | UDP; TCP opened by the P-CSCF |
-/// | `UeServerToPcscfClient` | UE to P-CSCF | port_us | port_pc | spi_pc | TCP opened by the P-CSCF |
+/// | `UeClientToPcscfServer` | UE to P-CSCF | port_uc | port_ps | spi_ps | UDP; the UE's TCP |
+/// | `PcscfServerToUeClient` | P-CSCF to UE | port_ps | port_uc | spi_uc | the UE's TCP |
+/// | `PcscfClientToUeServer` | P-CSCF to UE | port_pc | port_us | spi_us | UDP; the P-CSCF's TCP |
+/// | `UeServerToPcscfClient` | UE to P-CSCF | port_us | port_pc | spi_pc | the P-CSCF's TCP |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SaName {
     /// From port_uc to port_ps, with spi_ps.

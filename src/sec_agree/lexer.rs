@@ -12,7 +12,7 @@ pub(super) struct Lexer<'a> {
     at: usize,
 }
 
-/// A parameter's value as it stands in the text.
+/// A parameter's value as it is in the text.
 #[derive(Clone, Copy)]
 pub(super) enum RawValue<'a> {
     /// `;name` alone.
@@ -146,11 +146,11 @@ impl<'a> Lexer<'a> {
         Err(Broken)
     }
 
-    /// Goes back to where a mechanism began and passes over all of it, up to a comma that stands
+    /// Goes back to where a mechanism began and passes over all of it, up to a comma that is
     /// outside quotes or to the end.
     pub(super) fn skip_mechanism(&mut self, start: usize) {
         self.at = start;
-        // A quote that nothing closes is a character like another: the mechanisms behind the next
+        // A quote that nothing closes is a character like another: the mechanisms after the next
         // comma stay usable. Looked for once, so that a text full of quotes costs no more than its
         // length.
         let mut quotes_close = true;

@@ -239,7 +239,7 @@ impl Style {
 /// Of the longest number that is written: an SPI.
 const DIGITS: usize = 10;
 
-/// A number in decimal digits, with with leading zeros up to so many. Emission is on the path of
+/// A number in decimal digits, with leading zeros up to this many. Emission is on the path of
 /// every registration, and the formatting machinery is most of its cost.
 fn decimal(mut number: u32, least: usize, digits: &mut [u8; DIGITS]) -> &str {
     let mut used = 0;

@@ -52,7 +52,7 @@ pub enum Name<T> {
     /// An algorithm of this crate.
     Known(T),
     /// Any other token, as it was written. Equal to another without regard to case. It is emitted
-    /// as it stands, as a [`Parameter`] is.
+    /// as it is, as a [`Parameter`] is.
     Unknown(Box<str>),
 }
 
@@ -88,7 +88,7 @@ pub enum Mode {
 }
 
 impl Protocol {
-    /// The token that stands in `prot=`.
+    /// The token in `prot=`.
     pub const fn token(self) -> &'static str {
         match self {
             Protocol::Esp => "esp",
@@ -98,7 +98,7 @@ impl Protocol {
 }
 
 impl Mode {
-    /// The token that stands in `mod=`.
+    /// The token in `mod=`.
     pub const fn token(self) -> &'static str {
         match self {
             Mode::Transport => "trans",
@@ -126,7 +126,7 @@ impl Qvalue {
         self.0
     }
 
-    /// Reads the qvalue of RFC 3261 25.1: up to three digits behind the point.
+    /// Reads the qvalue of RFC 3261 25.1: up to three digits after the point.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
         if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

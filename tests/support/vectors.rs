@@ -1,4 +1,4 @@
-//! Reads data files: blocks of `name=value` lines, comments behind `#`.
+//! Reads data files: blocks of `name=value` lines, comments after `#`.
 
 use std::collections::HashMap;
 

@@ -22,14 +22,14 @@ pub(crate) const TILE: usize = 64;
 /// As many as there are lanes: fewer packets than a whole tile need not pay for all of it.
 pub(crate) const SMALL_TILE: usize = 16;
 
-/// A packet that has been framed and is to be encrypted and authenticated.
+/// A packet that has been framed and must be encrypted and authenticated.
 #[derive(Debug)]
 pub(crate) struct Sealing<'a> {
     pub(crate) keys: &'a SealKeys,
     pub(crate) esp: &'a mut [u8],
 }
 
-/// A packet whose ICV is to be compared.
+/// A packet whose ICV must be compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verifying<'a> {
     pub(crate) keys: &'a OpenKeys,
@@ -97,7 +97,7 @@ fn encrypt(vectors: Option<Vectors>, group: &mut [Option<Sealing<'_>>]) {
         return;
     }
     let Some((_, cipher)) = keys.kernels() else { return };
-    /// What is to be done with the packets of one class.
+    /// The work on the packets of one class.
     macro_rules! tasks {
         ($class:path) => {
             group.iter_mut().flatten().filter_map(|packet| {

@@ -286,7 +286,8 @@ mod tests {
         }
     }
 
-    /// Lanes that begin anew all together, and some while others go on, each with a key of its own.
+    /// Lanes that begin again all together, and some while others go on, each with a key of its
+    /// own.
     #[test]
     fn packets_of_one_length_and_of_many_are_encrypted_as_each_is_alone() {
         let suite = Suite::HMAC_SHA_1_96_AES_CBC;

@@ -56,7 +56,7 @@ impl Keys {
         own
     }
 
-    /// Enciphers or deciphers a block in each lane. A chain is what goes before, and what goes
+    /// Encrypts or decrypts a block in each lane. A chain is what goes before, and what goes
     /// before the next.
     #[inline]
     pub(super) fn apply(&self, direction: Direction, blocks: &mut [u64; WIDEST], chain: Option<&mut Halves>) {

@@ -4,7 +4,7 @@ use super::bitslice;
 use super::key::Key;
 use super::schedule::{BLOCK, Direction, WIDEST};
 
-/// Sixty-four lanes without vectors, with a key each, for enciphering. They wipe themselves.
+/// Sixty-four lanes without vectors, with a key each, for encryption. They wipe themselves.
 pub(in crate::kernels) struct Lanes {
     keys: [[u64; WIDEST]; 3],
     expanded: Option<bitslice::Keys>,
@@ -31,7 +31,7 @@ impl Lanes {
         self.expanded = Some(bitslice::Keys::of_lanes(&self.keys));
     }
 
-    /// Enciphers `count` blocks of each lane.
+    /// Encrypts `count` blocks of each lane.
     pub(in crate::kernels) fn encrypt(&mut self, data: &mut [&mut [u8]; WIDEST], count: usize) {
         let Some(keys) = &self.expanded else { return };
         for index in 0..count {

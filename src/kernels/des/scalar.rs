@@ -8,7 +8,7 @@ use super::tables::{P, key_bit, substitute};
 
 const BOXES: usize = 8;
 
-/// The bit of a half that an output bit of an S-box ends in, behind P.
+/// The bit of a half that an output bit of an S-box becomes, after P.
 const fn end_of(output: usize) -> u32 {
     let mut n = 0;
     while P[n] as usize != output {
@@ -84,7 +84,7 @@ impl Rounds {
         steps
     }
 
-    /// Enciphers or deciphers one block.
+    /// Encrypts or decrypts one block.
     #[inline]
     pub(super) fn apply(&self, block: u64) -> u64 {
         let (mut left, mut right) = initial((block >> 32) as u32, block as u32);

@@ -229,7 +229,7 @@ fn load(blocks: &[u8; WIDEST * BLOCK]) -> [V; BLOCK] {
     core::array::from_fn(|n| _mm512_loadu_si512(&vectors[n]))
 }
 
-/// The rounds of sixty-four lanes with a key each, for enciphering. They wipe themselves. Aligned,
+/// The rounds of sixty-four lanes with a key each, for encryption. They wipe themselves. Aligned,
 /// or every load of a vector would be two.
 #[repr(C, align(64))]
 pub(super) struct Lanes {
@@ -283,7 +283,7 @@ impl Lanes {
         }
     }
 
-    /// Enciphers `count` blocks of each lane.
+    /// Encrypts `count` blocks of each lane.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
     pub(super) fn encrypt(&mut self, data: &mut [&mut [u8]; WIDEST], count: usize) {
         let rounds_of = &self.rounds;
@@ -349,7 +349,7 @@ impl Shared {
     }
 }
 
-/// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
+/// Decrypts one packet into another buffer. `from` is the IV and the ciphertext after it.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
 pub(super) fn decrypt_into(key: &[u8; 3 * BLOCK], from: &[u8], to: &mut [u8]) {
     let keys = Shared::new(Direction::Decrypt, key);
@@ -360,12 +360,12 @@ pub(super) fn decrypt_into(key: &[u8; 3 * BLOCK], from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
+/// Decrypts one packet in place. `whole` is the IV and the ciphertext after it.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
 pub(super) fn decrypt(key: &[u8; 3 * BLOCK], whole: &mut [u8]) {
     const WIDE: usize = WIDEST * BLOCK;
     let keys = Shared::new(Direction::Decrypt, key);
-    // From the end: each block is then still as it was when the one behind it needs it.
+    // From the end: each block is then still as it was when the one after it needs it.
     let mut end = whole.len();
     while end > BLOCK {
         let start = (end - BLOCK - 1) / WIDE * WIDE;
@@ -379,7 +379,7 @@ pub(super) fn decrypt(key: &[u8; 3 * BLOCK], whole: &mut [u8]) {
     }
 }
 
-/// Deciphers up to sixty-four blocks; `from` has one more in front of them.
+/// Decrypts up to sixty-four blocks; `from` has one more in front of them.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
 #[inline]
 fn some(keys: &Shared, from: &[u8], to: &mut [u8]) {

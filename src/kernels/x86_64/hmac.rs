@@ -64,7 +64,7 @@ static MD5_AVX512: [Kernel<MD5_WORDS>; 5] = [
     vectors!(8, 150 + 335, md5::avx512_eight),
     vectors!(16, 40 + 415, md5::avx512_sixteen),
     vectors!(16, 220 + 375, md5::avx512_sixteen_ahead),
-    // A block takes 520. But where not all lanes are in use, those that are left run empty sooner.
+    // A block takes 520. But where not all lanes are in use, those that are left run empty earlier.
     vectors!(32, 440 + 560, md5::avx512_thirty_two_ahead),
 ];
 #[cfg(feature = "hmac-md5-96")]

@@ -15,7 +15,7 @@ impl Ue {
     /// soon as its transactions have ended.
     ///
     /// # Errors
-    /// [`NoSa`] if no set in force has an inbound SA with this SPI: the message is to be discarded.
+    /// [`NoSa`] if no set in force has an inbound SA with this SPI: the message must be discarded.
     pub fn message<D: DataPath>(&mut self, over: Spi, data_path: &mut D) -> Result<SetId, NoSa> {
         let inbound = |set: &&Set| set.carried(Over::Sa(over));
         if let Some(current) = self.current.as_ref().filter(inbound) {

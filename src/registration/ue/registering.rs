@@ -162,7 +162,7 @@ crate::code::codes!(BadChallenge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfirmError<E> {
-    /// No REGISTER awaits an answer that comes over this: it is to be discarded.
+    /// No REGISTER awaits an answer that comes over this: it must be discarded.
     #[error(transparent)]
     NoProcedure(#[from] NoProcedure),
     /// The data path could not take the new set into use. The older one stays in use, and the
@@ -370,7 +370,7 @@ impl Ue {
     /// force stay, and [`UeEvent::RegisterDue`] comes again.
     ///
     /// # Errors
-    /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it is to be discarded,
+    /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it must be discarded,
     /// nothing has changed.
     pub fn failure<D: DataPath>(
         &mut self,

@@ -1,5 +1,5 @@
 //! Many packets at once: the same checks in the same order and the same results as one at a time,
-//! and the ciphers and hashes of all of them side by side.
+//! and the ciphers and hashes of all of them in parallel.
 
 mod open;
 mod seal;
@@ -17,7 +17,7 @@ use crate::esp::Backend;
 use crate::esp::ip::Datagram;
 use crate::impossible::impossible;
 
-/// A datagram that shall be sealed in a batch, and what became of it.
+/// A datagram to seal in a batch, and what became of it.
 ///
 /// Jobs are given to [`Sad::seal_batch`](crate::Sad::seal_batch), [`Outbound::seal_batch`] or
 /// [`seal_batch`]. A job that has a result is passed over.
@@ -27,7 +27,7 @@ pub struct SealJob<'a> {
     result: Option<Result<Sealed, SealError>>,
 }
 
-/// A packet that shall be opened in a batch, and what became of it.
+/// A packet to open in a batch, and what became of it.
 ///
 /// Jobs are given to [`Sad::open_batch`](crate::Sad::open_batch), [`Inbound::open_batch`] or
 /// [`open_batch`]. A job that has a result is passed over.

@@ -1,4 +1,4 @@
-//! Many packets opened: all are admitted, then verified side by side, then deciphered and delivered
+//! Many packets opened: all are admitted, then verified in parallel, then decrypted and delivered
 //! one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened};

@@ -1,4 +1,4 @@
-//! Many datagrams sealed: all are laid out, then enciphered and authenticated side by side.
+//! Many datagrams sealed: all are laid out, then encrypted and authenticated in parallel.
 
 use super::super::outbound::{Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_tiles};
@@ -90,7 +90,7 @@ fn seal_alone(
     sa.count(sealed)
 }
 
-/// Does all but encipher and authenticate. `begun` is the slot of the SA, and the packet that is
+/// Does all but encrypt and authenticate. `begun` is the slot of the SA, and the packet that is
 /// left to be protected. `None` if something is wrong: nothing has changed then.
 #[inline(never)]
 fn begin<'p>(

@@ -25,13 +25,13 @@ pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<
 pub(super) struct Ahead<const N: usize> {
     /// Where the SAs of this tile probably are.
     pub(super) places: [usize; N],
-    /// What the SAs of the next tile are looked up by, and those of the one behind it.
+    /// What the SAs of the next tile are looked up by, and those of the one after it.
     next: [u64; N],
     after: [u64; N],
 }
 
 impl<const N: usize> Ahead<N> {
-    /// Before the first tile. While memory is waited for, the jobs behind it are looked at.
+    /// Before the first tile. While memory is waited for, the jobs after it are looked at.
     #[inline(always)]
     fn of<Sa, E, T: Input>(table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) -> Self {
         let mut ahead = Self { places: [0; N], next: [0; N], after: [0; N] };

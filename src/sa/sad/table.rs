@@ -109,7 +109,7 @@ pub enum InstallError {
     /// The table has its 2^32 SAs.
     #[error("table of SAs is full")]
     Full,
-    /// A set that is to be taken into use is not in the table.
+    /// A set that must be taken into use is not in the table.
     #[error("{0} is not installed")]
     NotInstalled(SetId),
 }

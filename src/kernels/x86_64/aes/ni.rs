@@ -10,7 +10,7 @@ use crate::kernels::x86_64::sha_ni as sha1;
 
 type Keys = [__m128i; ROUND_KEYS];
 
-/// The round key behind one (FIPS 197 5.2).
+/// The round key after one (FIPS 197 5.2).
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
 fn next(before: __m128i, constant: i32) -> __m128i {
@@ -20,7 +20,7 @@ fn next(before: __m128i, constant: i32) -> __m128i {
     _mm_xor_si128(four, mixed(before, constant))
 }
 
-/// What is mixed into a round key from the last word of these, in all words: sooner so than with
+/// What is mixed into a round key from the last word of these, in all words: faster than with
 /// the instruction for it.
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
@@ -28,7 +28,7 @@ fn mixed(words: __m128i, constant: i32) -> __m128i {
     _mm_aesenclast_si128(_mm_shuffle_epi8(words, _mm_set1_epi32(ROTATED)), _mm_set1_epi32(constant))
 }
 
-/// Expands a key for enciphering.
+/// Expands a key for encryption.
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
 fn expand(key: &[u8; BLOCK]) -> Keys {
@@ -47,7 +47,7 @@ pub(in crate::kernels::x86_64) fn set(keys: &mut Schedules, lane: usize, key: &[
     }
 }
 
-/// Expands the keys of the first eight lanes side by side: each waits for itself. Zeros are left
+/// Expands the keys of the first eight lanes interleaved: each is latency-bound. Zeros are left
 /// where they were.
 #[target_feature(enable = "aes,sse4.1")]
 pub(in crate::kernels::x86_64) fn expand_eight(keys: &mut Chains, to: &mut Schedules) {
@@ -69,7 +69,7 @@ pub(in crate::kernels::x86_64) fn expand_eight(keys: &mut Chains, to: &mut Sched
     keys[..LANES].fill([0; BLOCK]);
 }
 
-/// Expands a key for deciphering with the equivalent inverse cipher (FIPS 197 5.3.5).
+/// Expands a key for decryption with the equivalent inverse cipher (FIPS 197 5.3.5).
 #[target_feature(enable = "aes,sse4.1")]
 pub(in crate::kernels::x86_64) fn decrypting(key: &[u8; BLOCK]) -> [[u8; BLOCK]; ROUND_KEYS] {
     let mut keys = expand(key);
@@ -101,7 +101,7 @@ fn encrypt(keys: &Keys, block: __m128i) -> __m128i {
     _mm_aesenclast_si128(state, keys[ROUND_KEYS - 1])
 }
 
-/// Enciphers `count` blocks of each of eight lanes.
+/// Encrypts `count` blocks of each of eight lanes.
 #[target_feature(enable = "aes,avx2")]
 pub(in crate::kernels::x86_64) fn eight_lanes(
     keys: &Schedules,
@@ -149,7 +149,7 @@ pub(in crate::kernels::x86_64) fn encrypt_chain(key: &[u8; BLOCK], chain: &mut [
     _mm_storeu_si128(chain, state);
 }
 
-/// Enciphers one packet and hashes it on the way: each waits for itself, and the processor has time
+/// Encrypts one packet and hashes it on the way: each is latency-bound, and the processor has time
 /// for both. Returns the state of the hash after the whole blocks of the message.
 #[target_feature(enable = "aes,sha,avx2")]
 pub(in crate::kernels::x86_64) fn encrypt_and_hash(
@@ -163,7 +163,7 @@ pub(in crate::kernels::x86_64) fn encrypt_and_hash(
     let keys = expand(key);
     let mut state = [sha1::State::new(inner)];
     let mut chain = _mm_loadu_si128(chain);
-    let (mut enciphered, mut hashed) = (start, 0);
+    let (mut encrypted, mut hashed) = (start, 0);
     let len = message.len();
     let mut advance = |message: &mut [u8], at: usize| {
         if let Some(block) = message.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<BLOCK>()) {
@@ -172,15 +172,15 @@ pub(in crate::kernels::x86_64) fn encrypt_and_hash(
         }
     };
     // The first block of the hash, then four blocks of the cipher for each that is hashed.
-    while enciphered < HASHED && enciphered < len {
-        advance(message, enciphered);
-        enciphered += BLOCK;
+    while encrypted < HASHED && encrypted < len {
+        advance(message, encrypted);
+        encrypted += BLOCK;
     }
     while hashed + HASHED <= len {
         for ahead in 0..HASHED / BLOCK {
-            advance(message, enciphered + ahead * BLOCK);
+            advance(message, encrypted + ahead * BLOCK);
         }
-        enciphered += HASHED;
+        encrypted += HASHED;
         if let Some(block) = message.get(hashed..).and_then(|rest| rest.first_chunk()) {
             sha1::compress(&mut state, [block]);
         }
@@ -190,7 +190,7 @@ pub(in crate::kernels::x86_64) fn encrypt_and_hash(
     state.words()
 }
 
-/// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
+/// Decrypts one packet into another buffer. `from` is the IV and the ciphertext after it.
 #[target_feature(enable = "aes,avx2")]
 pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u8]) {
     let keys = load(keys);
@@ -201,12 +201,12 @@ pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], t
     }
 }
 
-/// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
+/// Decrypts one packet in place. `whole` is the IV and the ciphertext after it.
 #[target_feature(enable = "aes,avx2")]
 pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     let keys = load(keys);
     let blocks = whole.as_chunks_mut::<BLOCK>().0;
-    // From the end: each block is then still as it was when the one behind it needs it.
+    // From the end: each block is then still as it was when the one after it needs it.
     let mut end = blocks.len();
     while end > 1 {
         let start = end.saturating_sub(9);
@@ -220,7 +220,7 @@ pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     }
 }
 
-/// Deciphers up to eight blocks; `from` has one more in front of them.
+/// Decrypts up to eight blocks; `from` has one more in front of them.
 #[target_feature(enable = "aes,avx2")]
 #[inline]
 fn eight(keys: &Keys, from: &[[u8; BLOCK]], to: &mut [[u8; BLOCK]]) {

@@ -16,20 +16,20 @@ use crate::kernels::x86_64::simd::avx512::across;
 use crate::kernels::x86_64::simd::in_order;
 
 const VECTOR: usize = 64;
-/// Octets that are deciphered side by side.
+/// Octets that are decrypted in parallel.
 const WIDE: usize = 4 * VECTOR;
 
-/// Two blocks: of two lanes side by side, or of one lane one after the other.
+/// Two blocks: of two lanes in parallel, or of one lane one after the other.
 const PAIR: usize = 2 * BLOCK;
 /// Pairs of blocks of each lane that are looked up together.
 const STRIDE: usize = 16;
 
-/// Writes the kernel for so many lanes, each two of which are a pair. They are in vectors of 256
+/// Writes the kernel for this many lanes, each two of which are a pair. They are in vectors of 256
 /// bits, and not of 512, since two blocks of two lanes are then transposed with one instruction for
 /// each vector, and the processor has more of them.
 macro_rules! lanes {
     ($name:ident, $pairs:literal: $($pair:literal $vector:ident $first:ident $second:ident),*) => {
-        /// Enciphers blocks of each of the first lanes, from an even one on.
+        /// Encrypts blocks of each of the first lanes, from an even one on.
         #[target_feature(enable = "vaes,avx512f,avx512vl")]
         pub(in crate::kernels::x86_64) fn $name(
             keys: &Schedules,
@@ -67,7 +67,7 @@ macro_rules! lanes {
             };
             let (chains, _) = chains.as_chunks_mut::<PAIR>();
             let mut state: [_; PAIRS] = core::array::from_fn(|pair| _mm256_loadu_si256(&chains[pair]));
-            // What lanes encipher that have nothing.
+            // What lanes encrypt that have nothing.
             let idle = [const { Cell::new([0; PAIR]) }; STRIDE];
             let (mut at, end) = (blocks.start / 2, blocks.end / 2);
             while at < end {
@@ -120,7 +120,7 @@ macro_rules! lanes {
     };
 }
 
-/// As many pieces of a lane as are idle ones, from one on; those, if it does not have so many.
+/// As many pieces of a lane as are idle ones, from one on; those, if it does not have that many.
 #[inline(always)]
 fn part<'a, const N: usize>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; N]>]) -> &'a [Cell<[u8; N]>] {
     match data.get_mut(at * N..(at + idle.len()) * N) {
@@ -137,7 +137,7 @@ lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6
 /// Writes the kernel for all sixteen lanes, each four of which are a vector of 512 bits.
 macro_rules! whole {
     ($($group:literal $vector:ident $a:ident $b:ident $c:ident $d:ident),*) => {
-        /// Enciphers four blocks of each lane, and four again: so many fours.
+        /// Encrypts four blocks of each lane, and four again: this many fours.
         #[target_feature(enable = "vaes,avx512f,avx512bw,avx512vl")]
         pub(in crate::kernels::x86_64) fn whole_lanes(
             keys: &Schedules,
@@ -240,7 +240,7 @@ pub(in crate::kernels::x86_64) fn expand_again(keys: &mut Chains, to: &mut Sched
     each_round(keys, |round, octets| to.0[round] = *octets);
 }
 
-/// Makes the round keys of all lanes, side by side.
+/// Makes the round keys of all lanes, in parallel.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[inline]
 fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK])) {
@@ -275,7 +275,7 @@ pub(in crate::kernels::x86_64) fn wipe(keys: &mut Schedules) {
     zeroize::optimization_barrier(keys);
 }
 
-/// Deciphers one packet into another buffer. `from` is the IV and the cipher text behind it.
+/// Decrypts one packet into another buffer. `from` is the IV and the ciphertext after it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u8]) {
     let keys = load(keys);
@@ -297,11 +297,11 @@ pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], t
     }
 }
 
-/// Deciphers one packet in place. `whole` is the IV and the cipher text behind it.
+/// Decrypts one packet in place. `whole` is the IV and the ciphertext after it.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
     let keys = load(keys);
-    // From the end: each block is then still as it was when the one behind it needs it.
+    // From the end: each block is then still as it was when the one after it needs it.
     let body_len = whole.len().saturating_sub(BLOCK);
     let mut at = body_len / WIDE * WIDE;
     let mut from = [0; WIDE + BLOCK];
@@ -339,7 +339,7 @@ fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8
         for state in &mut state {
             *state = _mm512_aesdec_epi128(*state, *key);
         }
-        // Else the compiler may put all rounds of one vector behind those of the others, where it
+        // Else the compiler may put all rounds of one vector after those of the others, where it
         // waits for itself.
         in_order!(zmm_reg: a = state[0], b = state[1], c = state[2], d = state[3]);
     }
