@@ -220,11 +220,19 @@
 //! | [`key`], [`algorithm`], [`spi`], [`setup`], [`time`] | keys, suites, SPIs, ports, the clock |
 //! | [`esp`], [`export`] | backends and IP errors; rows for Wireshark |
 //!
-//! # Without the standard library
+//! # Features
 //!
-//! Without the feature `std`, which is on by default, the crate is `no_std` with `alloc`; only
-//! [`time::Anchor`](time) is missing.
+//! All are on by default; without them, the crate is `no_std` with `alloc`.
+//!
+//! | feature | without it |
+//! |---|---|
+//! | `std` | no [`time::Anchor`](time) |
+//! | `kernels` | [`esp::Backend::PLAIN`] is the only backend: slower, and smaller |
+//! | `des-ede3-cbc`, `hmac-md5-96` | suites with these legacy algorithms are unknown ones |
+//!
+//! A UE on a Cortex-M4 takes 103 KB of flash with all of them but `std`, and 72 KB with none.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 

@@ -2,7 +2,7 @@
 //! and how it is encrypted and authenticated. Sequence numbers, windows and selectors belong to
 //! [`crate::sa`].
 //!
-//! [`plain`] is the judge of every other backend; with the feature `kernels` off, it is the only
+//! [`Backend::PLAIN`] is the judge of every other backend; with the feature `kernels` off, it is the only
 //! one.
 
 mod authentic;
