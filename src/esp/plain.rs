@@ -200,3 +200,21 @@ impl fmt::Debug for Opener {
         f.write_str("Opener(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Hmac` says nothing of its own: it holds two states of the hash and a buffer.
+    #[test]
+    fn the_crates_wipe_what_they_hold_of_keys() {
+        fn wipes_itself<T: zeroize::ZeroizeOnDrop>() {}
+        wipes_itself::<Aes128Enc>();
+        wipes_itself::<Aes128Dec>();
+        wipes_itself::<sha1::block_api::Sha1Core>();
+        #[cfg(feature = "des-ede3-cbc")]
+        wipes_itself::<TdesEde3>();
+        #[cfg(feature = "hmac-md5-96")]
+        wipes_itself::<md5::block_api::Md5Core>();
+    }
+}
