@@ -1,8 +1,8 @@
-//! Many packets at once: every suite, both directions, batches of 8 to 256 beside one at a time,
-//! sizes from 64 to 4,000 octets and a mix as SIP has them; and what is refused.
+//! Many packets at once: every suite, both directions, batches of 8 to 256 compared with one at a
+//! time, sizes from 64 to 4,000 octets and a mix as SIP has them; and what is refused.
 //!
-//! For ratios, measured in turn, see `benches/ratio.rs`; for a million SAs, `benches/million.rs`;
-//! for other libraries, `benches/peers`.
+//! For ratios, measured interleaved, see `benches/ratio.rs`; for a million SAs,
+//! `benches/million.rs`; for other libraries, `benches/peers`.
 
 #![allow(
     missing_docs,

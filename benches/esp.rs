@@ -1,7 +1,8 @@
-//! One packet at a time: seal and open for every suite and size, beside the same work put together
-//! from the crates alone; and the replay window, whose cost depends on the order of the packets.
+//! One packet at a time: seal and open for every suite and size, compared with the same work
+//! composed from the crates alone; and the replay window, whose cost depends on the order of the
+//! packets.
 //!
-//! For the ratio of the two, measured in turn so that a noisy machine disturbs both alike, see
+//! For the ratio of the two, measured interleaved so that a noisy machine disturbs both alike, see
 //! `benches/ratio.rs`.
 
 #![allow(

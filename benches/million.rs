@@ -1,5 +1,5 @@
-//! Batches over a million SAs in random order, beside the same batches over sixty-four: what the
-//! table costs when nothing of it is in the processor's caches.
+//! Batches over a million SAs in random order, compared with the same batches over sixty-four: what
+//! the table costs when nothing of it is in the processor's caches.
 //!
 //! `cargo bench --bench million` prints medians of interleaved rounds, each a batch of 64 packets
 //! of 300 octets; a number after `--` is how many SAs there are, a thousand or more. Takes 1 GB. In

@@ -1,4 +1,5 @@
-//! The library beside a plain composition of the same crates, measured in turn: tables of ratios.
+//! The library compared with a plain composition of the same crates, measured interleaved: tables
+//! of ratios.
 //!
 //! Each figure is the median over many rounds of (time of the plain composition) / (time of the
 //! library), both taken within a fraction of a millisecond of each other: above 1 the library is
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
             println!("backend {backend}, {batch} at a time: plain composition / library");
             print!("{:<34}", "octets of payload");
             SIZES.iter().for_each(|size| print!("{size:>8}"));
-            println!("   lowest beside one at a time");
+            println!("   lowest compared with one at a time");
             for suite in Suite::ALL {
                 for open in [false, true] {
                     print!("{:<34}", format!("{} {suite}", if open { "open" } else { "seal" }));
@@ -82,7 +83,10 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("lowest: {:.3} beside the plain composition, {:.3} beside one at a time", lowest.0, lowest.1);
+    println!(
+        "lowest: {:.3} compared with the plain composition, {:.3} compared with one at a time",
+        lowest.0, lowest.1
+    );
     if lowest.0 < LOWEST || lowest.1 < LOWEST { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -1,17 +1,15 @@
-//! Slots by hash: a table that can be told ahead what will be looked up, so that many look-ups wait
-//! for memory together.
+//! Slots by hash: a hash table whose look-ups can be prefetched, so that many cache misses overlap.
 
 use alloc::vec::Vec;
 
 use crate::prefetch::prefetch;
 
-/// Slots of a [`Slab`](crate::slab::Slab) by the hash of what lies there. The caller tells whether
-/// a slot is the one that it looks for; the table holds no more of it than half of its hash.
+/// Slots of a [`Slab`](crate::slab::Slab) by the hash of their values. The caller decides whether a
+/// slot is the one it looks for; the table holds only half of the hash.
 ///
-/// Entries lie in cache lines of eight. An entry is in the line that the upper bits of its hash
-/// name, or, where that was full, in the first behind it that was not. All of a line are compared
-/// together: a processor that guesses which of them it is would often guess wrong, and as often
-/// wait. What is removed leaves no trace.
+/// Entries are in cache lines of eight. An entry is in the line that the upper bits of its hash
+/// select, or, if that was full, in the first later one that was not. All of a line are compared
+/// together: a branch per entry would often be mispredicted. Removal leaves no tombstone.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// A power of two, or none at all.
@@ -35,8 +33,8 @@ const FREE: (u32, u32) = (0, 0);
 const FULL: (usize, usize) = (3, 4);
 
 impl Line {
-    /// What the entry with this hash has for its slot; 0 if there is none, and anything if there
-    /// are several.
+    /// The slot and one of the entry with this hash; 0 if there is none, unspecified if there are
+    /// several.
     #[inline]
     fn slot_of(&self, hash: u32) -> u32 {
         let entries = self.hashes.iter().zip(&self.slots);
@@ -86,7 +84,7 @@ impl Index {
         })
     }
 
-    /// What is found in the first line that has it, of those where an entry with this hash may be.
+    /// The result of the first line with a match, of those where an entry with this hash may be.
     #[inline(always)]
     fn search<R>(&self, hash: u32, find: impl Fn(usize, &Line) -> Option<R>) -> Option<R> {
         let mut place = self.home(hash);
@@ -96,7 +94,7 @@ impl Index {
             if found.is_some() || !line.is_full() {
                 return found;
             }
-            place = self.behind(place);
+            place = self.after(place);
         }
     }
 
@@ -106,7 +104,7 @@ impl Index {
         self.search(hash, |line, entries| Some((line, entries.position(entry)?)))
     }
 
-    /// Has the line of a hash fetched that will be looked up soon.
+    /// Prefetches the line of a hash that will be looked up soon.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
         if let Some(line) = self.lines.get(self.home(upper(hash))) {
@@ -128,11 +126,11 @@ impl Index {
         let entry = (upper(hash), slot + 1);
         let Some((mut line, mut place)) = self.position(entry.0, entry) else { return false };
         self.len -= 1;
-        // Those behind it move up that would not be found behind a gap: the lines up to one with
+        // Later entries that would not be found after a gap move up: the lines up to one with
         // room have some.
         let mut next = line;
         while self.lines.get(next).is_some_and(Line::is_full) {
-            next = self.behind(next);
+            next = self.after(next);
             let Some(entries) = self.lines.get(next) else { break };
             let found = entries.entries().enumerate().find(|(_, entry)| {
                 *entry != FREE && self.distance(self.home(entry.0), next) >= self.distance(line, next)
@@ -187,12 +185,12 @@ impl Index {
         ((u64::from(hash) * self.lines.len() as u64) >> 32) as usize
     }
 
-    /// The line behind one; behind the last is the first.
-    fn behind(&self, line: usize) -> usize {
+    /// The line after one; after the last is the first.
+    fn after(&self, line: usize) -> usize {
         (line + 1) & self.lines.len().wrapping_sub(1)
     }
 
-    /// How many lines one is behind another.
+    /// How many lines one is after another.
     fn distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.lines.len().wrapping_sub(1)
     }

@@ -48,7 +48,7 @@ pub fn spec(keys: &SaKeys) -> SaSpec<'_> {
     SaSpec { spi: spi(), selector, keys }
 }
 
-/// An IPv4 datagram whose UDP header and data have so many octets.
+/// An IPv4 datagram whose UDP header and data have this many octets.
 pub fn datagram(payload: usize) -> Vec<u8> {
     let data: Vec<u8> = (0..payload - 8).map(|n| (n * 31) as u8).collect();
     let mut datagram = Vec::new();

@@ -1,5 +1,5 @@
-//! The IP headers around an ESP packet: where ESP begins, and what must be mended when it comes or
-//! goes.
+//! The IP headers around an ESP packet: where ESP begins, and what changes when it is added or
+//! removed.
 
 use crate::impossible::part;
 use core::net::IpAddr;
@@ -92,9 +92,8 @@ pub(crate) fn addresses(family: Family, both: &[u8]) -> (IpAddr, IpAddr) {
     }
 }
 
-/// What the headers of one datagram say, but its addresses, which are looked at where they stand.
-/// Of whole words: it is handed on within results, and a processor waits where it reads as a whole
-/// what it has just written in parts.
+/// The headers of one datagram without its addresses, which are read from the packet. Fields are
+/// full words: narrower ones cause store-forwarding stalls when the struct is returned by value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
     /// Octets in all; a buffer may be longer (link-layer padding).
@@ -122,7 +121,7 @@ impl Datagram {
         addresses(self.family(), self.address_octets(packet))
     }
 
-    /// Source and destination as they stand in the packet: twice four octets, or twice sixteen.
+    /// Source and destination as they are in the packet: twice four octets, or twice sixteen.
     #[inline(always)]
     pub(crate) fn address_octets<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
         let place = match self.family() {
@@ -169,8 +168,8 @@ impl Datagram {
         self.version != 4 || checksum(part(packet, ..self.header_len)) == 0
     }
 
-    /// Reads an IPv4 datagram without options: nearly all have none, and where that is known, there
-    /// is less to ask. `None` if it is something else, or something is wrong.
+    /// Reads an IPv4 datagram without options, as nearly all are: fewer checks are needed. `None`
+    /// if it is something else, or something is wrong.
     #[inline(always)]
     pub(crate) fn parse_bare_ipv4(packet: &[u8]) -> Option<Self> {
         const VERSION_AND_WORDS: u8 = 4 << 4 | (IPV4_HEADER / 4) as u8;
@@ -272,8 +271,7 @@ impl Datagram {
         protocol: u8,
     ) -> Option<()> {
         // Nearly all headers are one of two. They are read, changed and written as whole words:
-        // what was written in parts a moment ago would have to be waited for, and so would what is
-        // read back.
+        // narrower accesses cause store-forwarding stalls.
         match (self.version, self.header_len) {
             (4, IPV4_HEADER) => {
                 *to.first_chunk_mut()? = mended_ipv4(packet.first_chunk()?, payload_len, protocol)?;
@@ -347,13 +345,13 @@ impl Datagram {
         Some(())
     }
 
-    /// The largest payload that the headers can tell of.
+    /// The largest payload that the length fields can express.
     pub(crate) const fn largest_payload(&self) -> usize {
         let most = if self.version == 4 { u16::MAX as usize } else { IPV6_HEADER + u16::MAX as usize };
         most - self.header_len
     }
 
-    /// Source and destination port, as they stand there, of the transport header in a payload of
+    /// Source and destination port, as they are there, of the transport header in a payload of
     /// this datagram, after the IPv6 extension headers that may precede it; `None` if
     /// there is no port (ICMP) or no room for one.
     #[inline(always)]
@@ -451,7 +449,7 @@ fn checksum(header: &[u8]) -> u16 {
 }
 
 /// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the
-/// folding is the same whatever the width. Each half of a sum is added to the other, and what they
+/// folding is the same for any width. Each half of a sum is added to the other, and what they
 /// carry with it.
 #[inline]
 fn fold(sum: u64) -> u16 {

@@ -2,8 +2,8 @@
 //! and how it is encrypted and authenticated. Sequence numbers, windows and selectors belong to
 //! [`crate::sa`].
 //!
-//! [`Backend::PLAIN`] is the judge of every other backend; with the feature `kernels` off, it is the only
-//! one.
+//! [`Backend::PLAIN`] is the judge of every other backend, and the only one without the feature
+//! `kernels`.
 
 mod authentic;
 mod backend;

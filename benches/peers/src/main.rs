@@ -1,5 +1,5 @@
-//! `ipsec-3gpp` beside OpenSSL's EVP and intel-ipsec-mb: the same packets in one process, in turn,
-//! on one core.
+//! `ipsec-3gpp` compared with OpenSSL's EVP and intel-ipsec-mb: the same packets in one process,
+//! interleaved, on one core.
 //!
 //! The library does the whole packet through its public API: IP and ESP headers, IV, sequence
 //! number, replay window, selector, padding. The others do the cipher and the MAC of packets that
@@ -161,7 +161,7 @@ impl Bench {
             (0..SAS).map(|n| Inbound::new_on(&spec(n), WindowSize::default(), self.backend)).collect();
     }
 
-    /// Puts what shall be sealed where it will be sealed, for all alike. Not timed.
+    /// Puts the packets to seal where they will be sealed, for all alike. Not timed.
     fn restore(&mut self, direction: Direction) {
         if direction == Direction::Open {
             return;

@@ -1,6 +1,6 @@
 //! Many blocks at a time without any special instruction: a word holds the same bit of as many
-//! blocks as it has bits, and the S-boxes are [`super::circuits`] over such words. All permutations
-//! are a matter of which word is taken.
+//! blocks as it has bits, and the S-boxes are [`super::sbox_circuits`] over such words. All
+//! permutations only rename words.
 
 use zeroize::optimization_barrier;
 
@@ -56,8 +56,8 @@ impl Keys {
         own
     }
 
-    /// Encrypts or decrypts a block in each lane. A chain is what goes before, and what goes
-    /// before the next.
+    /// Encrypts or decrypts a block in each lane. A chain holds the blocks before these, and
+    /// afterwards the blocks before the next.
     #[inline]
     pub(super) fn apply(&self, direction: Direction, blocks: &mut [u64; WIDEST], chain: Option<&mut Halves>) {
         transpose(blocks);

@@ -17,8 +17,8 @@ const fn end_of(output: usize) -> u32 {
     31 - n as u32
 }
 
-/// Each output bit of each S-box for all inputs, so rotated that an input rotates its bit to where
-/// it belongs.
+/// Each output bit of each S-box for all inputs, rotated so that an input rotates its bit into
+/// place.
 const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     let mut outputs = [[(0, 0); 4]; BOXES];
     let mut output = 0;
@@ -36,8 +36,7 @@ const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     outputs
 };
 
-/// What each bit of a key adds to the keys of the rounds, each of which has six bits in every
-/// octet.
+/// The bits of the round keys that each bit of a key sets; a round key has six bits in every octet.
 static ADDS: [[u64; ROUNDS]; 64] = {
     let mut adds = [[0; ROUNDS]; 64];
     let mut round = 0;
@@ -52,7 +51,7 @@ static ADDS: [[u64; ROUNDS]; 64] = {
     adds
 };
 
-/// The keys of all rounds, in the order in which they are gone through. They wipe themselves.
+/// The keys of all rounds, in the order of use. They wipe themselves.
 pub(super) struct Rounds([u64; STEPS]);
 
 impl Drop for Rounds {

@@ -1,5 +1,5 @@
-//! The tables of FIPS 46-3, and what follows from them. Bits are counted as there, the first being
-//! the highest, but from 0.
+//! The tables of FIPS 46-3, and tables derived from them. Bits are counted as there, the first
+//! being the highest, but from 0.
 
 /// The initial permutation.
 pub(in crate::kernels) const IP: [u8; 64] = from_one([
@@ -8,13 +8,13 @@ pub(in crate::kernels) const IP: [u8; 64] = from_one([
     13, 5, 63, 55, 47, 39, 31, 23, 15, 7,
 ]);
 
-/// Which bit of the right half is each bit of what goes into the S-boxes.
+/// The bit of the right half that each input bit of the S-boxes is.
 const E: [u8; 48] = from_one([
     32, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 8, 9, 10, 11, 12, 13, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 20,
     21, 20, 21, 22, 23, 24, 25, 24, 25, 26, 27, 28, 29, 28, 29, 30, 31, 32, 1,
 ]);
 
-/// Which bit of what comes out of the S-boxes is each bit of the result.
+/// The output bit of the S-boxes that each bit of the result is.
 pub(in crate::kernels) const P: [u8; 32] = from_one([
     16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10, 2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6,
     22, 11, 4, 25,
@@ -95,13 +95,13 @@ const fn from_one<const N: usize>(mut positions: [u8; N]) -> [u8; N] {
     positions
 }
 
-/// What an S-box makes of six bits, the first of them being the highest.
+/// The output of an S-box for six bits, the first being the highest.
 pub(in crate::kernels) const fn substitute(s_box: usize, input: usize) -> u8 {
     let row = (input >> 4 & 2) | (input & 1);
     S[s_box][row][input >> 1 & 15]
 }
 
-/// Which bit of the key is each bit of the key of a round.
+/// The bit of the key that each bit of a round key is.
 pub(in crate::kernels) const fn key_bit(round: usize, bit: usize) -> usize {
     const HALF: usize = 28;
     let place = PC2[bit] as usize;
@@ -109,15 +109,15 @@ pub(in crate::kernels) const fn key_bit(round: usize, bit: usize) -> usize {
     PC1[half + (place - half + ROTATED[round] as usize) % HALF] as usize
 }
 
-/// Which output bit of the S-boxes of the round before is each input bit of the S-boxes. Halves are
+/// The output bit of the previous round's S-boxes that each input bit of the S-boxes is. Halves are
 /// kept in the order in which the S-boxes give them: then P costs nothing, and E is all that is
 /// left of both.
 pub(in crate::kernels) const fn input_bit(bit: usize) -> usize {
     P[E[bit] as usize] as usize
 }
 
-/// Which bit of a block is each bit of the two halves, in the order of the S-boxes' outputs, when a
-/// block goes in.
+/// The bit of a block that each bit of the two halves is before the first round, in the order of
+/// the S-boxes' outputs.
 pub(in crate::kernels) const fn block_bit(half: usize, output: usize) -> usize {
     let mut n = 0;
     while P[n] as usize != output {

@@ -26,7 +26,7 @@ const fn place(output: usize) -> (usize, usize) {
     (plane, shift + 3 - output % 4)
 }
 
-/// What is loaded as whole vectors.
+/// Constants that are loaded as whole vectors.
 #[repr(align(64))]
 struct Aligned<T>(T);
 
@@ -111,7 +111,7 @@ static SCHEDULE: Aligned<[[[u64; BOXES]; ROUNDS]; BLOCK]> = Aligned({
 /// Halves of sixty-four blocks, in planes.
 type Halves = [[V; 4]; 2];
 
-/// All rounds. `key` gives what a step adds to the input of an S-box.
+/// All rounds. `key` returns the part of the round key that a step adds to the input of an S-box.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
 #[inline]
 fn rounds([mut left, mut right]: Halves, key: impl Fn(usize, usize) -> V) -> Halves {

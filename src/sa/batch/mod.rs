@@ -96,8 +96,8 @@ impl<'a> OpenJob<'a> {
         self.result.as_ref()
     }
 
-    /// The SA that it came over: what the identity of the sender and the verdict on its protection
-    /// rest on. `None` if it was not opened, or not by a [`Sad`](crate::Sad).
+    /// The SA that it came over: the sender's identity and the verdict on its protection follow
+    /// from it. `None` if it was not opened, or not by a [`Sad`](crate::Sad).
     pub const fn sa(&self) -> Option<InboundId> {
         self.sa
     }
@@ -141,9 +141,9 @@ pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
     open_all(&mut Own(sas), jobs);
 }
 
-/// What is done in batches.
+/// A job of a batch.
 pub(super) trait Input {
-    /// The packet that is to be done.
+    /// The packet to process.
     fn input(&self) -> &[u8];
 }
 
@@ -191,7 +191,7 @@ impl<T> Job<T> for (usize, T) {
     }
 }
 
-/// Where the SAs of a batch are.
+/// The table of a batch's SAs.
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
 
@@ -200,25 +200,25 @@ pub(super) trait Table<Sa, E> {
         true
     }
 
-    /// Whether it is worth while to fetch SAs ahead.
+    /// Whether prefetching SAs pays.
     fn is_far(&self) -> bool {
         false
     }
 
-    /// What the SA of a packet is looked up by.
+    /// The hash by which the SA of a packet is looked up.
     fn hash(&self, _packet: &[u8]) -> u64 {
         0
     }
 
-    /// Has that part of an index fetched where SAs are looked up by these.
+    /// Prefetches the index lines of these hashes.
     fn prefetch_index(&self, _hashes: &[u64]) {}
 
-    /// Where the SA probably is that is looked up by this.
+    /// The probable position of the SA with this hash.
     fn place(&self, _hash: u64) -> usize {
         0
     }
 
-    /// Has the SAs fetched that are at these places.
+    /// Prefetches the SAs at these positions.
     fn prefetch(&self, _places: &[usize]) {}
 
     /// The datagram in a job, and the slot of its SA. `place` is where that is, or probably is.
@@ -232,7 +232,7 @@ pub(super) trait Table<Sa, E> {
     fn get_mut(&mut self, slot: u32) -> Option<(&mut Sa, Option<InboundId>)>;
 }
 
-/// SAs of the caller's own.
+/// A slice of SAs that the caller keeps.
 struct Own<'a, Sa>(&'a mut [Sa]);
 
 impl Table<Outbound, SealError> for Own<'_, Outbound> {

@@ -23,8 +23,8 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     }
 }
 
-/// Opens as many jobs as are looked at together. `ahead` tells where their SAs probably are, and
-/// then where those of the next ones are.
+/// Opens one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those
+/// of the next tile.
 #[inline(always)]
 fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
     table: &mut B,
@@ -49,8 +49,8 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     }
 }
 
-/// Opens those that have been admitted. `meanwhile` is done when all SAs have been looked at and
-/// much time is left.
+/// Opens those that have been admitted. `meanwhile` is called when all SAs have been read, before
+/// the long computation.
 #[inline(always)]
 fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b>>>(
     table: &mut B,
@@ -74,8 +74,7 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
     }
 }
 
-/// Opens the jobs one by one that have no result: something is wrong with each, and each is told
-/// what.
+/// Opens the jobs without a result one by one, so that each gets its error.
 #[cold]
 #[inline(never)]
 fn open_rest<'b, const N: usize>(
@@ -117,7 +116,7 @@ struct Admitted {
     numbers: (u32, usize),
 }
 
-/// Looks at what is looked at before the ICV. `None` if something is wrong. Nothing changes.
+/// The checks before the ICV. `None` if one fails. Nothing changes.
 #[inline(never)]
 fn admit(
     table: &impl Table<Inbound, OpenError>,
@@ -157,7 +156,7 @@ fn admit_parsed(
     Some(Admitted { slot, datagram, numbers })
 }
 
-/// Does what is left to be done with a packet whose ICV has been compared.
+/// Decrypts and delivers a packet whose ICV has been compared.
 #[inline(never)]
 fn deliver(
     table: &mut impl Table<Inbound, OpenError>,
@@ -188,8 +187,7 @@ fn deliver_parsed(
         }
     };
     *over = id.filter(|_| opened.is_ok());
-    // Made where it stays: a processor waits where it copies by whole words what it has just
-    // written in parts.
+    // Constructed in place: copying it would cause store-forwarding stalls.
     *result = Some(match opened {
         Ok(len) if in_place => Ok(sa.opened_in_place(len, numbers.0)),
         Ok(len) => Ok(sa.opened(len, numbers.0)),

@@ -21,8 +21,8 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     }
 }
 
-/// Seals as many jobs as are looked at together. `ahead` tells where their SAs probably are, and
-/// then where those of the next ones are.
+/// Seals one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those
+/// of the next tile.
 #[inline(always)]
 fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'b>>>(
     table: &mut B,
@@ -58,8 +58,7 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     }
 }
 
-/// Does the jobs one by one that have no result: something is wrong with each, and each is told
-/// what.
+/// Seals the jobs without a result one by one, so that each gets its error.
 #[cold]
 #[inline(never)]
 fn seal_rest<'b, const N: usize>(
@@ -90,8 +89,8 @@ fn seal_alone(
     sa.count(sealed)
 }
 
-/// Does all but encrypt and authenticate. `begun` is the slot of the SA, and the packet that is
-/// left to be protected. `None` if something is wrong: nothing has changed then.
+/// Everything except encryption and authentication. `begun` gets the slot of the SA, and the packet
+/// that must still be protected. `None` if something is wrong: nothing has changed then.
 #[inline(never)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
@@ -100,8 +99,7 @@ fn begin<'p>(
     result: &mut Option<Result<Sealed, SealError>>,
     begun: &mut Option<(u32, &'p mut [u8])>,
 ) -> Option<()> {
-    // The same for each kind of headers: where the compiler knows which it is, it leaves out what
-    // the others need.
+    // The same for each kind of headers, so that the compiler specialises each.
     let packet = place.packet();
     *begun = Some(match Datagram::parse_bare_ipv4(packet) {
         Some(datagram) => {
@@ -150,8 +148,7 @@ fn begin_selected<'p>(
         Place::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
     };
     let (range, esp) = laid_out.ok()?;
-    // Made where it stays: a processor waits where it copies by whole words what it has just
-    // written in parts.
+    // Constructed in place: copying it would cause store-forwarding stalls.
     *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
     Some((slot, esp))
 }

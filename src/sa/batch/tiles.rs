@@ -1,10 +1,10 @@
-//! Jobs, as many as are looked at together, and what is fetched for the next ones meanwhile.
+//! Tiles: the jobs that are processed together, and prefetches for the next ones meanwhile.
 
 use crate::impossible::part;
 
 use super::{Input, Job, Table};
 
-/// Does the jobs, as many as are looked at together, and so on.
+/// Processes all jobs, tile after tile.
 #[inline(always)]
 pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
     table: &mut B,
@@ -19,19 +19,18 @@ pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<
     }
 }
 
-/// What is fetched while other jobs are done: first the places where SAs are looked up, then the
-/// SAs, so that many wait for memory together, and it is there when they are needed. Nothing, where
-/// that is not worth while.
+/// Software prefetch for later tiles: index lines two tiles ahead, SAs one tile ahead. A no-op for
+/// small tables.
 pub(super) struct Ahead<const N: usize> {
-    /// Where the SAs of this tile probably are.
+    /// Probable positions of the SAs of this tile.
     pub(super) places: [usize; N],
-    /// What the SAs of the next tile are looked up by, and those of the one after it.
+    /// The hashes by which the SAs of the next tile, and of the one after it, are looked up.
     next: [u64; N],
     after: [u64; N],
 }
 
 impl<const N: usize> Ahead<N> {
-    /// Before the first tile. While memory is waited for, the jobs after it are looked at.
+    /// Before the first tile. The jobs after it are hashed while its lines are fetched.
     #[inline(always)]
     fn of<Sa, E, T: Input>(table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) -> Self {
         let mut ahead = Self { places: [0; N], next: [0; N], after: [0; N] };
@@ -42,7 +41,7 @@ impl<const N: usize> Ahead<N> {
         ahead
     }
 
-    /// Has the places fetched where the SAs of the first jobs will be looked up.
+    /// Prefetches the index lines where the SAs of the first jobs will be looked up.
     #[inline(always)]
     pub(super) fn look_up<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
         if table.is_far() {
@@ -53,7 +52,7 @@ impl<const N: usize> Ahead<N> {
         }
     }
 
-    /// Has the SAs fetched of the first jobs, which are those of the next tile.
+    /// Prefetches the SAs of the first jobs, which are those of the next tile.
     #[inline(always)]
     pub(super) fn fetch<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
         if table.is_far() {
@@ -77,8 +76,7 @@ mod tests {
     use crate::esp::ip::Datagram;
     use crate::sa::{InboundId, Outbound, SealError, SealJob};
 
-    /// A table without SAs that keeps account of what is asked of it. A packet has a number, which
-    /// is what it is looked up by.
+    /// A table without SAs that records the calls. A packet is looked up by a number in it.
     #[derive(Default)]
     struct Account {
         looked_up: RefCell<Vec<usize>>,

@@ -20,8 +20,8 @@ fn next(before: __m128i, constant: i32) -> __m128i {
     _mm_xor_si128(four, mixed(before, constant))
 }
 
-/// What is mixed into a round key from the last word of these, in all words: faster than with
-/// the instruction for it.
+/// The part of a round key that comes from the last word of these, in all words: faster than the
+/// instruction for it.
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
 fn mixed(words: __m128i, constant: i32) -> __m128i {
@@ -39,7 +39,7 @@ fn expand(key: &[u8; BLOCK]) -> Keys {
     keys
 }
 
-/// A lane has another packet: its round keys are those of this key.
+/// Gives a lane the round keys of another packet.
 #[target_feature(enable = "aes,sse4.1")]
 pub(in crate::kernels::x86_64) fn set(keys: &mut Schedules, lane: usize, key: &[u8; BLOCK]) {
     for (round, key) in expand(key).into_iter().enumerate() {
@@ -149,8 +149,8 @@ pub(in crate::kernels::x86_64) fn encrypt_chain(key: &[u8; BLOCK], chain: &mut [
     _mm_storeu_si128(chain, state);
 }
 
-/// Encrypts one packet and hashes it on the way: each is latency-bound, and the processor has time
-/// for both. Returns the state of the hash after the whole blocks of the message.
+/// Encrypts one packet and hashes it in the same pass: each is latency-bound, and the processor
+/// overlaps them. Returns the state of the hash after the whole blocks of the message.
 #[target_feature(enable = "aes,sha,avx2")]
 pub(in crate::kernels::x86_64) fn encrypt_and_hash(
     key: &[u8; BLOCK],

@@ -24,9 +24,8 @@ const PAIR: usize = 2 * BLOCK;
 /// Pairs of blocks of each lane that are looked up together.
 const STRIDE: usize = 16;
 
-/// Writes the kernel for this many lanes, each two of which are a pair. They are in vectors of 256
-/// bits, and not of 512, since two blocks of two lanes are then transposed with one instruction for
-/// each vector, and the processor has more of them.
+/// Writes the kernel for this many lanes, in pairs. Vectors have 256 bits, not 512: two blocks of
+/// two lanes are then transposed with one instruction a vector, and the processor has more of them.
 macro_rules! lanes {
     ($name:ident, $pairs:literal: $($pair:literal $vector:ident $first:ident $second:ident),*) => {
         /// Encrypts blocks of each of the first lanes, from an even one on.
@@ -55,9 +54,9 @@ macro_rules! lanes {
                     for pair in 0..PAIRS {
                         state[pair] = _mm256_aesenc_epi128(state[pair], key(keys, round, pair));
                     }
-                    // Else the compiler puts all rounds of one pair before those of the next: each
-                    // waits for the one before it, and the processor does not see far enough to the
-                    // others.
+                    // Otherwise the compiler puts all rounds of one pair before those of the next:
+                    // each depends on the one before it, and the others are too far ahead for the
+                    // processor to overlap them.
                     in_order!(zmm_reg: $($vector = state[$pair]),*);
                 }
                 for pair in 0..PAIRS {
@@ -67,12 +66,12 @@ macro_rules! lanes {
             };
             let (chains, _) = chains.as_chunks_mut::<PAIR>();
             let mut state: [_; PAIRS] = core::array::from_fn(|pair| _mm256_loadu_si256(&chains[pair]));
-            // What lanes encrypt that have nothing.
+            // Idle lanes encrypt this.
             let idle = [const { Cell::new([0; PAIR]) }; STRIDE];
             let (mut at, end) = (blocks.start / 2, blocks.end / 2);
             while at < end {
                 let stride = STRIDE.min(end - at);
-                // Each has a name and the same length: then nothing is checked for every block.
+                // Slices of one length with names of their own: no bounds check per block.
                 let [$($first, $second,)* ..] = &mut *data;
                 $(
                     let $first = part($first, at, &idle[..stride]);
@@ -120,7 +119,7 @@ macro_rules! lanes {
     };
 }
 
-/// As many pieces of a lane as are idle ones, from one on; those, if it does not have that many.
+/// As many pieces of a lane as there are idle ones, from one on; all of them if it has fewer.
 #[inline(always)]
 fn part<'a, const N: usize>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; N]>]) -> &'a [Cell<[u8; N]>] {
     match data.get_mut(at * N..(at + idle.len()) * N) {
@@ -137,7 +136,7 @@ lanes!(sixteen_lanes, 8: 0 q a b, 1 r c d, 2 s e f, 3 t g h, 4 u i j, 5 v k l, 6
 /// Writes the kernel for all sixteen lanes, each four of which are a vector of 512 bits.
 macro_rules! whole {
     ($($group:literal $vector:ident $a:ident $b:ident $c:ident $d:ident),*) => {
-        /// Encrypts four blocks of each lane, and four again: this many fours.
+        /// Encrypts `4 * fours` blocks of each lane.
         #[target_feature(enable = "vaes,avx512f,avx512bw,avx512vl")]
         pub(in crate::kernels::x86_64) fn whole_lanes(
             keys: &Schedules,
@@ -146,7 +145,7 @@ macro_rules! whole {
             fours: usize,
         ) {
             const GROUPS: usize = WIDEST / 4;
-            /// Fours of blocks of each lane that are looked up together.
+            /// Groups of four blocks of each lane that are looked up together.
             const STRIDE: usize = 8;
             let key = |keys: &Schedules, round: usize, group: usize| {
                 match keys.0[round].as_chunks::<VECTOR>().0.get(group) {
@@ -225,7 +224,7 @@ pub(in crate::kernels::x86_64) fn expand<'s>(
     keys: &mut Chains,
     to: &'s mut MaybeUninit<Schedules>,
 ) -> &'s mut Schedules {
-    // SAFETY: `Schedules` is its array and nothing else; no octet of these need hold anything.
+    // SAFETY: `Schedules` is only an array of octets, which may be uninitialised here.
     let rounds = unsafe { &mut *to.as_mut_ptr().cast::<[MaybeUninit<[u8; WIDEST * BLOCK]>; ROUND_KEYS]>() };
     each_round(keys, |round, octets| {
         rounds[round].write(*octets);
@@ -240,7 +239,7 @@ pub(in crate::kernels::x86_64) fn expand_again(keys: &mut Chains, to: &mut Sched
     each_round(keys, |round, octets| to.0[round] = *octets);
 }
 
-/// Makes the round keys of all lanes, in parallel.
+/// Expands the keys of all lanes in parallel.
 #[target_feature(enable = "vaes,avx512f,avx512bw")]
 #[inline]
 fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK])) {
@@ -263,11 +262,10 @@ fn each_round(keys: &mut Chains, mut put: impl FnMut(usize, &[u8; WIDEST * BLOCK
     }
 }
 
-/// Overwrites round keys with zeros: with vectors, since what fills memory of any length takes
-/// longer to begin.
+/// Overwrites round keys with zeros, with vectors: a fill of any length takes longer to begin.
 #[target_feature(enable = "avx512f")]
 pub(in crate::kernels::x86_64) fn wipe(keys: &mut Schedules) {
-    // Whoever knew that these are zeros would call that again.
+    // An optimisation barrier, so that the zeros are written.
     let zeros = core::hint::black_box(_mm512_setzero_si512());
     for to in keys.0.as_flattened_mut().as_chunks_mut::<VECTOR>().0 {
         _mm512_storeu_si512(to, zeros);
@@ -286,8 +284,8 @@ pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], t
         at += WIDE;
     }
     let rest = to.len() - at;
-    // Sixteen that end where the packet does take no longer than half as many one by one, and some
-    // again make no difference.
+    // Decrypt the last 16 blocks as one group that overlaps the previous one: as fast as 8 single
+    // blocks, and decrypting a block twice is harmless.
     if rest >= WIDE / 2
         && let (Some(from), Some(to)) = (from.last_chunk(), to.last_chunk_mut())
     {
@@ -339,8 +337,8 @@ fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8
         for state in &mut state {
             *state = _mm512_aesdec_epi128(*state, *key);
         }
-        // Else the compiler may put all rounds of one vector after those of the others, where it
-        // waits for itself.
+        // Otherwise the compiler may put all rounds of one vector after those of the others, where
+        // it is latency-bound.
         in_order!(zmm_reg: a = state[0], b = state[1], c = state[2], d = state[3]);
     }
     for (n, (to, state)) in to.as_chunks_mut::<VECTOR>().0.iter_mut().zip(state).enumerate() {
@@ -355,7 +353,7 @@ fn sixteen(keys: &[__m512i; ROUND_KEYS], from: &[u8; WIDE + BLOCK], to: &mut [u8
 fn some(keys: &[__m512i; ROUND_KEYS], from: &[u8], to: &mut [u8]) {
     let (fours, rest) = to.as_chunks_mut::<VECTOR>();
     let mut at = 0;
-    // One after the other: they do not wait for each other.
+    // One after the other: they are independent, and the processor overlaps them.
     for to in fours {
         let Some(from) = from.get(at..).and_then(|rest| rest.first_chunk()) else { return };
         *to = four(keys, from);
