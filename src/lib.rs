@@ -18,7 +18,9 @@
 //! # A P-CSCF
 //!
 //! One [`Pcscf`] holds all UEs, one [`Sad`] their SAs. This loop has its packets from a TUN device;
-//! what a SIP parser, transactions and the core's side do is hidden in `io`.
+//! the SIP parser, the transactions and the core's side are hidden in `io`. With the kernel's ESP,
+//! pass a [`Plan`] instead of the [`Sad`] and carry out its steps. The programs `pcscf` and `ue` of
+//! `examples/sockets` are whole loops, on tokio.
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -29,7 +31,7 @@
 //! use ipsec_3gpp::time::Anchor;
 //! use ipsec_3gpp::{Confidentiality, Pcscf, Policy, Sad, SpiAllocator, Suite};
 //! # use ipsec_3gpp::registration::{ContactId, Register, RequestId, Route};
-//! # use ipsec_3gpp::{Ck, Ik, sec_agree::SecurityServer};
+//! # use ipsec_3gpp::{Ck, Ik, sa::Warning, sec_agree::SecurityServer};
 //! # use std::{net::IpAddr, time::Duration};
 //! # struct Message { impi: String, client: Vec<String>, source: IpAddr, destination: IpAddr }
 //! # impl Message {
@@ -41,17 +43,18 @@
 //! # }
 //! # enum Input {
 //! #     Packet(Vec<u8>), Challenge(RequestId, String, Ck, Ik), Success(RequestId, Duration),
-//! #     Error(RequestId), Nothing,
+//! #     Error(RequestId, u16), Request(ContactId, Message), Nothing,
 //! # }
-//! # enum Sent<'a> { Sm6(&'a SecurityServer), Success, Error(u16) }
+//! # enum Sent<'a> { Sm6(&'a SecurityServer), Success, Error(u16), Request(&'a Message) }
 //! # struct Io;
 //! # impl Io {
 //! #     fn wait_until(&mut self, _: Option<Instant>) -> Input { Input::Nothing }
 //! #     fn random() -> [u8; 16] { [0; 16] }
 //! #     fn to_core(&mut self, _: &Message, _: RequestId, _: &str) {}
 //! #     fn from_contact(&mut self, _: ContactId, _: &Message) {}
-//! #     fn answer(&mut self, _: Option<Route>, _: Sent<'_>) -> Vec<u8> { Vec::new() }
+//! #     fn datagram(&mut self, _: Option<Route>, _: Sent<'_>) -> Vec<u8> { Vec::new() }
 //! #     fn send(&mut self, _: &[u8]) {}
+//! #     fn report(&mut self, _: Option<Warning>) {}
 //! #     fn forget(&mut self, _: Event) {}
 //! # }
 //! # let mut io = Io;
@@ -65,12 +68,17 @@
 //! let mut pcscf = Pcscf::new(config, spis, clock.moment(Instant::now()));
 //! let mut sad = Sad::new();
 //! loop {
+//!     while let Some(event) = pcscf.poll_event() {
+//!         io.forget(event);
+//!     }
 //!     // One sleep: until something arrives, or until the next deadline.
 //!     let input = io.wait_until(pcscf.poll_timeout().map(|deadline| clock.instant(deadline)));
 //!     let now = clock.moment(Instant::now());
 //!     pcscf.handle_timeout(now, &mut sad);
-//!     let answer = match input {
-//!         // From the UE: ESP, or clear where that is allowed.
+//!     // Whose answer it is, over what its request came, and what it says.
+//!     let (contact, over, sent) = match input {
+//!         Input::Nothing => continue,
+//!         // From the UE: ESP, or clear where no SA demands ESP.
 //!         Input::Packet(mut packet) => {
 //!             let (datagram, over) = match sad.open_in_place(&mut packet) {
 //!                 Ok(arrived) => (&packet[arrived.opened.range], Over::Sa(arrived.opened.spi)),
@@ -80,64 +88,84 @@
 //!                 Err(_) => continue, // counted; ESP answers no packet
 //!             };
 //!             let Some(message) = Message::parse(datagram) else { continue };
-//!             if message.is_register() {
-//!                 match pcscf.register(now, &message.register(over), &mut sad) {
-//!                     Ok(forward) => {
-//!                         io.to_core(&message, forward.request, forward.integrity_protected());
-//!                     }
-//!                     Err(error) => {
-//!                         if let Some(status) = error.status() {
-//!                             println!("refused: {} ({error})", error.code());
-//!                             let route = match over {
-//!                                 Over::Clear => None,
-//!                                 Over::Sa(spi) => {
-//!                                     let Some(contact) = pcscf.contact_of(spi) else { continue };
-//!                                     pcscf.route_response(contact, Transport::Udp, over)?
-//!                                 }
-//!                             };
-//!                             io.answer(route, Sent::Error(status.code()));
-//!                         }
-//!                     }
+//!             if !message.is_register() {
+//!                 // In clear, nothing but REGISTER is served.
+//!                 if let Over::Sa(spi) = over
+//!                     && let Ok(contact) = pcscf.message(now, spi, &mut sad)
+//!                 {
+//!                     io.from_contact(contact, &message);
 //!                 }
-//!             } else if let Over::Sa(spi) = over
-//!                 && let Ok(contact) = pcscf.message(now, spi, &mut sad)
-//!             {
-//!                 io.from_contact(contact, &message);
+//!                 continue;
 //!             }
-//!             continue;
+//!             match pcscf.register(now, &message.register(over), &mut sad) {
+//!                 Ok(forward) => {
+//!                     io.to_core(&message, forward.request, forward.integrity_protected());
+//!                     continue;
+//!                 }
+//!                 Err(error) => {
+//!                     let Some(status) = error.status() else { continue };
+//!                     let contact = over.spi().and_then(|spi| pcscf.contact_of(spi));
+//!                     (contact, over, Sent::Error(status.code()))
+//!                 }
+//!             }
 //!         }
 //!         // From the core. The SAs are in place when `challenge` returns: SM6 may be sent.
 //!         Input::Challenge(request, nonce, ck, ik) => {
-//!             let sm6 = pcscf.challenge(now, request, &nonce, &ck, &ik, &mut sad);
-//!             let Ok(sm6) = sm6 else { continue };
-//!             let route = pcscf.route_response(sm6.contact, Transport::Udp, sm6.over)?;
-//!             io.answer(route, Sent::Sm6(&sm6.security_server))
+//!             match pcscf.challenge(now, request, &nonce, &ck, &ik, &mut sad) {
+//!                 Ok(sm6) => {
+//!                     let route = pcscf.route_response(sm6.contact, Transport::Udp, sm6.over);
+//!                     let Ok(route) = route else { continue };
+//!                     let answer = io.datagram(route, Sent::Sm6(&sm6.security_server));
+//!                     send(&mut io, &mut sad, &answer);
+//!                     continue;
+//!                 }
+//!                 // The request still awaits an answer.
+//!                 Err(error) => {
+//!                     let Ok(failed) = pcscf.failure(now, request, &mut sad) else { continue };
+//!                     (Some(failed.contact), failed.over, Sent::Error(error.status().code()))
+//!                 }
+//!             }
 //!         }
 //!         Input::Success(request, expires) => {
 //!             let Ok(sm12) = pcscf.success(now, request, expires, &mut sad) else { continue };
-//!             let route = pcscf.route_response(sm12.contact, Transport::Udp, sm12.over)?;
-//!             io.answer(route, Sent::Success)
+//!             (Some(sm12.contact), sm12.over, Sent::Success)
 //!         }
-//!         Input::Error(request) => {
+//!         Input::Error(request, status) => {
 //!             let Ok(failed) = pcscf.failure(now, request, &mut sad) else { continue };
-//!             let route = pcscf.route_response(failed.contact, Transport::Udp, failed.over)?;
-//!             io.answer(route, Sent::Error(403))
+//!             (Some(failed.contact), failed.over, Sent::Error(status))
 //!         }
-//!         Input::Nothing => Vec::new(),
+//!         Input::Request(contact, message) => {
+//!             let Ok(route) = pcscf.route_request(contact) else { continue };
+//!             let request = io.datagram(Some(route), Sent::Request(&message));
+//!             send(&mut io, &mut sad, &request);
+//!             continue;
+//!         }
 //!     };
-//!     // To the UE: what an SA is for is sealed, or not sent at all.
-//!     if sad.is_protected(&answer) == Ok(true) {
-//!         let mut packet = vec![0; answer.len() + 64];
-//!         if let Ok(sealed) = sad.seal(&answer, &mut packet) {
-//!             io.send(&packet[sealed.range]);
-//!         }
-//!     } else {
-//!         io.send(&answer);
-//!     }
-//!     while let Some(event) = pcscf.poll_event() {
-//!         io.forget(event);
-//!     }
+//!     let route = match contact {
+//!         None => None,
+//!         Some(contact) => match pcscf.route_response(contact, Transport::Udp, over) {
+//!             Ok(route) => route,
+//!             Err(_) => continue, // its SAs have gone: it is not sent
+//!         },
+//!     };
+//!     let answer = io.datagram(route, sent);
+//!     send(&mut io, &mut sad, &answer);
 //! #   if true { break }
+//! }
+//!
+//! /// To the UE: a datagram that an SA is for is sealed, or not sent at all.
+//! fn send(io: &mut Io, sad: &mut Sad, datagram: &[u8]) {
+//!     match sad.is_protected(datagram) {
+//!         Ok(true) => {
+//!             let mut packet = vec![0; datagram.len() + 64];
+//!             if let Ok(sealed) = sad.seal(datagram, &mut packet) {
+//!                 io.send(&packet[sealed.range]);
+//!                 io.report(sealed.warning);
+//!             }
+//!         }
+//!         Ok(false) => io.send(datagram),
+//!         Err(_) => {} // no datagram
+//!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -145,7 +173,7 @@
 //! # A UE
 //!
 //! One [`Ue`] is one registration. Its loop is the same: one sleep, events, and a data path in each
-//! call.
+//! call; packets are opened and sealed as above.
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -156,13 +184,14 @@
 //! # use std::time::Duration;
 //! # enum Input {
 //! #     Challenge(Over, String, Ck, Ik), BadChallenge(Over), Success(Over, Duration), Error(Over),
-//! #     NoAnswer, Message(ipsec_3gpp::spi::Spi), Nothing,
+//! #     NoAnswer, Message(ipsec_3gpp::spi::Spi), Retry, Nothing,
 //! # }
 //! # struct Io;
 //! # impl Io {
 //! #     fn wait_until(&mut self, _: Option<Instant>) -> Input { Input::Nothing }
 //! #     fn fresh_setup(&mut self) -> Setup { unimplemented!() }
 //! #     fn register(&mut self, _: &Request) {}
+//! #     fn retry_later(&mut self) {}
 //! # }
 //! # let mut io = Io;
 //!
@@ -171,18 +200,24 @@
 //! let mut ue = Ue::new(UeConfig::new(policy, [10, 0, 0, 1].into()), [10, 1, 0, 16].into());
 //! let mut sad = Sad::new();
 //! let clock = Anchor::new(Instant::now());
-//! // SM1: random SPIs and a random client port. `Request::route` says how it is sent: in clear.
-//! let sm1 = ue.begin(clock.moment(Instant::now()), &Begin::new(io.fresh_setup()), &mut sad)?;
-//! io.register(&sm1);
+//! let mut due = true;
 //! loop {
+//!     if due {
+//!         // SM1: random SPIs and a random client port. `Request::route` says how it is sent.
+//!         let now = clock.moment(Instant::now());
+//!         let begin = Begin::new(io.fresh_setup());
+//!         io.register(&ue.begin(now, &begin, &mut sad)?);
+//!         due = false;
+//!     }
 //!     let input = io.wait_until(ue.poll_timeout().map(|deadline| clock.instant(deadline)));
 //!     let now = clock.moment(Instant::now());
 //!     ue.handle_timeout(now, &mut sad);
 //!     match input {
 //!         // The card accepted the challenge. SM7 goes over SAs that are in place.
 //!         Input::Challenge(over, security_server, ck, ik) => {
-//!             if let Ok(sm7) = ue.challenged(now, over, &[&security_server], &ck, &ik, &mut sad) {
-//!                 io.register(&sm7);
+//!             match ue.challenged(now, over, &[&security_server], &ck, &ik, &mut sad) {
+//!                 Ok(sm7) => io.register(&sm7),
+//!                 Err(_) => io.retry_later(), // with another Call-ID
 //!             }
 //!         }
 //!         Input::BadChallenge(over) => {
@@ -191,18 +226,22 @@
 //!                 io.register(&report);
 //!             }
 //!         }
-//!         Input::Success(over, expires) => ue.success(now, over, expires, &mut sad)?,
-//!         Input::Error(over) => ue.failure(now, over, &mut sad)?,
-//!         Input::NoAnswer => ue.timed_out(now, &mut sad)?,
+//!         // What comes over something else than it should is discarded: an error, and no change.
+//!         Input::Success(over, expires) => drop(ue.success(now, over, expires, &mut sad)),
+//!         Input::Error(over) => drop(ue.failure(now, over, &mut sad)),
+//!         Input::NoAnswer => drop(ue.timed_out(now, &mut sad)),
 //!         // Any other message; requests go out by `route_request`, responses by `route_response`.
 //!         Input::Message(spi) => drop(ue.message(spi, &mut sad)),
+//!         // `retry_later` is over.
+//!         Input::Retry => due = true,
 //!         Input::Nothing => {}
 //!     }
 //!     while let Some(event) = ue.poll_event() {
-//!         if matches!(event, UeEvent::RegisterDue | UeEvent::Ended(_)) {
-//!             let again = ue.begin(now, &Begin::new(io.fresh_setup()), &mut sad)?;
-//!             io.register(&again);
-//!         }
+//!         due |= matches!(event, UeEvent::RegisterDue | UeEvent::Ended(_));
+//!     }
+//!     // Without a set in force, nothing else asks for the next REGISTER.
+//!     if ue.state() == ipsec_3gpp::registration::UeState::Idle && ue.route_request().is_err() {
+//!         io.retry_later();
 //!     }
 //! #   if true { break }
 //! }
@@ -226,7 +265,7 @@
 //!
 //! | feature | without it |
 //! |---|---|
-//! | `std` | no [`time::Anchor`](time) |
+//! | `std` | no `time::Anchor` |
 //! | `kernels` | [`esp::Backend::PLAIN`] is the only backend: slower, and smaller |
 //! | `des-ede3-cbc`, `hmac-md5-96` | suites with these legacy algorithms are unknown ones |
 //!

@@ -393,7 +393,7 @@ impl fmt::Display for SuiteVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SuiteVerdict::Chosen { index } => write!(f, "chosen, offered as mechanism {index}"),
-            SuiteVerdict::Below => f.write_str("a preferred suite was chosen"),
+            SuiteVerdict::Below => f.write_str("offered, but a suite of higher priority was chosen"),
             SuiteVerdict::Unusable { index } => write!(f, "unusable as offered by mechanism {index}"),
             SuiteVerdict::NotOffered => f.write_str("not offered"),
         }

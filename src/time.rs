@@ -6,7 +6,7 @@ use core::time::Duration;
 /// A moment of the caller's clock: milliseconds since a moment that the caller chose. The clock
 /// must not go back.
 ///
-/// With `std`, an [`Anchor`] converts from and to [`std::time::Instant`].
+/// With the feature `std`, an `Anchor` converts from and to `std::time::Instant`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 

@@ -361,12 +361,18 @@ fn of_two_copies_in_a_batch_one_is_delivered() {
 #[test]
 fn one_sa_and_a_slice_of_sas_need_no_table() {
     let sets = sets();
-    for backend in Backend::available() {
+    let backends: Vec<_> = Backend::available().collect();
+    // All SAs on one backend, and then each on another, so that a batch has all of them.
+    for mix in 0..2 * backends.len() {
+        let of_sa = |n: usize| backends[(mix + if mix < backends.len() { 0 } else { n }) % backends.len()];
+        let backend = of_sa(0);
         let name = SaName::UeClientToPcscfServer;
-        let mut senders: Vec<_> = sets.iter().map(|set| Outbound::new_on(&set.sa(name), backend)).collect();
-        let mut receivers: Vec<_> = sets
-            .iter()
-            .map(|set| ipsec_3gpp::sa::Inbound::new_on(&set.sa(name), WindowSize::default(), backend))
+        let all = || sets.iter().enumerate();
+        let mut senders: Vec<_> = all().map(|(n, set)| Outbound::new_on(&set.sa(name), of_sa(n))).collect();
+        let mut judges: Vec<_> =
+            all().map(|(_, set)| Outbound::new_on(&set.sa(name), Backend::PLAIN)).collect();
+        let mut receivers: Vec<_> = all()
+            .map(|(n, set)| ipsec_3gpp::sa::Inbound::new_on(&set.sa(name), WindowSize::default(), of_sa(n)))
             .collect();
         let wishes: Vec<_> = (0..100)
             .map(|n| Wish { set: n % 12, len: 10 * n, in_place: false, fault: Fault::None, at: n })
@@ -392,6 +398,11 @@ fn one_sa_and_a_slice_of_sas_need_no_table() {
         seal_batch(&mut senders, &mut jobs);
         let packets: Vec<_> = jobs.iter().map(|(_, job)| job.packet().unwrap().to_vec()).collect();
         assert_eq!(senders[0].next_sequence(), Some(10));
+        for (n, (packet, (buffer, range))) in packets.iter().zip(&datagrams).enumerate() {
+            let mut out = vec![0; buffer.len()];
+            let sealed = judges[n % 12].seal(&buffer[range.clone()], &mut out).unwrap();
+            assert_eq!(*packet, out[sealed.range], "packet {n}, mix {mix}");
+        }
         let mut outs: Vec<_> = packets.iter().map(|packet| vec![0; packet.len()]).collect();
         let mut jobs: Vec<_> = packets
             .iter()

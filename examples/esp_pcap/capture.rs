@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use etherparse::defrag::IpDefragPool;
 use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket};
 use ipsec_3gpp::esp::PROTOCOL_ESP;
 use ipsec_3gpp::spi::Spi;
-use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapReader, PcapWriter, RawPcapPacket};
+use pcap_file::{DataLink, PcapError};
 
 use crate::Result;
 
@@ -59,8 +59,8 @@ pub(crate) enum Next {
     NotIp(Record),
     /// A fragment whose datagram is not complete.
     Kept,
-    /// The end, and how many fragments were left over.
-    End { incomplete: u64 },
+    /// The end, how many fragments were left over, and whether the last record is cut off.
+    End { incomplete: u64, cut_off: bool },
 }
 
 impl Record {
@@ -119,13 +119,22 @@ impl Capture {
         })
     }
 
+    fn end(&mut self, cut_off: bool) -> Next {
+        let incomplete = self.fragments.drain().map(|(_, packets)| packets.len() as u64).sum();
+        Next::End { incomplete, cut_off }
+    }
+
     /// The next datagram. Fragments that `concerns` says yes to are reassembled.
     pub(crate) fn next(&mut self, concerns: impl Fn(&Ip) -> bool) -> Result<Next> {
-        let Some(packet) = self.reader.next_raw_packet() else {
-            let incomplete = self.fragments.drain().map(|(_, packets)| packets.len() as u64).sum();
-            return Ok(Next::End { incomplete });
+        let packet = match self.reader.next_raw_packet() {
+            Some(Ok(packet)) => packet.into_owned(),
+            // As whoever was killed while capturing leaves it.
+            Some(Err(PcapError::IoError(error))) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Ok(self.end(true));
+            }
+            Some(Err(error)) => return Err(format!("{}: {error}", self.input.display()).into()),
+            None => return Ok(self.end(false)),
         };
-        let packet = packet.map_err(|error| format!("{}: {error}", self.input.display()))?.into_owned();
         let link_len = link_len(self.link, &packet.data)?;
         let Some(link_len) = link_len else {
             return Ok(Next::NotIp(Record { packets: vec![packet], link_len: 0, datagram: Vec::new() }));

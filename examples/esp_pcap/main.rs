@@ -122,6 +122,7 @@ fn run(options: &Options) -> Result<bool> {
         .map_err(|error| format!("{}: {error}", options.sas.display()))?;
     let mut capture = Capture::open(&options.input, &options.output)?;
     let (mut changed, mut passed, mut refused) = (0_u64, 0_u64, BTreeMap::<&str, u64>::new());
+    let mut esp_without_sa = 0_u64;
     loop {
         // Fragments that no SA can be for are not reassembled.
         let concerns = |ip: &capture::Ip| {
@@ -136,7 +137,10 @@ fn run(options: &Options) -> Result<bool> {
                 continue;
             }
             Next::Kept => continue,
-            Next::End { incomplete } => {
+            Next::End { incomplete, cut_off } => {
+                if cut_off {
+                    *refused.entry("record cut off at the end of the capture").or_default() += 1;
+                }
                 if incomplete > 0 {
                     *refused.entry("fragments of a datagram that is not complete").or_default() += incomplete;
                 }
@@ -157,6 +161,7 @@ fn run(options: &Options) -> Result<bool> {
             }
             Outcome::Pass => {
                 passed += 1;
+                esp_without_sa += u64::from(record.spi().is_some());
                 capture.pass(&record)?;
             }
             Outcome::Refused(reason) => *refused.entry(reason).or_default() += 1,
@@ -165,6 +170,9 @@ fn run(options: &Options) -> Result<bool> {
     capture.finish()?;
     let done = if options.direction == Direction::Open { "opened" } else { "sealed" };
     eprintln!("{changed} {done}, {passed} passed as they were, {} left out", refused.values().sum::<u64>());
+    if esp_without_sa > 0 {
+        eprintln!("  {esp_without_sa} of those passed are ESP packets that no SA is for");
+    }
     for (reason, count) in &refused {
         eprintln!("  {count} {reason}");
     }

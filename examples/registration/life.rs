@@ -433,7 +433,10 @@ impl<'w> Life<'w> {
         let protection = match travel.spi {
             None => "clear".to_owned(),
             Some(spi) if travel.packets == 1 => format!("SPI {spi} seq {}", travel.first_sequence),
-            Some(spi) => format!("SPI {spi} seq {} + {}", travel.first_sequence, travel.packets - 1),
+            Some(spi) => {
+                let last = travel.first_sequence + travel.packets - 1;
+                format!("SPI {spi} seq {} to {last}", travel.first_sequence)
+            }
         };
         // The method, or the status.
         let name_of = message.start.strip_prefix("SIP/2.0 ");
@@ -461,13 +464,17 @@ impl<'w> Life<'w> {
         }
         let list = message.rows(name).join(",");
         let mechanisms: Vec<Vec<&str>> = list.split(',').map(|one| one.trim().split(';').collect()).collect();
+        if mechanisms.len() == 1 {
+            self.note(name)?;
+            return self.note(&format!("  {list}"));
+        }
         let in_all = |part: &&str| mechanisms.iter().all(|mechanism| mechanism.contains(part));
         let parts = mechanisms.first().into_iter().flatten();
         let common: Vec<&str> = parts.copied().filter(in_all).collect();
         self.note(&format!("{name}, {} mechanisms with", mechanisms.len()))?;
         self.note(&format!("  {}", common.join(";")))?;
         let mut line = String::new();
-        for (mechanism, number) in mechanisms.iter().zip(1..) {
+        for (mechanism, number) in mechanisms.iter().zip(0..) {
             let own: Vec<&str> = mechanism.iter().copied().filter(|part| !in_all(part)).collect();
             let own = format!("  {number}: {}", own.join(";"));
             if line.len() + own.len() > 82 {
@@ -551,10 +558,10 @@ fn describe(set: &SaSet) -> String {
     let mut text = format!("the P-CSCF selects {}; the core challenges; four SAs:", set.suite());
     for (name, sa) in set.sas() {
         let used = match name {
-            SaName::UeClientToPcscfServer => "the UE's requests",
-            SaName::PcscfServerToUeClient => "their responses over TCP",
-            SaName::PcscfClientToUeServer => "the P-CSCF's requests",
-            SaName::UeServerToPcscfClient => "their responses over TCP",
+            SaName::UeClientToPcscfServer => "the UE sends",
+            SaName::PcscfServerToUeClient => "TCP: answers to it",
+            SaName::PcscfClientToUeServer => "the P-CSCF sends",
+            SaName::UeServerToPcscfClient => "TCP: answers to it",
         };
         text += &format!("\n  SPI {:<10} {:<44} {used}", sa.spi, sa.selector.to_string());
     }

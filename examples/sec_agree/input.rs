@@ -28,7 +28,7 @@ pub(crate) fn headers(text: &str) -> Vec<Header> {
         } else if line.is_empty() {
             // After the headers of a message comes its body, after header lines the next ones.
             (start_of_message, in_body, is_message, continues) = (found.len(), is_message, false, false);
-        } else if line.starts_with([' ', '\t']) && is_message {
+        } else if line.starts_with([' ', '\t']) && (is_message || continues) {
             if let Some(row) = found.last_mut().filter(|_| continues).and_then(last_row) {
                 row.push(' ');
                 row.push_str(line.trim_start());
@@ -40,7 +40,7 @@ pub(crate) fn headers(text: &str) -> Vec<Header> {
                 }
                 None => (Some(SecurityClient::NAME), line),
             };
-            continues = name.is_some();
+            continues = name.is_some() && value.len() < line.len();
             let Some(name) = name else { continue };
             let of_message = found.get_mut(start_of_message..).unwrap_or_default();
             match of_message.iter_mut().position(|header: &mut Header| header.name == name) {
@@ -61,9 +61,14 @@ fn last_row(header: &mut Header) -> Option<&mut String> {
     header.rows.last_mut()
 }
 
-/// A request line ends with the version, a status line begins with it.
+/// A status line begins with the version; a request line is a method, a URI, and the version.
 fn is_start_line(line: &str) -> bool {
-    line.starts_with("SIP/2.0 ") || line.ends_with(" SIP/2.0")
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["SIP/2.0", status, ..] => status.len() == 3 && status.bytes().all(|octet| octet.is_ascii_digit()),
+        [method, _, "SIP/2.0"] => method.bytes().all(|octet| octet.is_ascii_uppercase()),
+        _ => false,
+    }
 }
 
 /// The name of a header and its value, if the line has a name: a token, and a colon.

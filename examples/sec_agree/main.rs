@@ -36,7 +36,8 @@ The rows of one header are joined; other headers, bodies and start lines are ign
 header name is a Security-Client. An empty line ends a block of header lines. A Security-Client is read as
 the P-CSCF does, the others as the UE does.
 
-Exit status 1 if a header could not be read, or none was found.
+Exit status 1 if a header could not be read at all, or none was found. A malformed mechanism is
+reported and passed over.
 
 example:
   echo 'Security-Client: ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100' |
@@ -66,15 +67,16 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let mut octets = Vec::new();
+    let mut found = Vec::new();
     if options.files.is_empty() {
+        let mut octets = Vec::new();
         std::io::stdin().lock().read_to_end(&mut octets)?;
+        found = headers(&String::from_utf8_lossy(&octets));
     }
     for file in &options.files {
-        octets.extend(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?);
-        octets.extend(b"\n\n");
+        let octets = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        found.extend(headers(&String::from_utf8_lossy(&octets)));
     }
-    let found = headers(&String::from_utf8_lossy(&octets));
     if found.is_empty() {
         return Err("no Security-Client, Security-Server or Security-Verify in the input".into());
     }

@@ -1,7 +1,9 @@
 //! What both programs need around the library: the subscriber, options, and messages in and out of
 //! packets.
+#![allow(clippy::print_stderr, reason = "programs that talk to a person")]
 
 use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ipsec_3gpp::Sad;
@@ -21,8 +23,22 @@ pub(crate) const CK: &str = "b40ba9a3c58b2a05bbf0d987b21bf8cb";
 pub(crate) const IK: &str = "f769bcd751044604127672711c6d3441";
 pub(crate) const IMPI: &str = "001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
 pub(crate) const REALM: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+/// The address of the P-CSCF in the tunnel.
+pub(crate) const PCSCF: [u8; 4] = [10, 0, 0, 1];
 /// Where SIP in clear is sent to and from.
 pub(crate) const SIP: u16 = 5060;
+
+/// Runs a program on one thread; an error is one line.
+pub(crate) fn run(name: &str, program: impl Future<Output = Result<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The response of AKA to a REGISTER: HTTP Digest with RES as the password (RFC 3310 3.3).
 pub(crate) fn response() -> String {
@@ -98,6 +114,9 @@ pub(crate) fn rows(message: &SipMessage, name: &str) -> Vec<String> {
 
 /// A parameter in quotes; empty if there is none.
 pub(crate) fn quoted<'a>(value: &'a str, name: &str) -> &'a str {
-    let rest = value.split_once(&format!("{name}=\"")).map_or("", |(_, rest)| rest);
-    rest.split('"').next().unwrap_or_default()
+    // Outside of quotes, the name is the last word before a value.
+    let (parts, name) = (value.split('"').collect::<Vec<_>>(), format!("{name}="));
+    let is_name = |part: &&str| part.rsplit([',', ' ', '\t']).next() == Some(&name);
+    let index = parts.iter().step_by(2).position(is_name).map(|index| 2 * index + 1);
+    index.and_then(|index| parts.get(index)).copied().unwrap_or_default()
 }

@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use common::{CK, IK, IMPI, NONCE, REALM, Result, SIP, message, option, packet, quoted, response, rows};
+use common::{
+    CK, IK, IMPI, NONCE, PCSCF, REALM, Result, SIP, message, option, packet, quoted, response, rows,
+};
 use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{Authorization, Config, Over, Register, Route, Transport};
 use ipsec_3gpp::setup::Port;
@@ -30,7 +32,6 @@ usage: pcscf [--listen ADDRESS:PORT]
 
 example: pcscf --listen 127.0.0.1:50700
 ";
-const ADDRESS: [u8; 4] = [10, 0, 0, 1];
 const EXPIRES: Duration = Duration::from_secs(3600);
 
 struct Node {
@@ -42,8 +43,11 @@ struct Node {
     behind: HashMap<IpAddr, SocketAddr>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    common::run("pcscf", run())
+}
+
+async fn run() -> Result<()> {
     let Some(listen) = option(HELP, "listen", "127.0.0.1:50600")? else { return Ok(()) };
     let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
     let client_ports = [Port::new(7101)?, Port::new(7102)?, Port::new(7103)?];
@@ -92,7 +96,9 @@ impl Node {
     /// A packet from a UE.
     async fn packet(&mut self, packet: &mut [u8], from: SocketAddr) -> Result<()> {
         let (message, ue, over) = message(&mut self.sad, packet)?;
-        self.behind.insert(ue, from);
+        if over != Over::Clear || !self.behind.contains_key(&ue) {
+            self.behind.insert(ue, from);
+        }
         let SipMessage::Request(request) = &message else { return Ok(()) };
         match (request.method, over) {
             (rsip::Method::Register, _) => self.register(&message, ue, over).await,
@@ -118,10 +124,10 @@ impl Node {
         let [client, verify] =
             [&client, &verify].map(|rows| rows.iter().map(String::as_str).collect::<Vec<_>>());
         let (impi, given) = (quoted(&authorization, "username"), quoted(&authorization, "response"));
-        let leaves = contact.contains("expires=0");
+        let leaves = contact.ends_with(";expires=0");
         let sec_agree = if require.contains("sec-agree") { SecAgree::Present } else { SecAgree::Absent };
         let (impus, nonce) = ([to.as_str()], quoted(&authorization, "nonce"));
-        let register = Register::new(over, ue, ADDRESS.into(), impi)
+        let register = Register::new(over, ue, PCSCF.into(), impi)
             .with_impus(&impus)
             .with_authorization(Authorization { nonce, response: given, auts: None })
             .with_deregistration(leaves)
@@ -182,7 +188,7 @@ impl Node {
             rows(request, name).iter().for_each(|value| text += &format!("{name}: {value}\r\n"));
         }
         text += &format!("{headers}Content-Length: 0\r\n\r\n");
-        let clear = [(ADDRESS, SIP).into(), (ue, SIP).into()];
+        let clear = [(PCSCF, SIP).into(), (ue, SIP).into()];
         let ends = route.map_or(clear, |route| [route.source, route.destination]);
         let packet = packet(&mut self.sad, ends, &text)?;
         self.tunnel.send_to(&packet, self.behind.get(&ue).ok_or("an unknown UE")?).await?;

@@ -10,7 +10,9 @@ mod common;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use common::{CK, IK, IMPI, NONCE, REALM, Result, SIP, message, option, packet, quoted, response, rows};
+use common::{
+    CK, IK, IMPI, NONCE, PCSCF, REALM, Result, SIP, message, option, packet, quoted, response, rows,
+};
 use ipsec_3gpp::registration::{Begin, Over, Request, Route, UeConfig};
 use ipsec_3gpp::setup::{PortPair, Setup};
 use ipsec_3gpp::spi::{Spi, SpiPair};
@@ -24,13 +26,11 @@ A UE whose card is TS 35.208 test set 1: registers with the program `pcscf`, cal
 new SAs, calls again, and leaves. Exit status 1 if one of these fails.
 
 usage: ue [--pcscf ADDRESS:PORT]
-  --pcscf ADDRESS:PORT  where `pcscf` listens (default: 127.0.0.1:50600)
+  --pcscf ADDRESS:PORT  where `pcscf` listens, over IPv4 (default: 127.0.0.1:50600)
   -h, --help            this text
-
 example: ue --pcscf 127.0.0.1:50700
 ";
 const ADDRESS: [u8; 4] = [10, 1, 0, 16];
-const PCSCF: [u8; 4] = [10, 0, 0, 1];
 
 struct Phone {
     ue: Ue,
@@ -40,11 +40,13 @@ struct Phone {
     sequence: u32,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    common::run("ue", run())
+}
+
+async fn run() -> Result<()> {
     let Some(pcscf) = option(HELP, "pcscf", "127.0.0.1:50600")? else { return Ok(()) };
-    let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
-    let policy = Policy::new(&suites, Confidentiality::Offered)?;
+    let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required)?;
     let ue = Ue::new(UeConfig::new(policy, PCSCF.into()), ADDRESS.into());
     let tunnel = UdpSocket::bind("127.0.0.1:0").await?;
     tunnel.connect(&pcscf).await.map_err(|error| format!("{pcscf}: {error}"))?;
@@ -60,9 +62,9 @@ async fn main() -> Result<()> {
 impl Phone {
     /// Registers with new SAs; with `expires` of 0, leaves.
     async fn register(&mut self, expires: u32) -> Result<()> {
-        // Random SPIs, and another client port each time.
+        // Random SPIs and a random client port.
         let spi = || -> Result<Spi> { Ok(Spi::new(getrandom::u32()? | 0x100)?) };
-        let ports = PortPair::new(6101 + u16::try_from(self.sequence)?, 6100)?;
+        let ports = PortPair::new(10_000 + (getrandom::u32()? % 50_000) as u16, 6100)?;
         let begin = Begin::new(Setup { spis: SpiPair { client: spi()?, server: spi()? }, ports });
         let sm1 = self.ue.begin(self.now(), &begin, &mut self.sad)?;
         self.send_register(&sm1, false, expires).await?;
@@ -136,9 +138,7 @@ impl Phone {
         let mut buffer = vec![0; 1 << 16];
         let len = tokio::time::timeout(Duration::from_secs(5), self.tunnel.recv(&mut buffer)).await??;
         self.ue.handle_timeout(self.now(), &mut self.sad);
-        while let Some(event) = self.ue.poll_event() {
-            println!("event: {event:?}");
-        }
+        while self.ue.poll_event().is_some() {}
         let (message, _, over) = message(&mut self.sad, buffer.get_mut(..len).unwrap_or_default())?;
         let SipMessage::Response(response) = &message else { return Err("not a response".into()) };
         Ok((response.status_code.code(), message, over))

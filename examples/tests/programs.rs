@@ -255,6 +255,26 @@ fn esp_pcap_keeps_the_link_layer_and_passes_what_no_sa_is_for() {
 }
 
 #[test]
+fn esp_pcap_reads_a_capture_that_is_cut_off_and_counts_esp_without_an_sa() {
+    let folder = folder("esp_pcap-end");
+    let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
+    let Kernel { sas, esp, plain } = kernel("v4-hmac-md5-96+null");
+    write(&input, DataLink::RAW, &esp);
+    let whole = std::fs::read(&input).unwrap();
+    std::fs::write(&input, &whole[..whole.len() - 10]).unwrap();
+    let run = esp_pcap("open", &sas, &input, &output, &[]);
+    let said = text(&run.stderr);
+    assert!(run.status.success() && said.contains("1 record cut off at the end"), "{said}");
+    assert_eq!(read(&output).1, plain[..plain.len() - 1]);
+    assert_eq!(esp_pcap("open", &sas, &input, &output, &["--strict"]).status.code(), Some(1));
+
+    std::fs::write(&input, &whole).unwrap();
+    let other = kernel("v4-hmac-md5-96+aes-cbc").sas;
+    let said = esp_pcap("open", &other, &input, &output, &[]).stderr;
+    assert!(text(&said).contains(&format!("{} of those passed are ESP", esp.len())), "{}", text(&said));
+}
+
+#[test]
 fn esp_pcap_leaves_out_what_does_not_open_and_counts_it_by_reason() {
     let folder = folder("esp_pcap-refused");
     let (input, output) = (folder.join("in.pcap"), folder.join("out.pcap"));
@@ -453,6 +473,38 @@ fn sec_agree_takes_whole_messages_and_joins_the_rows_of_a_header() {
         [(json!("Security-Client"), 2), (json!("Security-Verify"), 1), (json!("Security-Server"), 1)]
     );
     assert_eq!(objects[0]["selected"]["suite"], "hmac-md5-96+aes-cbc");
+}
+
+#[test]
+fn sec_agree_takes_folded_lines_and_is_not_misled_by_values_and_bodies() {
+    let one = "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100";
+    // A header line without a message, folded.
+    let folded = run(
+        "sec_agree",
+        &["--json"],
+        &one.replace("spi-s", "\r\n spi-s").replace("ipsec", "Security-Server: ipsec"),
+    );
+    let object: Value = serde_json::from_slice(&folded.stdout).unwrap();
+    assert_eq!(
+        (&object["header"], &object["mechanisms"][0]["spi-s"]),
+        (&json!("Security-Server"), &json!(2222))
+    );
+    // A value that looks like a start line, and a body that is a message.
+    let message = format!(
+        "NOTIFY sip:a@example.org SIP/2.0\r\nSecurity-Client: {one}\r\nSubject: I love SIP/2.0\r\n\
+         Security-Client: tls\r\n\r\nSubject: SIP/2.0\r\nSecurity-Server: {one}\r\n"
+    );
+    let output = run("sec_agree", &["--json"], &message);
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["mechanisms"].as_array().unwrap().len(), 2);
+    // A file of header lines after a file with a message.
+    let folder = folder("sec_agree-files");
+    let (first, second) = (folder.join("first"), folder.join("second"));
+    std::fs::write(&first, &message).unwrap();
+    std::fs::write(&second, format!("Security-Verify: {one}")).unwrap();
+    let output = run("sec_agree", &["--json", first.to_str().unwrap(), second.to_str().unwrap()], "");
+    assert_eq!(text(&output.stdout).lines().count(), 2);
 }
 
 #[test]

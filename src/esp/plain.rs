@@ -4,7 +4,8 @@
 //! tested against.
 //!
 //! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where
-//! a cache is shared with an attacker. The crates wipe their keys.
+//! a cache is shared with an attacker. The crates wipe their keys when an SA is dropped; `hmac`
+//! leaves a padded copy on the stack of the call that makes one.
 
 use core::fmt;
 
@@ -39,7 +40,7 @@ pub(super) struct Opener {
     mac: Mac,
 }
 
-#[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "boxed where it matters"))]
+#[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "SAs hold it boxed"))]
 enum Encryptor {
     Null,
     #[cfg(feature = "des-ede3-cbc")]
@@ -47,7 +48,7 @@ enum Encryptor {
     Aes(Aes128Enc),
 }
 
-#[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "boxed where it matters"))]
+#[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "SAs hold it boxed"))]
 enum Decryptor {
     Null,
     #[cfg(feature = "des-ede3-cbc")]

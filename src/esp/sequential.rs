@@ -1,6 +1,8 @@
 //! Packets made and opened one after the other, without kernels: [`super::plain`] is all that there
 //! is.
 
+use alloc::boxed::Box;
+
 use super::authentic::{Authentic, ICV};
 use super::backend::Backend;
 use super::packet::{Decrypted, IDS, TrailerError, read_trailer};
@@ -13,19 +15,19 @@ use crate::key::SaKeys;
 #[derive(Debug)]
 pub(crate) struct SealKeys {
     suite: Suite,
-    plain: Sealer,
+    plain: Box<Sealer>,
 }
 
 /// The keys of an inbound SA.
 #[derive(Debug)]
 pub(crate) struct OpenKeys {
     suite: Suite,
-    plain: Opener,
+    plain: Box<Opener>,
 }
 
 impl SealKeys {
     pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
-        Self { suite: keys.suite(), plain: Sealer::new(keys) }
+        Self { suite: keys.suite(), plain: Box::new(Sealer::new(keys)) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
@@ -44,7 +46,7 @@ impl SealKeys {
 
 impl OpenKeys {
     pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
-        Self { suite: keys.suite(), plain: Opener::new(keys) }
+        Self { suite: keys.suite(), plain: Box::new(Opener::new(keys)) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {

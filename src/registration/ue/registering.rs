@@ -308,7 +308,8 @@ impl Ue {
     /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes
     /// the current one; without a challenge, the set that the REGISTER went over lives on and
     /// what SM1 announced is forgotten. An expiry of zero ends the registration: its sets
-    /// drain.
+    /// drain. In clear, as an answer to SM1, it ends the procedure without SAs: only
+    /// [`Ue::route_request`] tells whether the UE is registered.
     ///
     /// # Errors
     /// [`ConfirmError`]; nothing has changed.
@@ -367,7 +368,8 @@ impl Ue {
     }
 
     /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in
-    /// force stay, and [`UeEvent::RegisterDue`] comes again.
+    /// force stay, and [`UeEvent::RegisterDue`] comes again; without one, nothing does, and the
+    /// caller begins again after a pause of its own.
     ///
     /// # Errors
     /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it must be discarded,
