@@ -27,7 +27,7 @@ impl fmt::Debug for TableId {
     }
 }
 
-/// What every id is: a table, a slot in it, and which of the values that were ever there.
+/// The parts of every id: a table, a slot in it, and a generation of that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id {
     pub(crate) table: TableId,

@@ -1,4 +1,4 @@
-//! What one side is willing to use, and the choice that follows from a peer's list.
+//! The suites that one side is willing to use, and the choice that follows from a peer's list.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -210,7 +210,7 @@ impl Policy {
         Selection { chosen, offers, suites }
     }
 
-    /// What one mechanism is to this policy, the rest of its list and the policy's own suites left
+    /// The verdict on one mechanism, the rest of its list and the policy's own suites left
     /// aside.
     fn judge(&self, mechanism: &Mechanism, also: Quirks) -> OfferVerdict {
         match mechanism {
@@ -291,7 +291,7 @@ pub struct Selection {
     suites: Vec<(Suite, SuiteVerdict)>,
 }
 
-/// What was chosen.
+/// The choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The suite.
@@ -302,7 +302,7 @@ pub struct Choice {
     pub index: usize,
 }
 
-/// What one mechanism of the peer's list is to a policy.
+/// The verdict of a policy on one mechanism of the peer's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OfferVerdict {
@@ -369,7 +369,7 @@ crate::code::codes!(Reason {
     Reason::Incomplete(error) => error,
 });
 
-/// What became of one suite of the policy.
+/// The verdict on one suite of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SuiteVerdict {
@@ -406,12 +406,12 @@ impl Selection {
         self.chosen.as_ref()
     }
 
-    /// What each mechanism of the peer's list was to the policy, in the peer's order.
+    /// The verdict on each mechanism of the peer's list, in the peer's order.
     pub fn offers(&self) -> &[OfferVerdict] {
         &self.offers
     }
 
-    /// What became of each suite of the policy, in the policy's order.
+    /// The verdict on each suite of the policy, in the policy's order.
     pub fn suites(&self) -> &[(Suite, SuiteVerdict)] {
         &self.suites
     }

@@ -1,4 +1,5 @@
-//! What one side announces for the SAs inbound at it: SPIs and protected ports (TS 33.203 7.1).
+//! The setup that one side announces for the SAs inbound at it: SPIs and protected ports (TS 33.203
+//! 7.1).
 
 use core::fmt;
 use core::num::NonZeroU16;

@@ -18,7 +18,7 @@ pub(crate) struct Slab<T: Slotted> {
     used: u32,
 }
 
-/// What a [`Slab`] holds. The alignment of its slots decides how many cache lines each touches.
+/// A slot of a [`Slab`]. The alignment of its slots decides how many cache lines each touches.
 pub(crate) trait Slotted: Sized {
     /// A type with the alignment of a slot.
     type Alignment: fmt::Debug;

@@ -1,4 +1,4 @@
-//! What the benchmarks share: SAs of every suite, datagrams, and the same work put together from
+//! Shared by the benchmarks: SAs of every suite, datagrams, and the same work composed from
 //! the crates alone.
 
 #![allow(

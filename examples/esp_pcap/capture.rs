@@ -38,7 +38,7 @@ pub(crate) struct Record {
     datagram: Vec<u8>,
 }
 
-/// What the IP header of a packet says.
+/// The IP header of a packet.
 pub(crate) struct Ip {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,

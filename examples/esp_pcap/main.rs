@@ -103,7 +103,7 @@ fn options() -> Result<Option<Options>> {
     }))
 }
 
-/// What becomes of one datagram.
+/// The outcome for one datagram.
 enum Outcome {
     /// It is replaced.
     Datagram(Vec<u8>),
@@ -215,7 +215,7 @@ fn seal(sad: &mut Sad, datagram: &[u8], ours: bool) -> Outcome {
             Some(sealed) => Outcome::Datagram(sealed.to_vec()),
             None => Outcome::Refused("an impossible range"),
         },
-        // What cannot be read may be traffic of an SA: it must not go out in clear.
+        // A packet that cannot be read may be traffic of an SA: it must not go out in clear.
         Err(SealError::Ip(_)) if ours => Outcome::Refused("cut off, or with a wrong IP header"),
         Err(SealError::NoSa(_) | SealError::Ip(_)) => Outcome::Pass,
         Err(SealError::TooLong(_)) => Outcome::Refused("too long for a datagram with ESP"),

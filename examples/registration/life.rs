@@ -43,14 +43,14 @@ pub(crate) struct Life<'w> {
     shows_values: bool,
 }
 
-/// What a message travels over: nothing, or a route.
+/// The route of a message, or clear.
 #[derive(Clone, Copy)]
 enum Travels {
     Clear,
     Protected(Route),
 }
 
-/// What becomes of the 200 that ends a registration.
+/// Whether the 200 that ends a registration arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Arrives,
@@ -388,7 +388,7 @@ impl<'w> Life<'w> {
         }
     }
 
-    /// What the P-CSCF's answer to a request travels over.
+    /// The route of the P-CSCF's answer to a request.
     fn answers(&self, contact: ContactId, over: Over) -> Result<Travels> {
         let route = self.world.pcscf.route_response(contact, self.via(), over)?;
         Ok(route.map_or(Travels::Clear, Travels::Protected))
@@ -546,7 +546,7 @@ impl DataPath for Shown<'_> {
     }
 }
 
-/// What a message that travels so comes over.
+/// The SA that a message with this route comes over.
 fn over_of(travels: Travels) -> Over {
     match travels {
         Travels::Clear => Over::Clear,

@@ -170,7 +170,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What the registrations of one run share: the wire, and the P-CSCF.
+/// Shared by the registrations of one run: the wire, and the P-CSCF.
 struct World {
     network: Network,
     pcscf: Pcscf,

@@ -49,7 +49,7 @@ pub(crate) struct Network {
     pub(crate) ue: Sad,
     pub(crate) pcscf: Sad,
     pub(crate) now: Duration,
-    /// What is sent now does not arrive.
+    /// Packets that are sent now do not arrive.
     lost: bool,
     capture: PcapWriter<BufWriter<File>>,
     /// By client and server end.

@@ -95,7 +95,7 @@ fn run(options: &Options) -> Result<()> {
     if unreadable == 0 { Ok(()) } else { Err(format!("{unreadable} headers could not be read").into()) }
 }
 
-/// What a header holds, and what the policy makes of it.
+/// A header's mechanisms, and the policy's selection from them.
 type Answer = std::result::Result<(MechanismList, Selection), ListError>;
 
 fn read(policy: &Policy, header: &Header) -> Answer {
@@ -159,7 +159,7 @@ fn policy(mut suites: Vec<Suite>, confidentiality: Option<Confidentiality>) -> R
         };
         suites = all.into_iter().filter(wanted).collect();
     }
-    // What the suites say, unless the command line says more.
+    // From the suites, unless the command line says more.
     let encrypts = suites.iter().any(|suite| suite.release() == Release::Release6);
     let from_suites = if encrypts { Confidentiality::Offered } else { Confidentiality::LeftToAccess };
     Ok(Policy::new(&suites, confidentiality.unwrap_or(from_suites))?)

@@ -1,4 +1,4 @@
-//! What both programs need around the library: the subscriber, options, and messages in and out of
+//! Shared by both programs: the subscriber, options, and messages in and out of
 //! packets.
 #![allow(clippy::print_stderr, reason = "programs that talk to a person")]
 

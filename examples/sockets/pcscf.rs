@@ -1,7 +1,7 @@
 //! A P-CSCF on tokio, with a core of one subscriber inside: see `HELP`.
 //!
 //! ESP travels as the payload of UDP on the loopback interface: that stands in for a TUN device, so
-//! that no root rights are needed. What is in the payload are whole IP datagrams, as a TUN device
+//! that no root rights are needed. The payload is a whole IP datagram, as a TUN device
 //! would give them.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program, with a clock of its own")]
 
@@ -39,7 +39,7 @@ struct Node {
     sad: Sad,
     clock: Anchor,
     tunnel: UdpSocket,
-    /// Which end of the tunnel a UE is behind; what a TUN device leaves to routing.
+    /// The end of the tunnel where a UE is: routing, where there is a TUN device.
     behind: HashMap<IpAddr, SocketAddr>,
 }
 

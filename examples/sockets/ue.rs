@@ -1,7 +1,7 @@
 //! A UE on tokio, which registers with the program `pcscf`: see `HELP`.
 //!
 //! ESP travels as the payload of UDP on the loopback interface: that stands in for a TUN device, so
-//! that no root rights are needed. What is in the payload are whole IP datagrams, as a TUN device
+//! that no root rights are needed. The payload is a whole IP datagram, as a TUN device
 //! would give them.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program, with a clock of its own")]
 

@@ -370,7 +370,7 @@ fn esp_pcap_says_what_is_wrong_with_its_input() {
     refused(file.to_str().unwrap(), &input, &[], "sas.json");
 }
 
-/// What every program says about itself: all options, and an example that runs.
+/// Every program explains itself: all options, and an example that runs.
 #[test]
 fn every_program_explains_itself() {
     let sas = "--sas tests/data/kernel-esp/";

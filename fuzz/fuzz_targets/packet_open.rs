@@ -146,7 +146,8 @@ fuzz_target!(|input: Input| {
             assert_ne!(copied.sequence, 0);
             let opened = &out[copied.range];
             if !forged {
-                // What ESP covers is what was sealed; IPv6 headers in front of it may have changed.
+                // The octets that ESP covers are those that were sealed; IPv6 headers in front of
+                // it may have changed.
                 assert_eq!(copied.sequence, input.sequence);
                 if !(input.ipv6 && matches!(input.next_header, Some(0 | 43 | 44 | 60))) {
                     let payload = plain.len() - esp;

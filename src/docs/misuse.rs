@@ -33,7 +33,7 @@ mod data_path {}
 /// ```
 mod data_path_of_the_ue {}
 
-/// What is recorded for another place cannot be had without its plan, and a plan is not dropped
+/// A recorded change cannot be had without its plan, and a plan is not dropped
 /// unseen.
 ///
 /// ```compile_fail

@@ -1,4 +1,4 @@
-//! Which code makes and opens packets: chosen by what the processor can do, or by the embedder.
+//! The code that makes and opens packets: chosen by what the processor can do, or by the embedder.
 
 use core::fmt;
 
@@ -24,7 +24,8 @@ use crate::kernels::Vectors;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backend(Kind);
 
-/// What a [`Backend`] is. Not public: whoever could make one that the machine lacks could crash it.
+/// The kinds of [`Backend`]. Not public: whoever could make one that the machine lacks could crash
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Plain,

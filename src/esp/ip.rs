@@ -253,7 +253,7 @@ impl Datagram {
         self.total_len - self.header_len
     }
 
-    /// What follows the headers of the datagram that these are the first octets of.
+    /// The payload of the datagram that these octets begin with.
     #[inline]
     pub(crate) fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
         part(packet, self.header_len..self.total_len)

@@ -5,7 +5,7 @@ use crate::algorithm::Suite;
 use crate::impossible::part;
 use crate::spi::Spi;
 
-/// What is wrong with the outside of an ESP packet: seen before anything is decrypted.
+/// Why the outside of an ESP packet is refused, before anything is decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
@@ -17,7 +17,7 @@ pub enum PacketError {
     NoSpi,
 }
 
-/// What is wrong with the trailer of a packet whose ICV is right: the peer's fault.
+/// Why the trailer of a packet with a right ICV is refused: the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrailerError {
@@ -95,8 +95,8 @@ const PADDING: [u8; 255] = {
 fn write_trailer(trailer: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, end) = trailer.split_last_chunk_mut::<2>()?;
     let len = u8::try_from(padding.len()).ok()?;
-    // What the suites need is written as overlapping words: a copy of any length takes longer to
-    // begin.
+    // Lengths that the suites need are written as overlapping words: a copy of any length takes
+    // longer to begin.
     match padding {
         [] => {}
         [a] => *a = 1,
@@ -141,7 +141,7 @@ fn counting_to<const N: usize>(last: u8) -> [u8; N] {
     PADDING.get(from..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
-/// What a decrypted packet holds.
+/// The contents of a decrypted packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decrypted {
     pub(crate) payload_len: usize,

@@ -67,8 +67,8 @@ impl Suite {
     }
 
     const fn max_behind(self, mtu: usize, family: Family, header: usize) -> Option<usize> {
-        // What a length field can say: of the datagram in IPv4, of what follows the header in
-        // IPv6.
+        // The largest value of a length field: of the datagram in IPv4, of the octets after the
+        // header in IPv6.
         let largest = match family {
             Family::Ipv4 => u16::MAX as usize,
             Family::Ipv6 => family.header_len() + u16::MAX as usize,

@@ -1,5 +1,5 @@
-//! What [`super::x86_64`] is on other processors: types without values, so that nothing here is
-//! ever called.
+//! The stand-in for [`super::x86_64`] on other processors: types without values, so that nothing
+//! here is ever called.
 
 use core::mem::MaybeUninit;
 

@@ -81,7 +81,7 @@ pub(super) static SINES: [u32; 64] = [
 /// each step.
 macro_rules! steps {
     ($word:ident $beside:ident $sines:ident, $a:ident $b:ident $c:ident $d:ident) => {
-        // Which words of the state, which word of the block, by how much to rotate.
+        // The words of the state, the word of the block, and the rotation.
         macro_rules! step {
             ($f:expr, $t:expr, $k:expr, $n:literal, $p:ident $q:ident $r:ident $s:ident) => {
                 for set in 0..SETS {

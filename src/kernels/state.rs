@@ -151,7 +151,7 @@ impl<'a> Blocks<'a> {
 #[allow(dead_code, reason = "only vectors look ahead")]
 pub(super) struct Cursor<'a, const N: usize> {
     lanes: &'a [Blocks<'a>; N],
-    /// What all of them have before their ends.
+    /// Blocks that all of them have before their final ones.
     common: usize,
     bodies: [*const [u8; BLOCK]; N],
     blocks: [&'a [u8; BLOCK]; N],

@@ -21,7 +21,7 @@ use crate::sec_agree::{ListError, Mechanism, SecurityClient, SecurityServer, Sec
 use crate::setup::{Setup, SetupError};
 use crate::spi::Spi;
 
-/// What the P-CSCF takes from SM1, the first REGISTER of a set-up.
+/// The parts of SM1 that the P-CSCF needs: the first REGISTER of a set-up.
 #[derive(Clone, Copy, Debug)]
 pub struct Sm1<'a> {
     /// Source address of the IP packet.
@@ -34,7 +34,7 @@ pub struct Sm1<'a> {
     pub security_client: &'a [&'a str],
 }
 
-/// What the P-CSCF takes from SM7, the REGISTER that answers the challenge.
+/// The parts of SM7 that the P-CSCF needs: the REGISTER that answers the challenge.
 #[derive(Clone, Copy, Debug)]
 pub struct Sm7<'a> {
     /// The SPI of the SA that it came over.
@@ -69,7 +69,7 @@ pub struct Response {
     set: SaSet,
 }
 
-/// What protected a REGISTER: the verdict for SM8. It is made from the SA that the message came
+/// The protection of a REGISTER: the verdict for SM8. It is made from the SA that the message came
 /// over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protection {
@@ -129,7 +129,7 @@ impl Sm6MakeError {
     }
 }
 
-/// What became of an SM7 that was not accepted.
+/// An SM7 that was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Sm7Error {

@@ -49,7 +49,7 @@ impl fmt::Display for SipStatus {
     }
 }
 
-/// What a request says of the option tag `sec-agree` (RFC 3329 2.2).
+/// Whether a request has the option tag `sec-agree` (RFC 3329 2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecAgree {
     /// Neither in Require, nor in Proxy-Require, nor in Supported.
@@ -127,7 +127,7 @@ impl Refusal {
         }
     }
 
-    /// What the failed selection found, where there was one: the offered and the allowed suites
+    /// The failed selection, where there was one: the offered and the allowed suites
     /// with the reasons.
     pub fn selection(&self) -> Option<&Selection> {
         match self {

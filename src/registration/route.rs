@@ -1,4 +1,4 @@
-//! What a message travels over: the SA, the ports, and the port in Via (TS 33.203 7.1).
+//! Routes of messages: the SA, the ports, and the port in Via (TS 33.203 7.1).
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -7,7 +7,7 @@ use crate::sa::{Ends, Ports, SaName, SetId, Side};
 use crate::setup::Port;
 use crate::spi::Spi;
 
-/// What a message travelled over.
+/// The SA that a message came over, or clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Over {
     /// In clear, at a port that is not protected.
@@ -46,7 +46,7 @@ pub enum Transport {
 pub struct Route {
     /// The set.
     pub set: SetId,
-    /// Which of its four SAs.
+    /// The SA among its four.
     pub sa: SaName,
     /// The SPI that the packets will have.
     pub spi: Spi,

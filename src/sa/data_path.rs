@@ -1,10 +1,10 @@
-//! What carries changes of SAs out.
+//! The interface through which changes of SAs are carried out.
 
 use super::id::SetId;
 use super::set::{Ends, SaSet, Side};
 
-/// What carries changes of SAs out: a [`Sad`](crate::Sad), a kernel, a [`Plan`](crate::Plan) that
-/// is carried out elsewhere, a test double.
+/// The place where changes of SAs are carried out: a [`Sad`](crate::Sad), a kernel, a
+/// [`Plan`](crate::Plan) that is carried out elsewhere, a test double.
 ///
 /// Every call of a [`Pcscf`](crate::Pcscf) or a [`Ue`](crate::Ue) that changes SAs takes one. Such
 /// a call returns after the change is made, so whoever holds its result has the SAs in place.

@@ -117,7 +117,7 @@ crate::code::codes!(OpenError {
     OpenError::Trailer(error) => error,
 });
 
-/// What the outside of a received ESP packet says, before anything is verified.
+/// The outside of a received ESP packet, before anything is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peek {
@@ -154,7 +154,7 @@ pub fn peek(packet: &[u8]) -> Result<Peek, OpenError> {
     Ok(Peek { source, destination, spi, sequence })
 }
 
-/// What an inbound SA has done: the packets that it opened, and for each reason those that it did
+/// Counters of an inbound SA: the packets that it opened, and for each reason those that it did
 /// not, up to 2^32 - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -245,7 +245,7 @@ impl Inbound {
         &self.selector
     }
 
-    /// What the SA has done.
+    /// The counters of the SA.
     pub const fn counters(&self) -> InboundCounters {
         self.counters
     }

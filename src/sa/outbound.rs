@@ -144,7 +144,7 @@ crate::code::codes!(SealError {
     SealError::Ip(error) => error,
 });
 
-/// What an outbound SA has done.
+/// Counters of an outbound SA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutboundCounters {
@@ -238,7 +238,7 @@ impl Outbound {
         &self.selector
     }
 
-    /// What the SA has done.
+    /// The counters of the SA.
     pub const fn counters(&self) -> OutboundCounters {
         OutboundCounters { packets: self.packets as u64, octets: self.octets, refused: self.refused }
     }

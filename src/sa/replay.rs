@@ -76,7 +76,7 @@ crate::code::codes!(ReplayError {
     ReplayError::Old => "replay-old",
 });
 
-/// Which of the last sequence numbers have been delivered.
+/// The recent sequence numbers that have been delivered.
 #[derive(Debug)]
 pub struct ReplayWindow {
     highest: u32,

@@ -1,4 +1,4 @@
-//! Which datagrams an SA is for (TS 33.203 7.1, RFC 4301 4.4.1.1).
+//! The datagrams that an SA is for (TS 33.203 7.1, RFC 4301 4.4.1.1).
 
 use core::fmt;
 use core::hash::{Hash, Hasher};

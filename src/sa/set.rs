@@ -202,7 +202,7 @@ impl Ends {
         inbound.into_iter().map(|name| self.sa(name)).find(|(_, sa)| sa.ports == ports).map(|(spi, _)| spi)
     }
 
-    /// Which of the four SAs an SPI names among those inbound at one end.
+    /// The SA among the four that an SPI names, of those inbound at one end.
     pub fn inbound(&self, side: Side, spi: Spi) -> Option<SaName> {
         let (inbound, _) = SaName::of(side);
         inbound.into_iter().find(|name| self.sa(*name).0 == spi)

@@ -1,4 +1,4 @@
-//! What may be wrong with a header: its length, a mechanism, a parameter.
+//! Errors of a header: its length, a mechanism, a parameter.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -118,7 +118,7 @@ pub enum MechanismError {
     TooManyParameters,
 }
 
-/// What is wrong with a parameter.
+/// An error in a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {

@@ -23,7 +23,7 @@ pub(super) enum RawValue<'a> {
     Quoted(&'a str),
 }
 
-/// What is wrong with the grammar of a mechanism.
+/// An error in the grammar of a mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -86,7 +86,7 @@ impl<'a> Lexer<'a> {
         rest.split([';', ',']).next().unwrap_or_default().trim_matches(is_white)
     }
 
-    /// What follows a parameter's name: nothing, or an equals sign and a value that ends where a
+    /// The part after a parameter's name: nothing, or an equals sign and a value that ends where a
     /// value can. On an error the position is where the value begins.
     pub(super) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
         self.skip_white();
@@ -181,7 +181,7 @@ const TOKEN: u8 = 1;
 /// A character of a host that is not one of a token.
 const HOST: u8 = 2;
 
-/// What an octet can be part of; looked up, since every octet of every list is.
+/// The classes of each octet: a table, because every octet of every list is looked up.
 #[inline]
 fn kind(octet: u8) -> u8 {
     static KINDS: [u8; 256] = {

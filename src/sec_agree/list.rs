@@ -49,7 +49,7 @@ impl MechanismList {
             if octets > MAX_LIST_OCTETS {
                 return Err(ListError::TooLong(octets));
             }
-            // As many as there are commas, or fewer.
+            // At most one more than there are commas.
             let commas = row.bytes().filter(|octet| *octet == b',').count();
             mechanisms.reserve(MAX_MECHANISMS.min(commas + 1));
             let mut lexer = Lexer::new(row);

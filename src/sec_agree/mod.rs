@@ -21,7 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is accepted beyond the letter of Annex H is a [`Quirk`] with a name; what is emitted
+//! A deviation from Annex H that may be tolerated is a [`Quirk`] with a name; what is emitted
 //! follows a [`Style`].
 
 mod error;

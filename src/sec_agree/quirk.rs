@@ -1,4 +1,4 @@
-//! What is accepted beyond the letter of TS 33.203 Annex H, each with a name.
+//! Deviations from TS 33.203 Annex H that may be tolerated, each with a name.
 
 use core::fmt;
 

@@ -19,7 +19,7 @@ use crate::kernels::{
 
 /// The most packets that are processed together; arrays of this length hold what is known of them.
 pub(crate) const TILE: usize = 64;
-/// As many as there are lanes: fewer packets than a whole tile need not pay for all of it.
+/// The number of lanes: fewer packets than a whole tile need not pay for all of it.
 pub(crate) const SMALL_TILE: usize = 16;
 
 /// A packet that has been framed and must be encrypted and authenticated.
@@ -155,7 +155,7 @@ pub(crate) fn verify_all<const N: usize>(
     })
 }
 
-/// What makes ICVs in parallel; `None` where they are verified one by one.
+/// The state that makes ICVs in parallel; `None` where they are verified one by one.
 #[inline]
 fn batched(keys: &OpenKeys, vectors: Option<Vectors>) -> Option<&Mac> {
     keys.kernels().filter(|mac| mac.integrity() != Integrity::HmacSha1_96 || sha1_gains(vectors))

@@ -60,7 +60,7 @@ impl SealKeys {
         self.backend
     }
 
-    /// What kernels need; `None` if packets of this SA are made without them.
+    /// The state for kernels; `None` if packets of this SA are made without them.
     pub(super) const fn kernels(&self) -> Option<(&Mac, &Encryptor)> {
         match &self.state {
             SealState::Plain(_) => None,
@@ -142,7 +142,7 @@ impl SealKeys {
     }
 }
 
-/// What comes before the first block.
+/// The block before the first one.
 const NOTHING: [u8; 16] = [0; 16];
 
 impl OpenKeys {
@@ -163,7 +163,8 @@ impl OpenKeys {
         self.backend
     }
 
-    /// What kernels need to make an ICV; `None` if packets of this SA are opened without them.
+    /// The state that makes ICVs with kernels; `None` if packets of this SA are opened without
+    /// them.
     pub(super) const fn kernels(&self) -> Option<&Mac> {
         match &self.state {
             OpenState::Plain(_) => None,

@@ -11,7 +11,7 @@ use super::tables::{block_bit, input_bit, key_bit};
 /// Both halves, bit by bit, in the order of the S-boxes' outputs.
 pub(super) type Halves = [[u64; 32]; 2];
 
-/// Which bit of the key each bit of each round's key is.
+/// The bit of the key that each bit of each round's key is.
 static KEY_BITS: [[u8; 48]; ROUNDS] = {
     let mut bits = [[0; 48]; ROUNDS];
     let mut round = 0;

@@ -1,4 +1,4 @@
-//! What the processor can do, asked at run time.
+//! Features of the processor, detected at run time.
 
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicU8, Ordering};

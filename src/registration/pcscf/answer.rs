@@ -1,4 +1,4 @@
-//! What arrives from the core: a challenge, a 2xx, an error.
+//! Answers of the core: a challenge, a 2xx, an error.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -35,7 +35,7 @@ pub struct Sm6 {
     pub contact: ContactId,
     /// Its Security-Server.
     pub security_server: SecurityServer,
-    /// What SM1 came over, for [`Pcscf::route_response`].
+    /// The SA that SM1 came over, or clear, for [`Pcscf::route_response`].
     pub over: Over,
     /// The set that SM7 will come over.
     pub set: SetId,
@@ -91,7 +91,7 @@ crate::code::codes!(<E> ChallengeError<E> {
 pub struct Sm12 {
     /// The contact that it is for.
     pub contact: ContactId,
-    /// What the REGISTER came over, for [`Pcscf::route_response`].
+    /// The SA that the REGISTER came over, or clear, for [`Pcscf::route_response`].
     pub over: Over,
     /// The set that was set up; `None` if one was refreshed or ended.
     pub new_set: Option<SetId>,
@@ -121,8 +121,9 @@ crate::code::codes!(<E> SuccessError<E> {
 pub struct Failed {
     /// The contact that it is for. It may have left the table with this.
     pub contact: ContactId,
-    /// What it is sent over, for [`Pcscf::route_response`]. After SM7 that is the new set where SM1
-    /// came in clear, and otherwise the set that SM1 came over (TS 33.203 7.4.1a).
+    /// The SA that it is sent over, or clear, for [`Pcscf::route_response`]. After SM7 that is the
+    /// new set where SM1 came in clear, and otherwise the set that SM1 came over (TS 33.203
+    /// 7.4.1a).
     pub over: Over,
 }
 

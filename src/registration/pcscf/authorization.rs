@@ -1,4 +1,4 @@
-//! What Authorization of a REGISTER says about the challenges of its contact.
+//! Whether a REGISTER answers a challenge of its contact.
 
 use core::hash::BuildHasher;
 
@@ -21,7 +21,7 @@ pub struct Authorization<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nonce(u32);
 
-/// What a REGISTER says about the challenges of its contact.
+/// How a REGISTER relates to the challenges of its contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     /// Nothing: it has no response, or repeats the one of the latest success, as a re-registration

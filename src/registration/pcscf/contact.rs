@@ -47,7 +47,7 @@ pub(super) struct Temporary {
     pub(super) progress: Progress,
     /// Who SM1 said it was from.
     pub(super) identity: Identity,
-    /// What SM1 came over.
+    /// The SA that SM1 came over, or clear.
     pub(super) over: Over,
     pub(super) nonce: Nonce,
 }
@@ -64,7 +64,7 @@ pub(super) enum Progress {
     Failed,
 }
 
-/// Which of a contact's sets.
+/// One of a contact's sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Temporary,
@@ -93,14 +93,14 @@ pub(super) struct Contact {
     leaving: bool,
 }
 
-/// What a change of a contact does beyond the contact: to the data path at once, and to the table
-/// when the change is complete.
+/// The effects of a change of a contact beyond the contact: to the data path at once, and to the
+/// table when the change is complete.
 pub(super) struct Effects<'d, D> {
     pub(super) data_path: &'d mut D,
     pub(super) done: Done,
 }
 
-/// What is left for the table to do after a change of a contact.
+/// The work that remains for the table after a change of a contact.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     /// Sets that are in the data path no more.

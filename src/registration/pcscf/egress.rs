@@ -1,4 +1,4 @@
-//! What is sent to the UE, and what is known of it.
+//! Routes of messages to the UE, and look-ups of contacts.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -77,8 +77,8 @@ impl Pcscf {
         self.contacts.id(slot).map(ContactId)
     }
 
-    /// What a message came over, for a data path that knows its addresses and ports, but not its
-    /// SPI: the SA from this end of the UE to this port of the P-CSCF (TS 33.203 7.1). `None`
+    /// The SA that a message came over, for a data path that knows its addresses and ports, but not
+    /// its SPI: the SA from this end of the UE to this port of the P-CSCF (TS 33.203 7.1). `None`
     /// if there is none: the message came in clear.
     pub fn over(&self, ue: SocketAddr, pcscf_port: u16) -> Option<Spi> {
         let (source, destination) = (Port::from_peer(ue.port()).ok()?, Port::from_peer(pcscf_port).ok()?);

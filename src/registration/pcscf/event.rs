@@ -1,4 +1,4 @@
-//! What the P-CSCF is told.
+//! Events of the P-CSCF.
 
 use alloc::collections::VecDeque;
 

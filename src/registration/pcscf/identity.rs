@@ -30,7 +30,7 @@ impl Identity {
         (separators == 1 + impus.len()).then(|| Self { text: text.into_boxed_str() })
     }
 
-    /// What distinguishes this contact from others of the same user.
+    /// The string that distinguishes this contact from others of the same user.
     pub fn contact(&self) -> &str {
         self.part(0)
     }

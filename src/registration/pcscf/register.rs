@@ -1,4 +1,4 @@
-//! What arrives from the UE: REGISTER, and every other message.
+//! Messages from the UE: REGISTER, and every other message.
 
 use core::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::sa::DataPath;
 use crate::spi::Spi;
 use crate::time::Moment;
 
-/// What the P-CSCF takes from a REGISTER.
+/// The parts of a REGISTER that the P-CSCF needs.
 ///
 /// ```
 /// use ipsec_3gpp::registration::{Authorization, Over, Register};
@@ -31,7 +31,7 @@ use crate::time::Moment;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Register<'a> {
-    /// What it came over.
+    /// The SA that it came over, or clear.
     pub over: Over,
     /// Source address of the IP packet. The caller has compared it with Via (TS 33.203 7.1, rule
     /// 2).
@@ -42,7 +42,8 @@ pub struct Register<'a> {
     pub impi: &'a str,
     /// The public identities that are being registered.
     pub impus: &'a [&'a str],
-    /// What distinguishes this contact of the user from others: `+sip.instance` and `reg-id`, say.
+    /// The string that distinguishes this contact of the user from others: `+sip.instance` and
+    /// `reg-id`, say.
     /// Each contact has SAs of its own.
     pub contact: &'a str,
     /// Authorization.
@@ -128,7 +129,7 @@ pub struct Forward {
     pub contact: ContactId,
     /// The name under which the core's answer to it is given to the table.
     pub request: RequestId,
-    /// What protected it; `None` if it must not be asserted as protected (TS 33.203 6.1.5).
+    /// Its protection; `None` if it must not be asserted as protected (TS 33.203 6.1.5).
     pub protection: Option<Protection>,
 }
 

@@ -24,7 +24,7 @@ use crate::slab::{Slab, Slotted};
 use crate::spi::{Spi, SpiAllocator};
 use crate::time::Moment;
 
-/// What a [`Pcscf`] has done.
+/// Counters of a [`Pcscf`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
@@ -76,7 +76,7 @@ pub struct Pcscf {
     pub(super) counters: Counters,
 }
 
-/// What a set has at an address of its UE.
+/// The ports and SPIs that a set has at an address of its UE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Port(Port),
@@ -179,7 +179,7 @@ impl Pcscf {
         self.unregistered
     }
 
-    /// What the table has done.
+    /// The counters of the table.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }

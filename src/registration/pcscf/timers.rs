@@ -27,7 +27,7 @@ pub(super) struct Timers {
     /// The last tick that was processed.
     tick: u64,
     lists: Vec<List>,
-    /// Which spokes of a level have timers.
+    /// The spokes of a level that have timers, a bit each.
     occupied: [u64; LEVELS],
     entries: Vec<Entry>,
 }

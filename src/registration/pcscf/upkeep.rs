@@ -1,4 +1,4 @@
-//! What time, the data path and the operator do to contacts.
+//! Changes of contacts by time, by the data path, and by the operator.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What the UE is told.
+//! Events of the UE.
 
 use alloc::collections::VecDeque;
 

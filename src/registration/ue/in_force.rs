@@ -62,9 +62,9 @@ impl Ue {
         self.current.is_some()
     }
 
-    /// What a message came over, for a data path that knows its ports, but not its SPI: the SA from
-    /// this port of the P-CSCF to this one of the UE (TS 33.203 7.1). `None` if there is none:
-    /// the message came in clear.
+    /// The SA that a message came over, for a data path that knows its ports, but not its SPI: the
+    /// SA from this port of the P-CSCF to this one of the UE (TS 33.203 7.1). `None` if there is
+    /// none: the message came in clear.
     pub fn over(&self, pcscf_port: u16, ue_port: u16) -> Option<Spi> {
         let (source, destination) = (Port::from_peer(pcscf_port).ok()?, Port::from_peer(ue_port).ok()?);
         self.sets().find_map(|set| set.ends.between(Side::Ue, source, destination))

@@ -22,7 +22,7 @@ const MAX_BAD_CHALLENGES: u32 = 2;
 /// When a registration that could not be kept is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What a registration begins with.
+/// The parameters that a registration begins with.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Begin {
@@ -335,7 +335,7 @@ impl Ue {
         match core::mem::replace(&mut self.procedure, Procedure::Idle) {
             Procedure::Idle => return Err(NoProcedure.into()),
             Procedure::Registering { over: sm1_over, .. } => {
-                // What came in clear says nothing of a set.
+                // An answer in clear concerns no set.
                 if sm1_over.is_none() {
                     self.try_later(now);
                     return Ok(());

@@ -30,7 +30,7 @@ impl UeConfig {
     }
 }
 
-/// What is in progress.
+/// The procedure in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UeState {
     /// Nothing.
@@ -118,7 +118,7 @@ impl Ue {
         self.table
     }
 
-    /// What is in progress.
+    /// The procedure in progress.
     pub const fn state(&self) -> UeState {
         match self.procedure {
             Procedure::Idle => UeState::Idle,

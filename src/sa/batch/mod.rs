@@ -64,7 +64,7 @@ impl<'a> SealJob<'a> {
         Self { place: Place::InPlace { buffer, range }, result: None }
     }
 
-    /// What became of it; `None` before a batch was done.
+    /// The result; `None` before the batch was processed.
     pub const fn result(&self) -> Option<&Result<Sealed, SealError>> {
         self.result.as_ref()
     }
@@ -91,7 +91,7 @@ impl<'a> OpenJob<'a> {
         Self { place: Place::InPlace { buffer, range }, result: None, sa: None }
     }
 
-    /// What became of it; `None` before a batch was done.
+    /// The result; `None` before the batch was processed.
     pub const fn result(&self) -> Option<&Result<Opened, OpenError>> {
         self.result.as_ref()
     }

@@ -112,7 +112,7 @@ struct Admitted {
     /// Of its SA.
     slot: u32,
     datagram: Datagram,
-    /// What [`Inbound::examine`] found.
+    /// The result of [`Inbound::examine`].
     numbers: (u32, usize),
 }
 

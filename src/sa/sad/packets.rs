@@ -24,7 +24,7 @@ pub struct Arrived {
     pub opened: Opened,
 }
 
-/// What sealing a datagram will need.
+/// The room that sealing a datagram needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Target {

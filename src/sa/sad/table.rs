@@ -74,7 +74,7 @@ impl InstalledSet {
     }
 }
 
-/// What a [`Sad`] refused before an SA was found. Each SA counts what concerns itself.
+/// Packets that a [`Sad`] refused before an SA was found. Each SA counts its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SadCounters {
@@ -214,7 +214,7 @@ impl Sad {
         self.len() == 0
     }
 
-    /// What was refused before an SA was found.
+    /// Packets refused before an SA was found.
     pub const fn counters(&self) -> SadCounters {
         self.counters
     }

@@ -119,7 +119,7 @@ macro_rules! lanes {
     };
 }
 
-/// As many pieces of a lane as there are idle ones, from one on; all of them if it has fewer.
+/// One piece of a lane for each idle one, from one on; all of them if it has fewer.
 #[inline(always)]
 fn part<'a, const N: usize>(data: &'a mut [u8], at: usize, idle: &'a [Cell<[u8; N]>]) -> &'a [Cell<[u8; N]>] {
     match data.get_mut(at * N..(at + idle.len()) * N) {
