@@ -23,9 +23,9 @@ use sequential as packets;
 pub(crate) use authentic::Authentic;
 pub use backend::Backend;
 pub use ip::{Family, IpError};
-pub(crate) use packet::{Decrypted, body_len, frame, ids};
+pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids};
 pub use packet::{PacketError, TrailerError};
-pub(crate) use packets::{OpenKeys, SMALL_TILE, SealKeys, Sealing, TILE, Verifying, protect_all, verify_all};
+pub(crate) use packets::{OpenKeys, SMALL_TILE, SealKeys, TILE, protect_all, verify_all};
 
 /// The IP protocol number of ESP.
 pub const PROTOCOL_ESP: u8 = 50;

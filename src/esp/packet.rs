@@ -41,6 +41,20 @@ crate::code::codes!(TrailerError {
 /// Octets of SPI and sequence number.
 pub(super) const IDS: usize = 8;
 
+/// A packet of a batch that has been framed and must be encrypted and authenticated.
+#[derive(Debug)]
+pub(crate) struct Sealing<'a, Keys> {
+    pub(crate) keys: &'a Keys,
+    pub(crate) esp: &'a mut [u8],
+}
+
+/// A packet of a batch whose ICV must be compared.
+#[derive(Debug)]
+pub(crate) struct Verifying<'a, Keys> {
+    pub(crate) keys: &'a Keys,
+    pub(crate) esp: &'a [u8],
+}
+
 /// Writes what surrounds a payload in the clear: SPI, sequence number and IV before it, the trailer
 /// after it. The buffer is exactly as long as the packet will be ([`Suite::sealed_len`]), and the
 /// payload follows the headroom. `None` if the lengths do not fit, or a given IV is not as long as

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use super::authentic::{Authentic, ICV};
 use super::backend::Backend;
-use super::packet::{Decrypted, IDS, TrailerError, read_trailer};
+use super::packet::{Decrypted, IDS, Sealing, TrailerError, Verifying, read_trailer};
 use super::plain::{Opener, Sealer};
 use crate::algorithm::Suite;
 use crate::impossible::{part, part_mut};
@@ -86,22 +86,8 @@ impl OpenKeys {
 pub(crate) const TILE: usize = 1;
 pub(crate) const SMALL_TILE: usize = TILE;
 
-/// A packet that has been framed and must be encrypted and authenticated.
-#[derive(Debug)]
-pub(crate) struct Sealing<'a> {
-    pub(crate) keys: &'a SealKeys,
-    pub(crate) esp: &'a mut [u8],
-}
-
-/// A packet whose ICV must be compared.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Verifying<'a> {
-    pub(crate) keys: &'a OpenKeys,
-    pub(crate) esp: &'a [u8],
-}
-
 /// Encrypts and authenticates packets.
-pub(crate) fn protect_all<const N: usize>(_: Backend, packets: &mut [Option<Sealing<'_>>; N]) {
+pub(crate) fn protect_all<const N: usize>(_: Backend, packets: &mut [Option<Sealing<'_, SealKeys>>; N]) {
     for Sealing { keys, esp } in packets.iter_mut().flatten() {
         keys.protect(esp, false);
     }
@@ -110,7 +96,7 @@ pub(crate) fn protect_all<const N: usize>(_: Backend, packets: &mut [Option<Seal
 /// Compares the ICVs of packets, each in constant time.
 pub(crate) fn verify_all<const N: usize>(
     _: Backend,
-    packets: &[Option<Verifying<'_>>; N],
+    packets: &[Option<Verifying<'_, OpenKeys>>; N],
 ) -> [Option<Authentic>; N] {
     packets.each_ref().map(|packet| packet.as_ref().and_then(|packet| packet.keys.verify(packet.esp)))
 }

@@ -4,7 +4,7 @@ use core::array;
 
 use super::super::authentic::{Authentic, ICV};
 use super::super::backend::Backend;
-use super::super::packet::IDS;
+use super::super::packet::{IDS, Sealing, Verifying};
 use super::cipher::Encryptor;
 use super::icv::Mac;
 use super::keys::{OpenKeys, SealKeys};
@@ -22,22 +22,11 @@ pub(crate) const TILE: usize = 64;
 /// The number of lanes: fewer packets than a whole tile need not pay for all of it.
 pub(crate) const SMALL_TILE: usize = 16;
 
-/// A packet that has been framed and must be encrypted and authenticated.
-#[derive(Debug)]
-pub(crate) struct Sealing<'a> {
-    pub(crate) keys: &'a SealKeys,
-    pub(crate) esp: &'a mut [u8],
-}
-
-/// A packet whose ICV must be compared.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Verifying<'a> {
-    pub(crate) keys: &'a OpenKeys,
-    pub(crate) esp: &'a [u8],
-}
-
 /// Encrypts and authenticates packets.
-pub(crate) fn protect_all<const N: usize>(backend: Backend, packets: &mut [Option<Sealing<'_>>; N]) {
+pub(crate) fn protect_all<const N: usize>(
+    backend: Backend,
+    packets: &mut [Option<Sealing<'_, SealKeys>>; N],
+) {
     if let [Some(packet)] = packets.as_mut_slice() {
         packet.keys.protect(packet.esp, false);
         return;
@@ -83,12 +72,12 @@ fn hmacs<'a, const N: usize>(
 }
 
 /// Packets of one class are processed in parallel.
-fn class(packet: &Option<Sealing<'_>>) -> Option<u32> {
+fn class(packet: &Option<Sealing<'_, SealKeys>>) -> Option<u32> {
     packet.as_ref().map(|packet| packet.keys.class())
 }
 
 /// Encrypts packets of one class. Those that are finished are taken out.
-fn encrypt(vectors: Option<Vectors>, group: &mut [Option<Sealing<'_>>]) {
+fn encrypt(vectors: Option<Vectors>, group: &mut [Option<Sealing<'_, SealKeys>>]) {
     let Some(keys) = group.iter().flatten().next().map(|packet| packet.keys) else { return };
     if group.len() < keys.fewest_together() {
         for packet in group.iter_mut().filter_map(Option::take) {
@@ -119,7 +108,7 @@ fn encrypt(vectors: Option<Vectors>, group: &mut [Option<Sealing<'_>>]) {
 /// Compares the ICVs of packets, each in constant time.
 pub(crate) fn verify_all<const N: usize>(
     backend: Backend,
-    packets: &[Option<Verifying<'_>>; N],
+    packets: &[Option<Verifying<'_, OpenKeys>>; N],
 ) -> [Option<Authentic>; N] {
     if N == 1 {
         return array::from_fn(|index| {

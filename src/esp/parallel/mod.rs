@@ -8,5 +8,5 @@ mod cipher;
 mod icv;
 mod keys;
 
-pub(crate) use batch::{SMALL_TILE, Sealing, TILE, Verifying, protect_all, verify_all};
+pub(crate) use batch::{SMALL_TILE, TILE, protect_all, verify_all};
 pub(crate) use keys::{OpenKeys, SealKeys};

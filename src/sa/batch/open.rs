@@ -58,7 +58,7 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
     admitted: &[Option<Admitted>; N],
     meanwhile: impl FnOnce(&B),
 ) {
-    let mut packets = [None; N];
+    let mut packets = [const { None }; N];
     for ((packet, admitted), job) in packets.iter_mut().zip(admitted).zip(jobs.iter()) {
         let Some(Admitted { slot, datagram, numbers }) = admitted else { continue };
         if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
