@@ -311,6 +311,6 @@ pub use time::Moment;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "kernels"))]
 #[path = "../tests/support/vectors.rs"]
 mod vectors;

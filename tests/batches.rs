@@ -271,7 +271,7 @@ fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_batch_is_one_after_the_other(wishes in proptest::collection::vec(wish(), 1..=70)) {
