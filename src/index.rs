@@ -29,7 +29,7 @@ struct Line {
 const ENTRIES: usize = 8;
 const FREE: (u32, u32) = (0, 0);
 
-/// The most entries of four places: three.
+/// At most three of four entries are in use.
 const FULL: (usize, usize) = (3, 4);
 
 impl Line {
@@ -87,19 +87,19 @@ impl Index {
     /// The result of the first line with a match, of those where an entry with this hash may be.
     #[inline(always)]
     fn search<R>(&self, hash: u32, find: impl Fn(usize, &Line) -> Option<R>) -> Option<R> {
-        let mut place = self.home(hash);
+        let mut at = self.home(hash);
         loop {
-            let line = self.lines.get(place)?;
-            let found = find(place, line);
+            let line = self.lines.get(at)?;
+            let found = find(at, line);
             if found.is_some() || !line.is_full() {
                 return found;
             }
-            place = self.after(place);
+            at = self.after(at);
         }
     }
 
     /// Where an entry is, or one that is free and where one with this hash may be put: line and
-    /// place.
+    /// index.
     fn position(&self, hash: u32, entry: (u32, u32)) -> Option<(usize, usize)> {
         self.search(hash, |line, entries| Some((line, entries.position(entry)?)))
     }
@@ -124,7 +124,7 @@ impl Index {
     /// Removes a slot; false if it is not there.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) -> bool {
         let entry = (upper(hash), slot + 1);
-        let Some((mut line, mut place)) = self.position(entry.0, entry) else { return false };
+        let Some((mut line, mut index)) = self.position(entry.0, entry) else { return false };
         self.len -= 1;
         // Later entries that would not be found after a gap move up: the lines up to one with
         // room have some.
@@ -136,11 +136,11 @@ impl Index {
                 *entry != FREE && self.distance(self.home(entry.0), next) >= self.distance(line, next)
             });
             if let Some((from, entry)) = found {
-                self.set((line, place), entry);
-                (line, place) = (next, from);
+                self.set((line, index), entry);
+                (line, index) = (next, from);
             }
         }
-        self.set((line, place), FREE);
+        self.set((line, index), FREE);
         true
     }
 
@@ -166,14 +166,14 @@ impl Index {
 
     /// Puts an entry into the first line with room from its own on.
     fn put(&mut self, entry: (u32, u32)) {
-        if let Some(place) = self.position(entry.0, FREE) {
-            self.set(place, entry);
+        if let Some(index) = self.position(entry.0, FREE) {
+            self.set(index, entry);
         }
     }
 
-    fn set(&mut self, (line, place): (usize, usize), (hash, slot): (u32, u32)) {
+    fn set(&mut self, (line, index): (usize, usize), (hash, slot): (u32, u32)) {
         let Some(line) = self.lines.get_mut(line) else { return };
-        if let (Some(to), Some(to_slot)) = (line.hashes.get_mut(place), line.slots.get_mut(place)) {
+        if let (Some(to), Some(to_slot)) = (line.hashes.get_mut(index), line.slots.get_mut(index)) {
             (*to, *to_slot) = (hash, slot);
         }
     }

@@ -124,11 +124,11 @@ impl Datagram {
     /// Source and destination as they are in the packet: twice four octets, or twice sixteen.
     #[inline(always)]
     pub(crate) fn address_octets<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
-        let place = match self.family() {
+        let range = match self.family() {
             Family::Ipv4 => 12..IPV4_HEADER,
             Family::Ipv6 => 8..IPV6_HEADER,
         };
-        part(packet, place)
+        part(packet, range)
     }
 
     /// The protocol that begins after the headers.

@@ -80,10 +80,10 @@ impl MechanismList {
     /// (RFC 3329 2.3.1).
     /// One without `q` counts as 1.000, the default of SIP.
     pub fn by_preference(&self) -> Vec<usize> {
-        let mut places: Vec<_> = (0..self.0.len()).collect();
-        let q = |place: &usize| self.0.get(*place).and_then(Mechanism::q).unwrap_or(Qvalue::MAX);
-        places.sort_by_key(|place| core::cmp::Reverse(q(place)));
-        places
+        let mut order: Vec<_> = (0..self.0.len()).collect();
+        let q = |index: &usize| self.0.get(*index).and_then(Mechanism::q).unwrap_or(Qvalue::MAX);
+        order.sort_by_key(|index| core::cmp::Reverse(q(index)));
+        order
     }
 
     /// The list as one row of text.

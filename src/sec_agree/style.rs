@@ -120,8 +120,8 @@ impl Style {
     ];
 
     pub(super) fn write_list(&self, list: &[Mechanism], out: &mut impl Write) -> fmt::Result {
-        for (place, mechanism) in list.iter().enumerate() {
-            if place > 0 {
+        for (index, mechanism) in list.iter().enumerate() {
+            if index > 0 {
                 out.write_str(self.comma)?;
             }
             match mechanism {

@@ -23,7 +23,7 @@ use crate::impossible::impossible;
 /// [`seal_batch`]. A job that has a result is passed over.
 #[derive(Debug)]
 pub struct SealJob<'a> {
-    place: Place<'a>,
+    buffers: Buffers<'a>,
     result: Option<Result<Sealed, SealError>>,
 }
 
@@ -33,22 +33,22 @@ pub struct SealJob<'a> {
 /// [`open_batch`]. A job that has a result is passed over.
 #[derive(Debug)]
 pub struct OpenJob<'a> {
-    place: Place<'a>,
+    buffers: Buffers<'a>,
     result: Option<Result<Opened, OpenError>>,
     sa: Option<InboundId>,
 }
 
 #[derive(Debug)]
-enum Place<'a> {
+enum Buffers<'a> {
     Apart { packet: &'a [u8], out: &'a mut [u8] },
     InPlace { buffer: &'a mut [u8], range: Range<usize> },
 }
 
-impl Place<'_> {
+impl Buffers<'_> {
     fn packet(&self) -> &[u8] {
         match self {
-            Place::Apart { packet, .. } => packet,
-            Place::InPlace { buffer, range } => buffer.get(range.clone()).unwrap_or_default(),
+            Buffers::Apart { packet, .. } => packet,
+            Buffers::InPlace { buffer, range } => buffer.get(range.clone()).unwrap_or_default(),
         }
     }
 }
@@ -56,12 +56,12 @@ impl Place<'_> {
 impl<'a> SealJob<'a> {
     /// Seals a datagram into another buffer; see [`Outbound::seal`].
     pub fn new(packet: &'a [u8], out: &'a mut [u8]) -> Self {
-        Self { place: Place::Apart { packet, out }, result: None }
+        Self { buffers: Buffers::Apart { packet, out }, result: None }
     }
 
     /// Seals the datagram at `range` of a buffer in place; see [`Outbound::seal_in_place`].
     pub fn in_place(buffer: &'a mut [u8], range: Range<usize>) -> Self {
-        Self { place: Place::InPlace { buffer, range }, result: None }
+        Self { buffers: Buffers::InPlace { buffer, range }, result: None }
     }
 
     /// The result; `None` before the batch was processed.
@@ -72,9 +72,9 @@ impl<'a> SealJob<'a> {
     /// The packet that was sealed; `None` if it was not.
     pub fn packet(&self) -> Option<&[u8]> {
         let range = self.result.as_ref()?.as_ref().ok()?.range.clone();
-        match &self.place {
-            Place::Apart { out, .. } => out.get(range),
-            Place::InPlace { buffer, .. } => buffer.get(range),
+        match &self.buffers {
+            Buffers::Apart { out, .. } => out.get(range),
+            Buffers::InPlace { buffer, .. } => buffer.get(range),
         }
     }
 }
@@ -82,13 +82,13 @@ impl<'a> SealJob<'a> {
 impl<'a> OpenJob<'a> {
     /// Opens a packet into another buffer; see [`Inbound::open`].
     pub fn new(packet: &'a [u8], out: &'a mut [u8]) -> Self {
-        Self { place: Place::Apart { packet, out }, result: None, sa: None }
+        Self { buffers: Buffers::Apart { packet, out }, result: None, sa: None }
     }
 
     /// Opens a packet in place; see [`Inbound::open_in_place`].
     pub fn in_place(buffer: &'a mut [u8]) -> Self {
         let range = 0..buffer.len();
-        Self { place: Place::InPlace { buffer, range }, result: None, sa: None }
+        Self { buffers: Buffers::InPlace { buffer, range }, result: None, sa: None }
     }
 
     /// The result; `None` before the batch was processed.
@@ -105,9 +105,9 @@ impl<'a> OpenJob<'a> {
     /// The datagram that was opened; `None` if it was not.
     pub fn datagram(&self) -> Option<&[u8]> {
         let range = self.result.as_ref()?.as_ref().ok()?.range.clone();
-        match &self.place {
-            Place::Apart { out, .. } => out.get(range),
-            Place::InPlace { buffer, .. } => buffer.get(range),
+        match &self.buffers {
+            Buffers::Apart { out, .. } => out.get(range),
+            Buffers::InPlace { buffer, .. } => buffer.get(range),
         }
     }
 }
@@ -128,15 +128,16 @@ impl Inbound {
     }
 }
 
-/// Seals datagrams with SAs of the caller's own table; each job comes with the place of its SA
+/// Seals datagrams with SAs of the caller's own table; each job comes with the position of its SA
 /// there, and one whose SA is not there is passed over. See
 /// [`Sad::seal_batch`](crate::Sad::seal_batch).
 pub fn seal_batch(sas: &mut [Outbound], jobs: &mut [(usize, SealJob<'_>)]) {
     seal_all(&mut Own(sas), jobs);
 }
 
-/// Opens packets with SAs of the caller's own table; each job comes with the place of its SA there,
-/// and one whose SA is not there is passed over. See [`Sad::open_batch`](crate::Sad::open_batch).
+/// Opens packets with SAs of the caller's own table; each job comes with the position of its SA
+/// there, and one whose SA is not there is passed over. See
+/// [`Sad::open_batch`](crate::Sad::open_batch).
 pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
     open_all(&mut Own(sas), jobs);
 }
@@ -149,19 +150,19 @@ pub(super) trait Input {
 
 impl Input for SealJob<'_> {
     fn input(&self) -> &[u8] {
-        self.place.packet()
+        self.buffers.packet()
     }
 }
 
 impl Input for OpenJob<'_> {
     fn input(&self) -> &[u8] {
-        self.place.packet()
+        self.buffers.packet()
     }
 }
 
-/// A job, perhaps with the place of its SA.
+/// A job, perhaps with the position of its SA.
 pub(super) trait Job<T> {
-    /// The place of its SA in a slice, if it has one, and the job.
+    /// The position of its SA in a slice, if it has one, and the job.
     fn parts(&mut self) -> (Option<usize>, &mut T);
 
     fn job(&self) -> &T;
@@ -195,7 +196,7 @@ impl<T> Job<T> for (usize, T) {
 pub(super) trait Table<Sa, E> {
     fn backend(&self) -> Backend;
 
-    /// Whether there is an SA at the place that a job came with.
+    /// Whether there is an SA at the position that a job came with.
     fn has(&self, _place: usize) -> bool {
         true
     }
@@ -214,18 +215,18 @@ pub(super) trait Table<Sa, E> {
     fn prefetch_index(&self, _hashes: &[u64]) {}
 
     /// The probable position of the SA with this hash.
-    fn place(&self, _hash: u64) -> usize {
+    fn position(&self, _hash: u64) -> usize {
         0
     }
 
     /// Prefetches the SAs at these positions.
     fn prefetch(&self, _places: &[usize]) {}
 
-    /// The datagram in a job, and the slot of its SA. `place` is where that is, or probably is.
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
+    /// The datagram in a job, and the slot of its SA. `position` is where that is, or probably is.
+    fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
 
     /// [`Table::find`] for a datagram that has been read; nothing is counted.
-    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
+    fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
 
     fn get(&self, slot: u32) -> Option<&Sa>;
 
@@ -240,21 +241,21 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.first().map_or(Backend::PLAIN, Outbound::backend)
     }
 
-    fn has(&self, place: usize) -> bool {
-        place < self.0.len()
+    fn has(&self, position: usize) -> bool {
+        position < self.0.len()
     }
 
     #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+    fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         // Every job has been looked at for this.
-        let sa = self.0.get_mut(place).ok_or_else(|| impossible(SealError::Internal))?;
+        let sa = self.0.get_mut(position).ok_or_else(|| impossible(SealError::Internal))?;
         let result = sa.read(packet);
-        Ok((sa.count(result)?, place as u32))
+        Ok((sa.count(result)?, position as u32))
     }
 
     #[inline(always)]
-    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
-        self.0.get(place)?.wire().covers(datagram, packet).then_some(place as u32)
+    fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        self.0.get(position)?.wire().covers(datagram, packet).then_some(position as u32)
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -271,18 +272,18 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         self.0.first().map_or(Backend::PLAIN, Inbound::backend)
     }
 
-    fn has(&self, place: usize) -> bool {
-        place < self.0.len()
+    fn has(&self, position: usize) -> bool {
+        position < self.0.len()
     }
 
     #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        Ok((read(packet)?, place as u32))
+    fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        Ok((read(packet)?, position as u32))
     }
 
     #[inline(always)]
-    fn select(&self, place: usize, _: &Datagram, _: &[u8]) -> Option<u32> {
-        Some(place as u32)
+    fn select(&self, position: usize, _: &Datagram, _: &[u8]) -> Option<u32> {
+        Some(position as u32)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {

@@ -3,7 +3,7 @@
 
 use super::super::inbound::{Inbound, OpenError, Opened};
 use super::tiles::{Ahead, in_tiles};
-use super::{Input, Job, OpenJob, Place, Table};
+use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
 use crate::impossible::impossible;
@@ -32,20 +32,20 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
     ahead: &mut Ahead<N>,
     later: &[J],
 ) {
-    let places = ahead.places;
+    let positions = ahead.positions;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut admitted = [const { None }; N];
     let mut all_admitted = true;
-    for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(places) {
+    for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(positions) {
         let (own, job) = job.parts();
         let sa = own.unwrap_or(sa);
         if job.result.is_none() && table.has(sa) {
-            all_admitted &= admit(table, sa, job.place.packet(), admitted).is_some();
+            all_admitted &= admit(table, sa, job.buffers.packet(), admitted).is_some();
         }
     }
     open_together(table, jobs, &admitted, |table| ahead.fetch(table, later));
     if !all_admitted {
-        open_rest(table, jobs, places);
+        open_rest(table, jobs, positions);
     }
 }
 
@@ -80,13 +80,13 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
 fn open_rest<'b, const N: usize>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [impl Job<OpenJob<'b>>],
-    places: [usize; N],
+    positions: [usize; N],
 ) {
-    for (job, sa) in jobs.iter_mut().zip(places) {
-        let (own, OpenJob { place, result, sa: over }) = job.parts();
+    for (job, sa) in jobs.iter_mut().zip(positions) {
+        let (own, OpenJob { buffers, result, sa: over }) = job.parts();
         let sa = own.unwrap_or(sa);
         if result.is_none() && table.has(sa) {
-            *result = Some(open_alone(table, sa, place, over));
+            *result = Some(open_alone(table, sa, buffers, over));
         }
     }
 }
@@ -94,14 +94,14 @@ fn open_rest<'b, const N: usize>(
 fn open_alone(
     table: &mut impl Table<Inbound, OpenError>,
     sa: usize,
-    place: &mut Place<'_>,
+    buffers: &mut Buffers<'_>,
     over: &mut Option<InboundId>,
 ) -> Result<Opened, OpenError> {
-    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (datagram, slot) = table.find(sa, buffers.packet())?;
     let (sa, id) = table.get_mut(slot).ok_or_else(|| impossible(OpenError::Internal))?;
-    let opened = match place {
-        Place::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
-        Place::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,
+    let opened = match buffers {
+        Buffers::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
+        Buffers::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,
     };
     *over = id;
     Ok(opened)
@@ -179,10 +179,12 @@ fn deliver_parsed(
     authentic: Option<Authentic>,
     job: &mut OpenJob<'_>,
 ) {
-    let OpenJob { place, result, sa: over } = job;
-    let (opened, in_place) = match place {
-        Place::Apart { packet, out } => (sa.open_verified(datagram, packet, out, numbers, authentic), false),
-        Place::InPlace { buffer, .. } => {
+    let OpenJob { buffers, result, sa: over } = job;
+    let (opened, in_place) = match buffers {
+        Buffers::Apart { packet, out } => {
+            (sa.open_verified(datagram, packet, out, numbers, authentic), false)
+        }
+        Buffers::InPlace { buffer, .. } => {
             (sa.open_verified_in_place(datagram, buffer, numbers, authentic), true)
         }
     };

@@ -2,7 +2,7 @@
 
 use super::super::outbound::{Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_tiles};
-use super::{Job, Place, SealJob, Table};
+use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
 use crate::impossible::impossible;
@@ -30,17 +30,17 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     ahead: &mut Ahead<N>,
     later: &[J],
 ) {
-    let places = ahead.places;
+    let positions = ahead.positions;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     let mut begun = [const { None }; N];
     let mut all_begun = true;
-    for ((begun, job), sa) in begun.iter_mut().zip(jobs.iter_mut()).zip(places) {
-        let (own, SealJob { place, result }) = job.parts();
+    for ((begun, job), sa) in begun.iter_mut().zip(jobs.iter_mut()).zip(positions) {
+        let (own, SealJob { buffers, result }) = job.parts();
         let sa = own.unwrap_or(sa);
         if result.is_some() || !table.has(sa) {
             continue;
         }
-        all_begun &= begin(table, sa, place, result, begun).is_some();
+        all_begun &= begin(table, sa, buffers, result, begun).is_some();
     }
     let mut packets = [const { None }; N];
     for (packet, begun) in packets.iter_mut().zip(&mut begun) {
@@ -54,7 +54,7 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     ahead.fetch(table, later);
     protect_all(table.backend(), &mut packets);
     if !all_begun {
-        seal_rest(table, jobs, places);
+        seal_rest(table, jobs, positions);
     }
 }
 
@@ -64,13 +64,13 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
 fn seal_rest<'b, const N: usize>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [impl Job<SealJob<'b>>],
-    places: [usize; N],
+    positions: [usize; N],
 ) {
-    for (job, sa) in jobs.iter_mut().zip(places) {
-        let (own, SealJob { place, result }) = job.parts();
+    for (job, sa) in jobs.iter_mut().zip(positions) {
+        let (own, SealJob { buffers, result }) = job.parts();
         let sa = own.unwrap_or(sa);
         if result.is_none() && table.has(sa) {
-            *result = Some(seal_alone(table, sa, place));
+            *result = Some(seal_alone(table, sa, buffers));
         }
     }
 }
@@ -78,13 +78,13 @@ fn seal_rest<'b, const N: usize>(
 fn seal_alone(
     table: &mut impl Table<Outbound, SealError>,
     sa: usize,
-    place: &mut Place<'_>,
+    buffers: &mut Buffers<'_>,
 ) -> Result<Sealed, SealError> {
-    let (datagram, slot) = table.find(sa, place.packet())?;
+    let (datagram, slot) = table.find(sa, buffers.packet())?;
     let (sa, _) = table.get_mut(slot).ok_or_else(|| impossible(SealError::Internal))?;
-    let sealed = match place {
-        Place::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
-        Place::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
+    let sealed = match buffers {
+        Buffers::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
+        Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
     };
     sa.count(sealed)
 }
@@ -95,18 +95,18 @@ fn seal_alone(
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
     sa: usize,
-    place: &'p mut Place<'_>,
+    buffers: &'p mut Buffers<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
     begun: &mut Option<(u32, &'p mut [u8])>,
 ) -> Option<()> {
     // The same for each kind of headers, so that the compiler specialises each.
-    let packet = place.packet();
+    let packet = buffers.packet();
     *begun = Some(match Datagram::parse_bare_ipv4(packet) {
         Some(datagram) => {
             let slot = table.select(sa, &datagram, packet)?;
-            begin_selected(table, slot, &datagram, place, result)?
+            begin_selected(table, slot, &datagram, buffers, result)?
         }
-        None => begin_other(table, sa, place, result)?,
+        None => begin_other(table, sa, buffers, result)?,
     });
     Some(())
 }
@@ -116,19 +116,19 @@ fn begin<'p>(
 fn begin_other<'p>(
     table: &mut impl Table<Outbound, SealError>,
     sa: usize,
-    place: &'p mut Place<'_>,
+    buffers: &'p mut Buffers<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
 ) -> Option<(u32, &'p mut [u8])> {
-    let packet = place.packet();
+    let packet = buffers.packet();
     match Datagram::parse_bare_ipv6(packet) {
         Some(datagram) => {
             let slot = table.select(sa, &datagram, packet)?;
-            begin_selected(table, slot, &datagram, place, result)
+            begin_selected(table, slot, &datagram, buffers, result)
         }
         None => {
             let datagram = Datagram::parse_plain(packet).ok()?;
             let slot = table.select(sa, &datagram, packet)?;
-            begin_selected(table, slot, &datagram, place, result)
+            begin_selected(table, slot, &datagram, buffers, result)
         }
     }
 }
@@ -138,14 +138,14 @@ fn begin_selected<'p>(
     table: &mut impl Table<Outbound, SealError>,
     slot: u32,
     datagram: &Datagram,
-    place: &'p mut Place<'_>,
+    buffers: &'p mut Buffers<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
 ) -> Option<(u32, &'p mut [u8])> {
     let (sa, _) = table.get_mut(slot)?;
     let sequence = sa.next_sequence()?;
-    let laid_out = match place {
-        Place::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
-        Place::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
+    let laid_out = match buffers {
+        Buffers::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
+        Buffers::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
     };
     let (range, esp) = laid_out.ok()?;
     // Constructed in place: copying it would cause store-forwarding stalls.

@@ -23,7 +23,7 @@ pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<
 /// small tables.
 pub(super) struct Ahead<const N: usize> {
     /// Probable positions of the SAs of this tile.
-    pub(super) places: [usize; N],
+    pub(super) positions: [usize; N],
     /// The hashes by which the SAs of the next tile, and of the one after it, are looked up.
     next: [u64; N],
     after: [u64; N],
@@ -33,7 +33,7 @@ impl<const N: usize> Ahead<N> {
     /// Before the first tile. The jobs after it are hashed while its lines are fetched.
     #[inline(always)]
     fn of<Sa, E, T: Input>(table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) -> Self {
-        let mut ahead = Self { places: [0; N], next: [0; N], after: [0; N] };
+        let mut ahead = Self { positions: [0; N], next: [0; N], after: [0; N] };
         ahead.look_up(table, jobs);
         ahead.next = ahead.after;
         ahead.look_up(table, jobs.get(N..).unwrap_or_default());
@@ -57,10 +57,10 @@ impl<const N: usize> Ahead<N> {
     pub(super) fn fetch<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
         if table.is_far() {
             let len = jobs.len().min(N);
-            for (place, hash) in self.places.iter_mut().zip(self.next).take(len) {
-                *place = table.place(hash);
+            for (position, hash) in self.positions.iter_mut().zip(self.next).take(len) {
+                *position = table.position(hash);
             }
-            table.prefetch(part(&self.places[..], ..len));
+            table.prefetch(part(&self.positions[..], ..len));
             self.next = self.after;
         }
     }
@@ -85,7 +85,7 @@ mod tests {
         found: RefCell<Vec<(usize, usize, bool)>>,
     }
 
-    const PLACE: usize = 1000;
+    const POSITION: usize = 1000;
 
     /// An IPv4 datagram without a payload.
     fn datagram(number: u8) -> [u8; 20] {
@@ -115,22 +115,22 @@ mod tests {
             self.looked_up.borrow_mut().extend(hashes.iter().map(|hash| *hash as usize));
         }
 
-        fn place(&self, hash: u64) -> usize {
+        fn position(&self, hash: u64) -> usize {
             assert!(self.looked_up.borrow().contains(&(hash as usize)), "{hash} has not been looked up");
-            hash as usize + PLACE
+            hash as usize + POSITION
         }
 
-        fn prefetch(&self, places: &[usize]) {
-            self.fetched.borrow_mut().extend(places);
+        fn prefetch(&self, positions: &[usize]) {
+            self.fetched.borrow_mut().extend(positions);
         }
 
         fn find(&mut self, _: usize, _: &[u8]) -> Result<(Datagram, u32), SealError> {
             Err(SealError::Internal)
         }
 
-        fn select(&self, place: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {
-            let fetched = self.fetched.borrow().contains(&place);
-            self.found.borrow_mut().push((number(packet).into(), place, fetched));
+        fn select(&self, position: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {
+            let fetched = self.fetched.borrow().contains(&position);
+            self.found.borrow_mut().push((number(packet).into(), position, fetched));
             None
         }
 
@@ -151,11 +151,11 @@ mod tests {
             let mut table = Account::default();
             seal_all(&mut table, &mut jobs);
             let all: Vec<_> = (0..count).collect();
-            let places: Vec<_> = (PLACE..PLACE + count).collect();
-            let found: Vec<_> = all.iter().map(|n| (*n, n + PLACE, true)).collect();
+            let positions: Vec<_> = (POSITION..POSITION + count).collect();
+            let found: Vec<_> = all.iter().map(|n| (*n, n + POSITION, true)).collect();
             assert_eq!(
                 (table.looked_up.take(), table.fetched.take(), table.found.take()),
-                (all, places, found)
+                (all, positions, found)
             );
         }
     }

@@ -29,12 +29,12 @@ impl Table<Outbound, SealError> for Sad {
         hashes.iter().for_each(|hash| self.by_selector.prefetch(*hash));
     }
 
-    fn place(&self, hash: u64) -> usize {
+    fn position(&self, hash: u64) -> usize {
         self.by_selector.guess(hash).unwrap_or(0) as usize
     }
 
-    fn prefetch(&self, places: &[usize]) {
-        self.outbound.prefetch(places);
+    fn prefetch(&self, positions: &[usize]) {
+        self.outbound.prefetch(positions);
     }
 
     fn backend(&self) -> Backend {
@@ -42,13 +42,13 @@ impl Table<Outbound, SealError> for Sad {
     }
 
     #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-        self.depart(place as u32, packet)
+    fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
+        self.depart(position as u32, packet)
     }
 
     #[inline(always)]
-    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
-        self.departure_slot(place as u32, &Wire::of(datagram, packet))
+    fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+        self.departure_slot(position as u32, &Wire::of(datagram, packet))
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -75,12 +75,12 @@ impl Table<Inbound, OpenError> for Sad {
         hashes.iter().for_each(|hash| self.by_spi.prefetch(*hash));
     }
 
-    fn place(&self, hash: u64) -> usize {
+    fn position(&self, hash: u64) -> usize {
         self.by_spi.guess(hash).unwrap_or(0) as usize
     }
 
-    fn prefetch(&self, places: &[usize]) {
-        self.inbound.prefetch(places);
+    fn prefetch(&self, positions: &[usize]) {
+        self.inbound.prefetch(positions);
     }
 
     fn backend(&self) -> Backend {
@@ -88,14 +88,14 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     #[inline(always)]
-    fn find(&mut self, place: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        self.arrive(place as u32, packet)
+    fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
+        self.arrive(position as u32, packet)
     }
 
     #[inline(always)]
-    fn select(&self, place: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
+    fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32> {
         let (spi, _) = ids(datagram.payload(packet)).ok()?;
-        self.arrival_slot(place as u32, spi, datagram, packet)
+        self.arrival_slot(position as u32, spi, datagram, packet)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {
