@@ -52,7 +52,7 @@ impl Encryptor {
 
     /// Keys of one class are of the same kind.
     #[inline]
-    pub(super) const fn class(&self) -> u32 {
+    pub(super) const fn class(&self) -> u8 {
         match self {
             Encryptor::Null => 0,
             #[cfg(feature = "des-ede3-cbc")]

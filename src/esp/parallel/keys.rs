@@ -17,6 +17,8 @@ use crate::key::SaKeys;
 pub(crate) struct SealKeys {
     suite: Suite,
     backend: Backend,
+    /// Keys of one class are of the same kinds, for the same kernels.
+    class: u8,
     state: SealState,
 }
 
@@ -49,7 +51,11 @@ impl SealKeys {
         } else {
             SealState::Kernels(Mac::new(keys), Encryptor::new(keys, backend.vectors()))
         };
-        Self { suite: keys.suite(), backend, state }
+        let class = match &state {
+            SealState::Plain(_) => PLAIN,
+            SealState::Kernels(mac, cipher) => cipher.class() << 1 | mac.integrity() as u8,
+        };
+        Self { suite: keys.suite(), backend, class, state }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
@@ -71,11 +77,7 @@ impl SealKeys {
     /// Keys of one class are of the same kinds, for the same kernels.
     #[inline]
     pub(super) const fn class(&self) -> u32 {
-        const PLAIN: u32 = 1 << 3;
-        match &self.state {
-            SealState::Plain(_) => PLAIN,
-            SealState::Kernels(mac, cipher) => cipher.class() << 1 | mac.integrity() as u32,
-        }
+        self.class as u32
     }
 
     /// Fewer packets of such keys than this are encrypted faster one after the other than in
@@ -144,6 +146,8 @@ impl SealKeys {
 
 /// The block before the first one.
 const NOTHING: [u8; 16] = [0; 16];
+/// The class of keys without kernels: another than all with them.
+const PLAIN: u8 = 1 << 3;
 
 impl OpenKeys {
     pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
