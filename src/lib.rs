@@ -311,6 +311,7 @@ pub use time::Moment;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(all(test, feature = "kernels"))]
+#[cfg(test)]
+#[cfg(feature = "kernels")]
 #[path = "../tests/support/vectors.rs"]
 mod vectors;
