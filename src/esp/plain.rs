@@ -22,11 +22,9 @@ use md5::Md5;
 use sha1::Sha1;
 
 use super::authentic::{Authentic, ICV};
+use super::packet::IDS;
 use crate::algorithm::{Encryption, Integrity};
 use crate::key::SaKeys;
-
-/// SPI and sequence number, which are authenticated and not encrypted.
-const IDS: usize = 8;
 
 /// The keys of an outbound SA.
 pub(super) struct Sealer {
