@@ -71,7 +71,7 @@ fn negotiation(c: &mut Criterion) {
     let (ue, pcscf): (IpAddr, IpAddr) = ([10, 1, 0, 16].into(), [10, 0, 0, 1].into());
     let (ck, ik) = (Ck::new([0x56; 16]), Ik::new([0xf7; 16]));
     let client = [SAMSUNG];
-    let sm1 = pcscf::Sm1 { ue, pcscf, sec_agree: SecAgree::Present, security_client: &client };
+    let sm1 = pcscf::Sm1 { ue, pcscf, scope: 0, sec_agree: SecAgree::Present, security_client: &client };
     let mut group = c.benchmark_group("set-up");
     group.throughput(Throughput::Elements(1));
     // SPIs, SM1, SM6, four SAs in the table, SM7, SM12, and all of it taken back.

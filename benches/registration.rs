@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::registration::{Authorization, Config, Over, Register, RequestId};
+use ipsec_3gpp::registration::{Accepted, Authorization, Config, Over, Register, RequestId};
 use ipsec_3gpp::sa::{Ends, Outbound, SaName, SaSpec};
 use ipsec_3gpp::setup::Port;
 use ipsec_3gpp::spi::{Spi, SpiSlice};
@@ -110,7 +110,7 @@ impl Node {
         let suites = [SUITE, Suite::HMAC_MD5_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL, Suite::HMAC_MD5_96_NULL];
         let policy = Policy::new(&suites, Confidentiality::Offered).unwrap();
         let config = Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap();
-        let config = config.with_max_contacts(contacts as u32);
+        let config = config.with_max_contacts(contacts as u32, 0);
         let spis = SpiAllocator::new(SpiSlice::WHOLE, contacts as u32 * 6, [7; 16]).unwrap();
         let (ck, ik) = keys();
         let now = Moment::from_millis(0);
@@ -144,7 +144,7 @@ impl Node {
         let server = sm6.security_server.to_string();
         let ends = *self.pcscf.ends(sm6.set).unwrap();
         let request = self.request(phone, Over::Sa(server_spi(&ends)), &[&server], RESPONSE);
-        self.pcscf.success(self.now, request, EXPIRES, &mut self.sad).unwrap();
+        self.pcscf.success(self.now, request, Accepted::new(EXPIRES), &mut self.sad).unwrap();
         self.events();
         ends
     }
@@ -256,7 +256,7 @@ fn measure(contacts: usize) {
         for phone in &phones {
             let over = Over::Sa(server_spi(&ends[phone.number]));
             let request = node.request(phone, over, &[], Authorization::default());
-            node.pcscf.success(node.now, request, EXPIRES, &mut node.sad).unwrap();
+            node.pcscf.success(node.now, request, Accepted::new(EXPIRES), &mut node.sad).unwrap();
         }
         refreshing += start.elapsed();
         refreshed += phones.len();

@@ -144,6 +144,12 @@ impl Index {
         true
     }
 
+    /// Puts another slot in the place of one that is there; false if it is not. Allocates nothing.
+    pub(crate) fn replace(&mut self, hash: u64, before: u32, after: u32) -> bool {
+        let found = self.position(upper(hash), (upper(hash), before + 1));
+        found.inspect(|at| self.set(*at, (upper(hash), after + 1))).is_some()
+    }
+
     /// Makes room for this many more. Where there is not enough memory, nothing happens.
     pub(crate) fn reserve(&mut self, more: usize) {
         let needed = self.len.saturating_add(more).saturating_mul(FULL.1) / FULL.0 / ENTRIES + 1;
@@ -229,6 +235,12 @@ mod tests {
                 } else if let Some(slot) = model.keys().next().copied() {
                     let hash = model.remove(&slot).unwrap();
                     prop_assert!(!index.remove(!hash, slot), "it has another hash");
+                    // Under another name and back.
+                    let other = slot + 1_000_000;
+                    prop_assert!(!index.replace(hash, other, slot));
+                    prop_assert!(index.replace(hash, slot, other));
+                    prop_assert_eq!(index.find(hash, |found| found == slot), None);
+                    prop_assert!(index.replace(hash, other, slot));
                     prop_assert!(index.remove(hash, slot));
                     prop_assert!(!index.remove(hash, slot));
                 }

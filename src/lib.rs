@@ -24,7 +24,7 @@
 //!
 //! ```no_run
 //! use std::time::Instant;
-//! use ipsec_3gpp::registration::{Config, Event, Over, Transport};
+//! use ipsec_3gpp::registration::{Accepted, Config, Event, Over, Transport};
 //! use ipsec_3gpp::sa::OpenError;
 //! use ipsec_3gpp::setup::Port;
 //! use ipsec_3gpp::spi::SpiSlice;
@@ -63,7 +63,7 @@
 //! let policy = Policy::new(&suites, Confidentiality::Offered)?;
 //! let client_ports = [Port::new(7101)?, Port::new(7102)?, Port::new(7103)?];
 //! let config = Config::new(policy, Port::new(7060)?, &client_ports)?;
-//! let spis = SpiAllocator::new(SpiSlice::WHOLE, 6_000_000, Io::random())?;
+//! let spis = SpiAllocator::new(SpiSlice::WHOLE, config.spis_needed(), Io::random())?;
 //! let clock = Anchor::new(Instant::now());
 //! let mut pcscf = Pcscf::new(config, spis, clock.moment(Instant::now()));
 //! let mut sad = Sad::new();
@@ -127,29 +127,17 @@
 //!             }
 //!         }
 //!         Input::Success(request, expires) => {
-//!             let Ok(sm12) = pcscf.success(now, request, expires, &mut sad) else { continue };
-//!             (Some(sm12.contact), sm12.over, Sent::Success)
-//!         }
-//!         Input::Error(request, status) => {
-//!             let Ok(failed) = pcscf.failure(now, request, &mut sad) else { continue };
-//!             (Some(failed.contact), failed.over, Sent::Error(status))
-//!         }
-//!         Input::Request(contact, message) => {
-//!             let Ok(route) = pcscf.route_request(contact) else { continue };
-//!             let request = io.datagram(Some(route), Sent::Request(&message));
-//!             send(&mut io, &mut sad, &request);
-//!             continue;
-//!         }
-//!     };
-//!     let route = match contact {
-//!         None => None,
-//!         Some(contact) => match pcscf.route_response(contact, Transport::Udp, over) {
-//!             Ok(route) => route,
-//!             Err(_) => continue, // its SAs have gone: it is not sent
-//!         },
-//!     };
-//!     let answer = io.datagram(route, sent);
-//!     send(&mut io, &mut sad, &answer);
+//!             let Ok(sm12) = pcscf.success(now, request, Accepted::new(expires), &mut sad) else {
+//! continue };             (Some(sm12.contact), sm12.over, Sent::Success)         }
+//! Input::Error(request, status) => {             let Ok(failed) = pcscf.failure(now, request, &mut
+//! sad) else { continue };             (Some(failed.contact), failed.over, Sent::Error(status))
+//! }         Input::Request(contact, message) => {             let Ok(route) =
+//! pcscf.route_request(contact) else { continue };             let request =
+//! io.datagram(Some(route), Sent::Request(&message));             send(&mut io, &mut sad,
+//! &request);             continue;         }     };     let route = match contact {         None
+//! => None,         Some(contact) => match pcscf.route_response(contact, Transport::Udp, over) {
+//! Ok(route) => route,             Err(_) => continue, // its SAs have gone: it is not sent
+//! },     };     let answer = io.datagram(route, sent);     send(&mut io, &mut sad, &answer);
 //! #   if true { break }
 //! }
 //!
@@ -228,10 +216,10 @@
 //!         }
 //!         // What comes over something else than it should is discarded: an error, and no change.
 //!         Input::Success(over, expires) => drop(ue.success(now, over, expires, &mut sad)),
-//!         Input::Error(over) => drop(ue.failure(now, over, &mut sad)),
+//!         Input::Error(over) => drop(ue.failure(now, over, None, &mut sad)),
 //!         Input::NoAnswer => drop(ue.timed_out(now, &mut sad)),
 //!         // Any other message; requests go out by `route_request`, responses by `route_response`.
-//!         Input::Message(spi) => drop(ue.message(spi, &mut sad)),
+//!         Input::Message(spi) => drop(ue.message(now, spi, &mut sad)),
 //!         // `retry_later` is over.
 //!         Input::Retry => due = true,
 //!         Input::Nothing => {}
@@ -256,7 +244,8 @@
 //! | [`sa`] | SAs, the table of SAs, ESP alone and in batches, data paths and plans |
 //! | [`negotiation`] | one set-up step by step, for those with a table of their own |
 //! | [`sec_agree`], [`policy`] | the three headers, and the choice among what they offer |
-//! | [`key`], [`algorithm`], [`spi`], [`setup`], [`time`] | keys, suites, SPIs, ports, the clock |
+//! | [`key`], [`algorithm`], [`spi`] | keys, suites, SPIs |
+//! | [`setup`], [`address`], [`time`] | ports, addresses, the clock |
 //! | [`esp`], [`export`] | backends and IP errors; rows for Wireshark |
 //!
 //! # Features
@@ -275,6 +264,7 @@
 
 extern crate alloc;
 
+pub mod address;
 pub mod algorithm;
 mod code;
 pub mod docs;

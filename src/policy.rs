@@ -6,8 +6,8 @@ use core::fmt;
 use crate::algorithm::{Release, Suite};
 use crate::impossible::part;
 use crate::sec_agree::{
-    Incomplete, Ipsec3gpp, Mechanism, MechanismError, MechanismList, Quirk, Quirks, Qvalue, SecurityClient,
-    SecurityServer,
+    Incomplete, Ipsec3gpp, MAX_MECHANISMS, Mechanism, MechanismError, MechanismList, Quirk, Quirks, Qvalue,
+    SecurityClient, SecurityServer,
 };
 use crate::setup::Setup;
 
@@ -40,6 +40,37 @@ pub struct Policy {
     len: usize,
     confidentiality: Confidentiality,
     tolerated: Quirks,
+    server_list: ServerList,
+    client_order: ClientOrder,
+    /// Mechanisms of other kinds, for Security-Server. Empty for nearly everybody: no allocation.
+    others: Vec<Mechanism>,
+}
+
+/// What a P-CSCF lists in the Security-Server of SM6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServerList {
+    /// Every suite of the policy (TS 33.203 7.2).
+    #[default]
+    Whole,
+    /// The chosen suite alone, as most networks do.
+    ///
+    /// It halves the defence against bidding down. With the whole list, the UE sees which better
+    /// suites the P-CSCF has, and SM7 shows both sides what the other one got. Alone, only the
+    /// Security-Client that SM7 repeats tells that somebody took suites out of SM1: it is compared
+    /// in any case, and a UE that repeats what the network wants to hear instead of what it sent
+    /// is without defence.
+    ChosenAlone,
+}
+
+/// The order in which a UE lists its suites in Security-Client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClientOrder {
+    /// The most wanted first.
+    #[default]
+    BestFirst,
+    /// The most wanted last: for P-CSCFs that take the last one they can use. Kamailio does, so
+    /// that of six suites, the best first, it takes hmac-md5-96 without encryption.
+    BestLast,
 }
 
 /// A policy that contradicts itself: the configuration's fault.
@@ -67,6 +98,12 @@ pub enum PolicyError {
     /// Confidentiality is left to the access network, and a suite with encryption is listed.
     #[error("confidentiality is left to the access network, but {0} is listed")]
     EncryptionWhereLeftToAccess(Suite),
+    /// A mechanism to be listed beside the suites is `ipsec-3gpp` itself, or malformed.
+    #[error("mechanism {0} to be listed beside the suites is ipsec-3gpp, or malformed")]
+    NotOther(usize),
+    /// More mechanisms than a list may have.
+    #[error("{0} mechanisms and suites: more than a list may have")]
+    TooMany(usize),
     /// Confidentiality is offered, and no suite with encryption is listed.
     #[error("confidentiality is offered, but no suite with encryption is listed")]
     NothingToOffer,
@@ -79,6 +116,8 @@ crate::code::codes!(PolicyError {
     PolicyError::NullWhereRequired(_) => "policy-null-where-required",
     PolicyError::EncryptionWhereLeftToAccess(_) => "policy-encryption-where-left-to-access",
     PolicyError::NothingToOffer => "policy-nothing-to-offer",
+    PolicyError::NotOther(_) => "policy-not-other",
+    PolicyError::TooMany(_) => "policy-too-many-mechanisms",
 });
 
 impl Policy {
@@ -115,8 +154,15 @@ impl Policy {
         {
             return Err(PolicyError::NothingToOffer);
         }
-        let mut policy =
-            Self { suites: Suite::ALL, len: suites.len(), confidentiality, tolerated: Quirks::TOLERATED };
+        let mut policy = Self {
+            suites: Suite::ALL,
+            len: suites.len(),
+            confidentiality,
+            tolerated: Quirks::TOLERATED,
+            server_list: ServerList::default(),
+            client_order: ClientOrder::default(),
+            others: Vec::new(),
+        };
         // No suite is listed twice, so there are no more than there is room for.
         policy.suites.iter_mut().zip(suites).for_each(|(to, from)| *to = *from);
         Ok(policy)
@@ -126,6 +172,45 @@ impl Policy {
     #[must_use]
     pub fn with_tolerated(self, quirks: Quirks) -> Self {
         Self { tolerated: quirks, ..self }
+    }
+
+    /// The same policy with another list in SM6.
+    #[must_use]
+    pub fn with_server_list(self, server_list: ServerList) -> Self {
+        Self { server_list, ..self }
+    }
+
+    /// The same policy with another order in SM1.
+    #[must_use]
+    pub fn with_client_order(self, client_order: ClientOrder) -> Self {
+        Self { client_order, ..self }
+    }
+
+    /// The same policy with mechanisms of other kinds after the suites of Security-Server:
+    /// `mediasec` ones (TS 24.229 7.2A.7), `tls`, `digest`. They are issued, and compared when
+    /// SM7 echoes them; never chosen.
+    ///
+    /// ```
+    /// use ipsec_3gpp::sec_agree::MechanismList;
+    /// # use ipsec_3gpp::{Confidentiality, Policy, Suite};
+    /// # let suites = [Suite::HMAC_SHA_1_96_NULL];
+    /// # let policy = Policy::new(&suites, Confidentiality::LeftToAccess)?;
+    /// let policy = policy.with_others(MechanismList::parse_rows(["sdes-srtp;mediasec"])?)?;
+    /// assert!(policy.refusal_list().to_string().ends_with(", sdes-srtp;mediasec"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::NotOther`] and [`PolicyError::TooMany`].
+    pub fn with_others(self, others: MechanismList) -> Result<Self, PolicyError> {
+        let others = others.into_mechanisms();
+        match others.iter().position(|mechanism| !matches!(mechanism, Mechanism::Other(_))) {
+            Some(index) => Err(PolicyError::NotOther(index)),
+            None if others.len() + self.len > MAX_MECHANISMS => {
+                Err(PolicyError::TooMany(others.len() + self.len))
+            }
+            None => Ok(Self { others, ..self }),
+        }
     }
 
     /// The suites, the most wanted first.
@@ -235,9 +320,6 @@ impl Policy {
             Ok((suite, setup)) => match quirks.except(self.tolerated).iter().next() {
                 Some(quirk) => OfferVerdict::PassedOver(Reason::Quirk(quirk)),
                 None if setup.spis.client == setup.spis.server => OfferVerdict::PassedOver(Reason::EqualSpis),
-                None if setup.ports.client == setup.ports.server => {
-                    OfferVerdict::PassedOver(Reason::EqualPorts)
-                }
                 None => OfferVerdict::Usable { suite, setup },
             },
         }
@@ -245,26 +327,43 @@ impl Policy {
 
     /// The P-CSCF's own list for SM6: every suite of the policy, whatever the UE offered, with one
     /// pair of SPIs and ports, and `q` strictly descending from 0.9 so that "first" and
-    /// "highest `q`" are the same.
+    /// "highest `q`" are the same; then the mechanisms of other kinds.
     pub fn server_list(&self, setup: Setup) -> SecurityServer {
-        self.list(Some(setup), descending_q()).into()
+        self.own_list(Some(setup), None).into()
+    }
+
+    /// The list for the SM6 that follows a choice: [`Policy::server_list`], or with
+    /// [`ServerList::ChosenAlone`] without the suites that were not chosen.
+    pub fn sm6_list(&self, setup: Setup, chosen: Suite) -> SecurityServer {
+        let alone = match self.server_list {
+            ServerList::Whole => None,
+            ServerList::ChosenAlone => Some(chosen),
+        };
+        self.own_list(Some(setup), alone).into()
     }
 
     /// The UE's own list for SM1: every suite of the policy with one pair of SPIs and ports,
-    /// without `q` (RFC 3329 2.3.1).
+    /// without `q` (RFC 3329 2.3.1), in the order of [`ClientOrder`].
     pub fn client_list(&self, setup: Setup) -> SecurityClient {
-        self.list(Some(setup), core::iter::repeat(None)).into()
+        let mechanism = |suite: &Suite| Mechanism::Ipsec3gpp(Ipsec3gpp::new(*suite, Some(setup), None));
+        let mechanisms = match self.client_order {
+            ClientOrder::BestFirst => self.suites().iter().map(mechanism).collect(),
+            ClientOrder::BestLast => self.suites().iter().rev().map(mechanism).collect(),
+        };
+        MechanismList::of_policy(mechanisms).into()
     }
 
     /// The list for a refusal, 421 or 494 (RFC 3329 2.3.1): what this side could use, without SPIs
     /// and ports, since nothing was set up.
     pub fn refusal_list(&self) -> SecurityServer {
-        self.list(None, descending_q()).into()
+        self.own_list(None, None).into()
     }
 
-    fn list(&self, setup: Option<Setup>, q: impl Iterator<Item = Option<Qvalue>>) -> MechanismList {
-        let options = self.suites().iter().zip(q).map(|(suite, q)| Ipsec3gpp::new(*suite, setup, q));
-        MechanismList::of_policy(options.map(Mechanism::Ipsec3gpp).collect())
+    fn own_list(&self, setup: Option<Setup>, alone: Option<Suite>) -> MechanismList {
+        let suites = self.suites().iter().filter(|suite| alone.is_none_or(|alone| alone == **suite));
+        let suites = suites.zip(descending_q()).map(|(suite, q)| Ipsec3gpp::new(*suite, setup, q));
+        let others = self.others.iter().cloned();
+        MechanismList::of_policy(suites.map(Mechanism::Ipsec3gpp).chain(others).collect())
     }
 }
 
@@ -279,6 +378,9 @@ impl fmt::Debug for Policy {
             .field("suites", &self.suites())
             .field("confidentiality", &self.confidentiality)
             .field("tolerated", &self.tolerated)
+            .field("server_list", &self.server_list)
+            .field("client_order", &self.client_order)
+            .field("others", &self.others)
             .finish()
     }
 }
@@ -345,9 +447,6 @@ pub enum Reason {
     /// Both SPIs are the same: the two SAs could not be distinguished.
     #[error("spi-c and spi-s are the same")]
     EqualSpis,
-    /// Both ports are the same: the selectors of two SAs could not be distinguished.
-    #[error("port-c and port-s are the same")]
-    EqualPorts,
     /// It offers this suite, but its SPIs or ports are not those of the one that was chosen (TS
     /// 33.203 7.1: one pair for the whole list).
     #[error("its SPIs or ports differ from those of the rest of the list")]
@@ -361,7 +460,6 @@ crate::code::codes!(Reason {
     Reason::OtherMechanism => "offer-other-mechanism",
     Reason::Quirk(_) => "offer-quirk",
     Reason::EqualSpis => "offer-equal-spis",
-    Reason::EqualPorts => "offer-equal-ports",
     Reason::OtherSetup(_) => "offer-other-setup",
     Reason::NotInPolicy(_) => "offer-not-in-policy",
     ;
@@ -397,6 +495,23 @@ impl fmt::Display for SuiteVerdict {
             SuiteVerdict::Unusable { index } => write!(f, "unusable as offered by mechanism {index}"),
             SuiteVerdict::NotOffered => f.write_str("not offered"),
         }
+    }
+}
+
+impl fmt::Display for Selection {
+    /// What was chosen, or why each mechanism was passed over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(choice) = &self.chosen {
+            return write!(f, "mechanism {}: {}", choice.index, choice.suite);
+        }
+        for (index, offer) in self.offers.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            match offer {
+                OfferVerdict::PassedOver(reason) => write!(f, "{separator}mechanism {index}: {reason}")?,
+                OfferVerdict::Usable { suite, .. } => write!(f, "{separator}mechanism {index}: {suite}")?,
+            }
+        }
+        Ok(())
     }
 }
 

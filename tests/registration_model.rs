@@ -2,9 +2,13 @@
 //! code at both ends.
 //!
 //! The attacker sees everything, and delivers what was sent when and as often as it likes, or
-//! never; it rewrites what is in clear, damages what is ESP and reflects it. It cannot make an ICV
-//! without IK. The UE begins up to twice and may give up; the core challenges each REGISTER that
-//! was not protected and accepts each that was.
+//! never; it rewrites what is in clear, damages what is ESP and reflects it. It sends REGISTERs of
+//! its own in the UE's name, from the UE's address and from others: some that the core challenges,
+//! reports of failure, de-registrations that the core accepts. It cannot make an ICV without IK. The
+//! UE begins up to twice and may give up; the core challenges each REGISTER that was not protected
+//! and accepts each that was.
+//!
+//! Whatever the attacker has sent of its own, the UE can do what it could without that.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(clippy::wildcard_enum_match_arm, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
@@ -18,7 +22,7 @@ use std::hash::{Hash, Hasher};
 use gm::{Answers, Gm, HOUR, PCSCF, Phone, keys};
 use ipsec_3gpp::Suite;
 use ipsec_3gpp::algorithm::Encryption;
-use ipsec_3gpp::registration::{Over, Register, Request, Route, Transport, UeState};
+use ipsec_3gpp::registration::{ContactId, Over, Register, Request, Route, Transport, UeState};
 use ipsec_3gpp::sa::Side;
 use ipsec_3gpp::sec_agree::{Ipsec3gpp, Mechanism, MechanismList, Style};
 use ipsec_3gpp::spi::Spi;
@@ -27,7 +31,8 @@ use support::udp;
 
 const BEST: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 /// The bounds of the search: steps in all, and how many of them are the attacker's: rewriting,
-/// damaging, reflecting, replaying. The deep search takes a minute of CPU and is run by `.ci/run`.
+/// damaging, reflecting, replaying, forging. The deep search takes minutes of CPU and is run by
+/// `.ci/run`.
 const MAX_ACTIONS: usize = 8;
 const FEW_ATTACKS: usize = 1;
 const MAX_ATTACKS: usize = 3;
@@ -48,11 +53,41 @@ enum How {
     Reflected,
 }
 
+/// A REGISTER in clear that the attacker makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Forged {
+    /// The core challenges it.
+    Challenged,
+    /// The UE refuses the latest challenge, it says.
+    Report,
+    /// The UE leaves, it says, and the core accepts that.
+    Leaves,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Action {
     Begin,
     GiveUp,
     Deliver(usize, How),
+    /// From the UE's address or from another.
+    Forge(Forged, bool),
+}
+
+impl Action {
+    fn is_forged_elsewhere(&self) -> bool {
+        matches!(self, Action::Forge(_, false))
+    }
+}
+
+/// What the UE and the P-CSCF can do: all that a stranger must not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ability {
+    state: UeState,
+    sets: usize,
+    completed: u32,
+    registered_until: Option<ipsec_3gpp::Moment>,
+    reaches_pcscf: bool,
+    reaches_ue: bool,
 }
 
 /// A message on the wire, and what the attacker has done with it.
@@ -77,6 +112,11 @@ struct World {
     issued: Vec<(String, String)>,
     broken: Vec<&'static str>,
     completed: u32,
+    forged: u32,
+    /// The contact of the UE.
+    contact: Option<ContactId>,
+    /// The challenges of the core: the latest one's number is its nonce.
+    nonce: String,
 }
 
 /// A state is what can be observed of the world; the actions that led there are only how to come
@@ -117,6 +157,9 @@ impl World {
             issued: Vec::new(),
             broken: Vec::new(),
             completed: 0,
+            forged: 0,
+            contact: None,
+            nonce: String::new(),
         }
     }
 
@@ -137,6 +180,7 @@ impl World {
             Action::GiveUp => {
                 self.phone.timed_out(self.gm.now);
             }
+            Action::Forge(forged, at_home) => self.forge(forged, at_home),
             Action::Deliver(place, how) => {
                 self.wire[place].delivered.push(how);
                 let Sent { from, octets, clear, .. } = self.wire[place].clone();
@@ -147,6 +191,38 @@ impl World {
                 } else {
                     self.esp(place, octets, if how == How::Reflected { from } else { to }, how);
                 }
+            }
+        }
+    }
+
+    /// The attacker sees no answer to what it sends from elsewhere, and needs none.
+    fn forge(&mut self, forged: Forged, at_home: bool) {
+        self.forged += 1;
+        let spi = 0x0700_0000 + 2 * self.forged;
+        let row = format!(
+            "ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={spi};spi-s={};port-c=999;port-s=6100",
+            spi + 1
+        );
+        let (rows, nonce) = ([row.as_str()], self.nonce.clone());
+        let from = if at_home { self.phone.address } else { [6, 6, 6, 6].into() };
+        let answers = if forged == Forged::Report { Answers::Failure } else { Answers::None };
+        let register = Register::new(Over::Clear, from, PCSCF, "16@ims")
+            .with_authorization(answers.authorization(&nonce))
+            .with_deregistration(forged == Forged::Leaves)
+            .with_security_client(&rows);
+        let Ok(forward) = self.gm.pcscf.register(self.gm.now, &register, &mut self.gm.sad) else { return };
+        if forward.protection.is_some() {
+            self.broken.push("protection was asserted that was not there");
+        }
+        if forged == Forged::Leaves {
+            let _ = self.gm.success(forward.request, std::time::Duration::ZERO);
+        } else {
+            let _ = self.gm.try_challenge(forward.request);
+            if self.model.displaces
+                && let Some(set) = self.contact.and_then(|contact| self.gm.pcscf.sets(contact).next())
+            {
+                // The fault: what came in clear takes the place of what the UE has open.
+                let _ = self.gm.pcscf.data_path_failed(set, &mut self.gm.sad);
             }
         }
     }
@@ -206,23 +282,24 @@ impl World {
                 let (ck, ik) = keys();
                 let server = line(text, "Security-Server").unwrap();
                 let Phone { ue, sad, .. } = &mut self.phone;
+                let nonce = line(text, "Nonce").unwrap();
                 if let Ok(sm7) = ue.challenged(self.gm.now, from, &[server], &ck, &ik, sad) {
-                    self.ue_sends(&sm7, "response");
+                    self.ue_sends(&sm7, &format!("response {nonce}"));
                 }
             }
             Side::Ue if text.starts_with("200") => {
                 let _ = self.phone.ue.success(self.gm.now, from, HOUR, &mut self.phone.sad);
             }
             _ => {
-                let _ = self.phone.ue.failure(self.gm.now, from, &mut self.phone.sad);
+                let _ = self.phone.ue.failure(self.gm.now, from, None, &mut self.phone.sad);
             }
         }
     }
 
     fn at_pcscf(&mut self, over: Option<Spi>, text: &str) {
-        let answers = match line(text, "Authorization") {
-            Some("response") => Answers::Response,
-            _ => Answers::None,
+        let (answers, nonce) = match line(text, "Authorization").and_then(|text| text.split_once(' ')) {
+            Some((_, nonce)) => (Answers::Response, nonce),
+            None => (Answers::None, ""),
         };
         let (mut client, mut verify) = (
             line(text, "Security-Client").unwrap().to_owned(),
@@ -234,16 +311,16 @@ impl World {
             verify = Some(issued);
         }
         let verify: Vec<&str> = verify.as_deref().into_iter().collect();
-        let nonce = self.gm.nonce();
         let from = over.map_or(Over::Clear, Over::Sa);
         let rows = [client.as_str()];
         let register = Register::new(from, self.phone.address, PCSCF, "16@ims")
-            .with_authorization(answers.authorization(&nonce))
+            .with_authorization(answers.authorization(nonce))
             .with_security_client(&rows)
             .with_security_verify(&verify);
         let result = self.gm.pcscf.register(self.gm.now, &register, &mut self.gm.sad);
         match result {
             Ok(forward) => {
+                self.contact = Some(forward.contact);
                 if forward.protection.is_some() && over.is_none() {
                     self.broken.push("protection was asserted that was not there");
                 }
@@ -251,7 +328,9 @@ impl World {
                     let Ok(sm6) = self.gm.try_challenge(forward.request) else { return };
                     let server = sm6.security_server.to_string();
                     self.issued.push((client, server.clone()));
-                    self.answer(over, &format!("401\nSecurity-Server: {server}\n"));
+                    self.nonce = self.gm.nonce();
+                    let text = format!("401\nNonce: {}\nSecurity-Server: {server}\n", self.nonce);
+                    self.answer(over, &text);
                 } else if self.gm.success(forward.request, HOUR).is_ok() {
                     self.completed += 1;
                     if self.gm.pcscf.suite(forward.contact) != Some(BEST) {
@@ -277,6 +356,29 @@ impl World {
         }
     }
 
+    /// What the two ends can do now.
+    fn ability(&mut self) -> Ability {
+        let registered_until = self.contact.and_then(|contact| self.gm.pcscf.registered_until(contact));
+        let (state, sets) = (self.phone.ue.state(), self.phone.sad.len() / 4);
+        let plain = |route: &Route| {
+            let (source, destination) = (route.source, route.destination);
+            udp((source.ip(), source.port()), (destination.ip(), destination.port()), b"MESSAGE")
+        };
+        let travels = |from: &mut ipsec_3gpp::Sad, to: &mut ipsec_3gpp::Sad, route: &Route| {
+            let mut packet = vec![0; 200];
+            let range = from.seal(&plain(route), &mut packet).ok()?.range;
+            Some(to.open_in_place(&mut packet[range]).ok()?.opened.spi)
+        };
+        let (gm, phone) = (&mut self.gm, &mut self.phone);
+        let to_ue = self.contact.and_then(|contact| gm.pcscf.route_request(contact).ok());
+        let at_ue = to_ue.and_then(|route| travels(&mut gm.sad, &mut phone.sad, &route));
+        let reaches_ue = at_ue.is_some_and(|spi| phone.ue.message(gm.now, spi, &mut phone.sad).is_ok());
+        let to_pcscf = phone.ue.route_request().ok();
+        let at_pcscf = to_pcscf.and_then(|route| travels(&mut phone.sad, &mut gm.sad, &route));
+        let reaches_pcscf = at_pcscf.is_some_and(|spi| gm.arrives(spi).is_ok());
+        Ability { state, sets, completed: self.completed, registered_until, reaches_pcscf, reaches_ue }
+    }
+
     /// Left alone, both ends come to rest, and nothing stays.
     fn rests(mut self) -> bool {
         while let Some(next) = self.phone.ue.poll_timeout() {
@@ -299,6 +401,12 @@ impl World {
                 done.len() - plain.min(1)
             })
             .sum();
+        let attacks = attacks + self.forged as usize;
+        if attacks < self.model.attacks {
+            for forged in [Forged::Challenged, Forged::Report, Forged::Leaves] {
+                actions.extend([true, false].map(|at_home| Action::Forge(forged, at_home)));
+            }
+        }
         if self.begun < 2 && self.phone.ue.state() != UeState::Answered {
             actions.push(Action::Begin);
         }
@@ -346,10 +454,11 @@ impl World {
         let counters = self.gm.pcscf.counters();
         (counters.sets, counters.removed, counters.registered, counters.refused).hash(&mut hasher);
         (self.gm.sad.len(), self.phone.sad.len(), self.begun, &self.broken, self.completed).hash(&mut hasher);
+        (self.forged, self.gm.pcscf.open_addresses()).hash(&mut hasher);
         hasher.finish()
     }
 
-    fn state(self, actions: Vec<Action>) -> State {
+    fn state(mut self, actions: Vec<Action>) -> State {
         let mut state = State {
             fingerprint: self.fingerprint(),
             offered: self.offered(),
@@ -357,6 +466,14 @@ impl World {
             completed: self.completed,
             actions,
         };
+        // What a stranger elsewhere has sent changes nothing for the UE.
+        if state.actions.iter().any(Action::is_forged_elsewhere) {
+            let without: Vec<Action> =
+                state.actions.iter().copied().filter(|action| !action.is_forged_elsewhere()).collect();
+            if World::replay(self.model, &without).ability() != self.ability() {
+                state.broken.push("a stranger has changed what the UE can do");
+            }
+        }
         if !self.rests() {
             state.broken.push("it does not come to rest");
         }
@@ -401,10 +518,12 @@ fn rewritten(text: &str, how: How) -> String {
     lines.collect()
 }
 
-/// What is searched: with the comparison of SM7 or without it, and how many steps the attacker has.
-#[derive(Clone, Copy)]
+/// What is searched: how many steps the attacker has, and which fault the P-CSCF has, if any: it
+/// does not compare SM7, or lets what came in clear displace what is open.
+#[derive(Clone, Copy, Default)]
 struct Gm33203 {
     careless: bool,
+    displaces: bool,
     attacks: usize,
 }
 
@@ -438,7 +557,7 @@ impl Model for Gm33203 {
 }
 
 fn search(attacks: usize) -> usize {
-    let checker = Gm33203 { careless: false, attacks }.checker().threads(2).spawn_bfs().join();
+    let checker = Gm33203 { attacks, ..Gm33203::default() }.checker().threads(2).spawn_bfs().join();
     println!("{attacks} attacks: {} states", checker.unique_state_count());
     checker.assert_properties();
     checker.unique_state_count()
@@ -456,8 +575,21 @@ fn no_attacker_with_more_steps_gets_past_it_either() {
 }
 
 #[test]
+fn where_a_stranger_displaces_what_is_open_the_check_finds_it() {
+    let checker = Gm33203 { displaces: true, attacks: 1, ..Gm33203::default() }
+        .checker()
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
+    let path = checker.discovery("nothing is broken").expect("the flaw is found");
+    let last = path.last_state();
+    assert_eq!(last.broken, ["a stranger has changed what the UE can do"]);
+    assert!(last.actions.iter().any(Action::is_forged_elsewhere), "{:?}", last.actions);
+}
+
+#[test]
 fn without_the_comparison_of_sm7_the_check_finds_the_bidding_down() {
-    let checker = Gm33203 { careless: true, attacks: MAX_ATTACKS }
+    let checker = Gm33203 { careless: true, attacks: MAX_ATTACKS, ..Gm33203::default() }
         .checker()
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()

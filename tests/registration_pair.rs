@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use gm::{AWAIT, DRAIN, PCSCF, config, policy};
 use ipsec_3gpp::registration::{
-    Authorization, Begin, ContactId, Event, GRACE, Identity, Over, Register, Request, RequestId, Route,
-    Transport, UeConfig, UeEvent, UeState,
+    Accepted, Authorization, Begin, ContactId, Event, GRACE, Identity, Over, Register, Request, RequestId,
+    Route, Transport, UeConfig, UeEvent, UeState,
 };
-use ipsec_3gpp::sa::{Ends, InstallError, SaSet, SetId, Side};
+use ipsec_3gpp::sa::{Ends, InstallError, Overlap, SaSet, SetId, Side};
 use ipsec_3gpp::spi::{Spi, SpiSlice};
 use ipsec_3gpp::{Ck, DataPath, Ik, Moment, Pcscf, Sad, SpiAllocator, Ue};
 use proptest::prelude::*;
@@ -88,8 +88,8 @@ struct Books {
 impl DataPath for Books {
     type Error = InstallError;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), InstallError> {
-        self.sad.install(id, side, set)?;
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), InstallError> {
+        self.sad.install(id, side, set, overlap)?;
         assert!(self.installed.insert(id), "a set installed twice");
         let spis = set.ends().pcscf.setup.spis;
         for spi in [spis.client, spis.server] {
@@ -249,7 +249,7 @@ impl Life {
                 let Over::Sa(spi) = over else { panic!("a MESSAGE in clear") };
                 let accepted = match side {
                     Side::Pcscf => self.pcscf.message(self.now, spi, &mut self.path).is_ok(),
-                    Side::Ue => self.ue.message(spi, &mut self.ue_sad).is_ok(),
+                    Side::Ue => self.ue.message(self.now, spi, &mut self.ue_sad).is_ok(),
                 };
                 self.delivered[usize::from(side == Side::Ue)] += u32::from(accepted);
             }
@@ -342,7 +342,7 @@ impl Life {
             }
         } else {
             let expires = if deregisters { Duration::ZERO } else { EXPIRES };
-            if let Ok(sm12) = self.pcscf.success(self.now, request, expires, &mut self.path) {
+            if let Ok(sm12) = self.pcscf.success(self.now, request, Accepted::new(expires), &mut self.path) {
                 assert!(self.requests.remove(&request).is_some());
                 self.respond(Some(contact), sm12.over, cseq, "SIP/2.0 200 OK\n");
             }
@@ -384,7 +384,7 @@ impl Life {
         let datagram = match &request.route {
             None => self.send_clear(Side::Ue, &text),
             Some(route) => {
-                assert_eq!(self.ue.route_in_transaction(route.set), Ok(*route));
+                assert_eq!(self.ue.route_in_transaction(self.now, route.set), Ok(*route));
                 self.send_over(Side::Ue, route, &text)
             }
         };
@@ -428,7 +428,7 @@ impl Life {
                 let expires = if self.leaving { Duration::ZERO } else { EXPIRES };
                 self.ue.success(self.now, over, expires, &mut self.ue_sad).unwrap();
             }
-            _ => self.ue.failure(self.now, over, &mut self.ue_sad).unwrap(),
+            _ => self.ue.failure(self.now, over, None, &mut self.ue_sad).unwrap(),
         }
         self.apply();
     }

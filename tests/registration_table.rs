@@ -122,7 +122,9 @@ fn register(scene: &mut Scene, over: Over, answers: Answers, client: Option<&str
         scene.sm7.iter().flat_map(|sm7| &sm7.security_verify).map(|row| row.to_string()).collect();
     let verify: Vec<&str> = verify.iter().map(String::as_str).collect();
     let client: Vec<&str> = client.into_iter().collect();
+    let impus = [scene.phone.impu.as_str()];
     let register = Register::new(over, scene.phone.address, PCSCF, &scene.phone.impi)
+        .with_impus(&impus)
         .with_authorization(answers.authorization(&nonce))
         .with_deregistration(leaves)
         .with_security_client(&client)
@@ -312,11 +314,11 @@ const AT_UE: [Happening<String>; 11] = [
     }),
     ("error over what it comes over", |s| {
         let over = expected(s);
-        result(s.phone.ue.failure(s.gm.now, over, &mut s.phone.sad), |error| error.code())
+        result(s.phone.ue.failure(s.gm.now, over, None, &mut s.phone.sad), |error| error.code())
     }),
     ("error over something else", |s| {
         let over = Over::Sa(Spi::new(300).unwrap());
-        result(s.phone.ue.failure(s.gm.now, over, &mut s.phone.sad), |error| error.code())
+        result(s.phone.ue.failure(s.gm.now, over, None, &mut s.phone.sad), |error| error.code())
     }),
     ("no answer", |s| result(s.phone.ue.timed_out(s.gm.now, &mut s.phone.sad), |error| error.code())),
     ("another address", |s| {

@@ -13,7 +13,7 @@ use gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, keys, port};
 use ipsec_3gpp::registration::{
     BadChallenge, BeginError, Cause, ChallengeFailure, NoProcedure, NoSa, Over, Transport, UeEvent, UeState,
 };
-use ipsec_3gpp::sa::{Ends, InstallError, Limits, SaName, SaSet, SetId, Side};
+use ipsec_3gpp::sa::{Ends, InstallError, Limits, Overlap, SaName, SaSet, SetId, Side};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{DataPath, Moment, Sad, Suite};
 
@@ -34,7 +34,7 @@ fn request_to(gm: &mut Gm, phone: &mut Phone) -> Option<SetId> {
     let mut packet = vec![0; plain.len() + 64];
     let range = gm.sad.seal(&plain, &mut packet).unwrap().range;
     let opened = phone.sad.open_in_place(&mut packet[range]).ok()?.opened;
-    let set = phone.ue.message(opened.spi, &mut phone.sad).unwrap();
+    let set = phone.ue.message(gm.now, opened.spi, &mut phone.sad).unwrap();
     Some(set)
 }
 
@@ -44,7 +44,7 @@ fn over_current(phone: &Phone) -> Over {
     // The ports of the UE's server and the P-CSCF's client.
     let to_server = (7101..=7103).filter_map(|client| phone.ue.over(client, request.via_port.get()));
     let is_current = |over: &Spi| {
-        let answer = phone.ue.route_response(Transport::Udp, *over);
+        let answer = phone.ue.route_response(Moment::default(), Transport::Udp, *over);
         answer.is_ok_and(|answer| answer.set == request.set)
     };
     Over::Sa(to_server.into_iter().find(is_current).unwrap())
@@ -79,7 +79,7 @@ fn answers_that_come_over_something_else_are_discarded() {
         phone.ue.success(gm.now, Over::Clear, Duration::ZERO, &mut phone.sad),
         Err(NoProcedure.into())
     );
-    assert_eq!(phone.ue.failure(gm.now, Over::Clear, &mut phone.sad), Err(NoProcedure));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear, None, &mut phone.sad), Err(NoProcedure));
     let begin = phone.begin();
     assert_eq!(phone.ue.bad_challenge(gm.now, Over::Clear, &begin, &mut phone.sad), Err(NoProcedure.into()));
     assert_eq!(phone.ue.state(), UeState::Answered);
@@ -91,12 +91,12 @@ fn answers_that_come_over_something_else_are_discarded() {
         NoProcedure.into()
     );
     assert_eq!(phone.ue.success(gm.now, Over::Clear, HOUR, &mut phone.sad), Err(NoProcedure.into()));
-    assert_eq!(phone.ue.failure(gm.now, Over::Clear, &mut phone.sad), Err(NoProcedure));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear, None, &mut phone.sad), Err(NoProcedure));
     // A 200 in clear to an SM1 in clear says nothing of the sets.
     let until = phone.ue.registered_until();
     let begin = phone.begin().with_clear(true);
     phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
-    phone.ue.success(gm.now + HOUR / 2, Over::Clear, 100 * HOUR, &mut phone.sad).unwrap();
+    phone.ue.success(gm.now + 60 * SECOND, Over::Clear, 100 * HOUR, &mut phone.sad).unwrap();
     assert_eq!(phone.ue.registered_until(), until);
 }
 
@@ -152,10 +152,11 @@ fn the_old_set_stays_until_the_network_uses_the_new_one_and_transactions_have_en
     gm.message(&mut phone);
     assert_eq!(request_to(&mut gm, &mut phone), Some(new));
     assert_eq!(phone.sad.len(), 8, "a transaction is open on the old set");
-    assert!(phone.ue.route_in_transaction(old).is_ok());
+    assert!(phone.ue.route_in_transaction(gm.now, old).is_ok());
     phone.ue.transaction_ends(old, &mut phone.sad);
     assert_eq!(phone.sad.len(), 4);
-    assert_eq!(phone.ue.route_in_transaction(old), Err(NoSa));
+    // What still belongs to it goes over the current one.
+    assert_eq!(phone.ue.route_in_transaction(gm.now, old), phone.ue.route_request());
 }
 
 #[test]
@@ -255,7 +256,7 @@ fn no_answer_ends_the_procedure_and_not_the_registration() {
     phone.timed_out(gm.now);
     assert_eq!((phone.ue.state(), phone.sad.len()), (UeState::Idle, 4));
     assert_eq!(phone.ue.timed_out(gm.now, &mut phone.sad), Err(NoProcedure));
-    assert_eq!(phone.ue.failure(gm.now, Over::Clear, &mut phone.sad), Err(NoProcedure));
+    assert_eq!(phone.ue.failure(gm.now, Over::Clear, None, &mut phone.sad), Err(NoProcedure));
     assert_eq!(phone.ue.success(gm.now, Over::Clear, HOUR, &mut phone.sad), Err(NoProcedure.into()));
     // Left alone, the temporary set ends with reg-await-auth.
     let contact = gm.sm1(&mut phone).contact;
@@ -323,8 +324,8 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
     // connection.
     let contact = gm.pcscf.contact_at((phone.address, 6100).into()).unwrap();
     let asked = gm.pcscf.route_request(contact).unwrap();
-    let udp = phone.ue.route_response(Transport::Udp, asked.spi).unwrap();
-    let tcp = phone.ue.route_response(Transport::Tcp, asked.spi).unwrap();
+    let udp = phone.ue.route_response(gm.now, Transport::Udp, asked.spi).unwrap();
+    let tcp = phone.ue.route_response(gm.now, Transport::Tcp, asked.spi).unwrap();
     assert_eq!(udp.sa, SaName::UeClientToPcscfServer);
     assert_eq!(
         (tcp.sa, tcp.source, tcp.destination),
@@ -332,7 +333,11 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
     );
     assert!(phone.ue.is_protected_port(6100) && phone.ue.is_protected_port(request.source.port()));
     assert!(!phone.ue.is_protected_port(5060));
-    assert_eq!(phone.ue.route_response(Transport::Udp, Spi::new(300).unwrap()), Err(NoSa));
+    // Of a set that has gone: over the current one, over TCP with a connection to the sent-by.
+    let unknown = Spi::new(300).unwrap();
+    assert_eq!(phone.ue.route_response(gm.now, Transport::Tcp, unknown), Ok(request));
+    let nobody = Phone::new(17).ue;
+    assert_eq!(nobody.route_response(gm.now, Transport::Udp, unknown), Err(NoSa));
 }
 
 #[test]
@@ -341,30 +346,39 @@ fn a_message_over_no_set_in_force_is_discarded() {
     let contact = gm.sm1(&mut phone).contact;
     gm.sm6(&mut phone, contact);
     let temporary = Spi::new(1_000_000 + phone.fresh).unwrap();
-    assert_eq!(phone.ue.message(temporary, &mut phone.sad), Err(NoSa));
-    assert_eq!(phone.ue.message(Spi::new(300).unwrap(), &mut phone.sad), Err(NoSa));
+    assert_eq!(phone.ue.message(gm.now, temporary, &mut phone.sad), Err(NoSa));
+    assert_eq!(phone.ue.message(gm.now, Spi::new(300).unwrap(), &mut phone.sad), Err(NoSa));
 }
 
 #[test]
-fn a_pcscf_that_lost_its_sas_may_use_its_port_again_only_after_a_register_in_clear() {
-    let (gm, mut phone) = registered();
-    let used = phone.ue.route_request().unwrap();
+fn a_pcscf_that_keeps_its_client_port_gets_answers_over_the_set_that_it_uses() {
+    let (mut gm, mut phone) = registered();
+    let before = phone.ue.route_request().unwrap().set;
     let (ck, ik) = keys();
     let current = gm.pcscf.contact_at((phone.address, 6100).into()).unwrap();
-    let port_pc = gm.pcscf.route_request(current).unwrap().source.port();
+    let asked = gm.pcscf.route_request(current).unwrap();
     let row = format!(
-        "ipsec-3gpp;q=0.9;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=5001;spi-s=5002;port-c={port_pc};port-s=7060"
+        "ipsec-3gpp;q=0.9;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=5001;spi-s=5002;port-c={};port-s=7060",
+        asked.source.port()
     );
+    // The way back on a TCP connection that the P-CSCF opened.
+    let plain = support::udp((phone.address, 6100), (PCSCF, asked.source.port()), b"SIP/2.0 200 OK\r\n\r\n");
+    let sealed_with = |phone: &mut Phone| phone.sad.seal(&plain, &mut [0; 200]).unwrap().spi;
+    let old = sealed_with(&mut phone);
     let begin = phone.begin();
     phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
     let over = over_current(&phone);
-    let error = phone.ue.challenged(gm.now, over, &[&row], &ck, &ik, &mut phone.sad).unwrap_err();
-    assert_eq!(error, ChallengeFailure::PortInUse(port(port_pc)));
-    assert_eq!(phone.ue.route_request(), Ok(used), "what it had");
-    let begin = phone.begin().with_clear(true);
-    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
-    phone.ue.challenged(gm.now, Over::Clear, &[&row], &ck, &ik, &mut phone.sad).unwrap();
-    assert_eq!(phone.sad.len(), 4, "the new set alone");
+    let sm7 = phone.ue.challenged(gm.now, over, &[&row], &ck, &ik, &mut phone.sad).unwrap();
+    assert_eq!((phone.sad.len(), sealed_with(&mut phone)), (8, old));
+    let new = Over::Sa(begin.setup.spis.server);
+    phone.ue.success(gm.now, new, HOUR, &mut phone.sad).unwrap();
+    assert_eq!((phone.sad.len(), sealed_with(&mut phone)), (8, support::spi(5001)));
+    assert_ne!(phone.ue.route_request().unwrap().set, before);
+    assert_eq!(phone.ue.route_request().unwrap().set, sm7.route.unwrap().set);
+    // Nothing of the older set is left once the network has used the newer one.
+    phone.ue.message(gm.now, begin.setup.spis.server, &mut phone.sad).unwrap();
+    gm.pass(SECOND);
+    assert_eq!((phone.sad.len(), sealed_with(&mut phone)), (4, support::spi(5001)));
 }
 
 /// A data path that fails when it is told to.
@@ -378,8 +392,8 @@ struct Flaky {
 impl DataPath for Flaky {
     type Error = InstallError;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), InstallError> {
-        if self.fails_install { Err(InstallError::Full) } else { self.sad.install(id, side, set) }
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), InstallError> {
+        if self.fails_install { Err(InstallError::Full) } else { self.sad.install(id, side, set, overlap) }
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {

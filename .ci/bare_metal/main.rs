@@ -63,7 +63,7 @@ fn life(packet: &mut [u8], server: &str) -> Option<usize> {
     let mut out = [0; 256];
     let sealed = sad.seal(packet, &mut out).ok()?;
     let opened = sad.open_in_place(out.get_mut(sealed.range)?).ok()?;
-    ue.message(opened.opened.spi, &mut sad).ok()?;
+    ue.message(now, opened.opened.spi, &mut sad).ok()?;
     black_box(ue.route_request().ok()?);
     ue.handle_timeout(now, &mut sad);
     while let Some(event) = ue.poll_event() {

@@ -9,10 +9,10 @@ use ipsec_3gpp::algorithm::Release;
 use ipsec_3gpp::export::wireshark_row_with_keys;
 use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{
-    Authorization, Begin, ContactId, DRAIN, Forward, Over, Register, Request, RequestId, Route, Sm12,
-    Transport as Via, UeConfig,
+    Accepted, Authorization, Begin, ContactId, DRAIN, Forward, Over, Register, Request, RequestId, Route,
+    Sm12, Transport as Via, UeConfig,
 };
-use ipsec_3gpp::sa::{Ends, InstallError, SaName, SaSet, SetId, Side};
+use ipsec_3gpp::sa::{Ends, InstallError, Overlap, SaName, SaSet, SetId, Side};
 use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient, Style};
 use ipsec_3gpp::setup::{Port, Setup};
 use ipsec_3gpp::spi::Spi;
@@ -70,9 +70,24 @@ impl<'w> Life<'w> {
         };
         let text = data::phone(&scene.phone)?;
         let text = text.replace("{ue}", &host(address)).replace("{transport}", scene.transport.name());
-        let register = Message::parse(&text)?;
+        let mut register = Message::parse(&text)?;
+        if let Some(value) = &scene.security_client {
+            register.set("Security-Client", value);
+        }
         let client_row = register.rows("Security-Client").join(", ");
-        let policy = policy_of(&SecurityClient::parse(&client_row)?)?;
+        let list = SecurityClient::parse(&client_row)?;
+        let policy = policy_of(&list).map_err(|error| {
+            // A list that offers no suite: the P-CSCF says why not.
+            let impi = register.quoted("Authorization", "username").unwrap_or_default();
+            let rows = [client_row.as_str()];
+            let sm1 = Register::new(Over::Clear, address, pcscf, impi).with_security_client(&rows);
+            let World { network, pcscf, .. } = &mut *world;
+            let refused = pcscf.register(network.now.into(), &sm1, &mut network.pcscf);
+            refused.err().map_or(error, |refusal| {
+                let status = refusal.status().map_or("discarded".into(), |status| status.to_string());
+                format!("the P-CSCF refuses SM1: {status}: {refusal}").into()
+            })
+        })?;
         let life = Self {
             transport: scene.transport,
             address,
@@ -248,8 +263,9 @@ impl<'w> Life<'w> {
             .set("CSeq", format!("{} MESSAGE", self.sequence))
             .set("Content-Length", "0");
         let message = self.sends(Side::Pcscf, Travels::Protected(route), &message, "to the UE:", false)?;
-        self.ue.message(route.spi, &mut self.world.network.ue)?;
-        let answer = self.ue.route_response(self.via(), route.spi)?;
+        let now = self.now();
+        self.ue.message(now, route.spi, &mut self.world.network.ue)?;
+        let answer = self.ue.route_response(now, self.via(), route.spi)?;
         self.sends(Side::Ue, Travels::Protected(answer), &message.answer("200 OK"), "", false)?;
         Ok(())
     }
@@ -261,7 +277,8 @@ impl<'w> Life<'w> {
     fn sends_sm1(&mut self) -> Result<(Message, Forward, Over)> {
         let list = SecurityClient::parse(&self.client_row)?;
         let setup = setup_of(&list)?;
-        let (now, begin) = (self.now(), Begin::new(setup).with_list(list));
+        let begin = Begin::new(setup).with_list(list).with_deregistration(self.deregisters);
+        let now = self.now();
         let request = self.ue.begin(now, &begin, &mut self.world.network.ue)?;
         let note = if self.deregisters { "de-registration:".to_owned() } else { "SM1".to_owned() };
         let over = request.route.map_or(Over::Clear, |route| Over::Sa(route.spi));
@@ -398,7 +415,7 @@ impl<'w> Life<'w> {
     fn accepts(&mut self, request: RequestId, expires: Duration) -> Result<Sm12> {
         let now = self.now();
         let World { network, pcscf, .. } = &mut *self.world;
-        Ok(pcscf.success(now, request, expires, &mut network.pcscf)?)
+        Ok(pcscf.success(now, request, Accepted::new(expires), &mut network.pcscf)?)
     }
 
     /// The 200 arrives at the UE.
@@ -531,10 +548,16 @@ struct Shown<'a> {
 impl DataPath for Shown<'_> {
     type Error = InstallError;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> std::result::Result<(), InstallError> {
+    fn install(
+        &mut self,
+        id: SetId,
+        side: Side,
+        set: &SaSet,
+        overlap: Overlap,
+    ) -> std::result::Result<(), InstallError> {
         self.rows.extend(set.sas().iter().map(|(_, sa)| wireshark_row_with_keys(sa)));
         self.text = describe(set);
-        self.sad.install(id, side, set)
+        self.sad.install(id, side, set, overlap)
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> std::result::Result<(), InstallError> {

@@ -31,6 +31,8 @@ usage: registration [OPTIONS]
                      without --phone, --family and --transport: for two phones
   --phone NAME       whose Security-Client is used (default: samsung):
                      samsung, iphone, xiaomi, huawei, sequential
+  --security-client VALUE
+                     the Security-Client of another phone, in the REGISTER of --phone
   --family 4|6       address family (default: 4)
   --transport udp|tcp  what SIP is sent over (default: udp)
   --suite ALG+EALG   the only suite of the P-CSCF's policy, such as hmac-sha-1-96+aes-cbc
@@ -65,6 +67,8 @@ struct Options {
 
 struct Scene {
     phone: String,
+    /// Another one than that of the phone.
+    security_client: Option<String>,
     ipv6: bool,
     transport: Transport,
 }
@@ -73,11 +77,12 @@ struct Scene {
 fn options() -> Result<Option<Options>> {
     use lexopt::prelude::*;
     let (mut phone, mut ipv6, mut transport, mut suite) = (None, None, None, None);
-    let (mut out, mut all) = (PathBuf::from("."), false);
+    let (mut out, mut all, mut security_client) = (PathBuf::from("."), false, None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("phone") => phone = Some(arguments.value()?.string()?),
+            Long("security-client") => security_client = Some(arguments.value()?.string()?),
             Long("family") => {
                 ipv6 = Some(match arguments.value()?.string()?.as_str() {
                     "4" => false,
@@ -106,14 +111,19 @@ fn options() -> Result<Option<Options>> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    let scenes = if all && phone.is_none() && ipv6.is_none() && transport.is_none() {
-        vec![
-            Scene { phone: "samsung".into(), ipv6: false, transport: Transport::Udp },
-            Scene { phone: "iphone".into(), ipv6: true, transport: Transport::Tcp },
-        ]
+    let for_two = phone.is_none() && security_client.is_none() && ipv6.is_none() && transport.is_none();
+    let scenes = if all && for_two {
+        let scene = |phone: &str, ipv6, transport| Scene {
+            phone: phone.into(),
+            security_client: None,
+            ipv6,
+            transport,
+        };
+        vec![scene("samsung", false, Transport::Udp), scene("iphone", true, Transport::Tcp)]
     } else {
         vec![Scene {
             phone: phone.unwrap_or_else(|| "samsung".into()),
+            security_client,
             ipv6: ipv6.unwrap_or(false),
             transport: transport.unwrap_or(Transport::Udp),
         }]

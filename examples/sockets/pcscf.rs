@@ -15,7 +15,7 @@ use common::{
     CK, IK, IMPI, NONCE, PCSCF, REALM, Result, SIP, message, option, packet, quoted, response, rows,
 };
 use ipsec_3gpp::negotiation::SecAgree;
-use ipsec_3gpp::registration::{Authorization, Config, Over, Register, Route, Transport};
+use ipsec_3gpp::registration::{Accepted, Authorization, Config, Over, Register, Route, Transport};
 use ipsec_3gpp::setup::Port;
 use ipsec_3gpp::spi::SpiSlice;
 use ipsec_3gpp::time::Anchor;
@@ -163,7 +163,7 @@ impl Node {
             self.answer(message, ue, route, "401 Unauthorized", &headers).await
         } else if impi == IMPI && protected && (leaves || given == response()) {
             let expires = if leaves { Duration::ZERO } else { EXPIRES };
-            let sm12 = self.pcscf.success(now, request, expires, &mut self.sad)?;
+            let sm12 = self.pcscf.success(now, request, Accepted::new(expires), &mut self.sad)?;
             let route = self.pcscf.route_response(sm12.contact, Transport::Udp, sm12.over)?;
             let expires = format!("Expires: {}\r\n", expires.as_secs());
             self.answer(message, ue, route, "200 OK", &expires).await

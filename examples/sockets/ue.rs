@@ -60,12 +60,12 @@ async fn run() -> Result<()> {
 }
 
 impl Phone {
-    /// Registers with new SAs; with `expires` of 0, leaves.
+    /// Registers with random SPIs and a random client port; with `expires` of 0, leaves.
     async fn register(&mut self, expires: u32) -> Result<()> {
-        // Random SPIs and a random client port.
         let spi = || -> Result<Spi> { Ok(Spi::new(getrandom::u32()? | 0x100)?) };
         let ports = PortPair::new(10_000 + (getrandom::u32()? % 50_000) as u16, 6100)?;
-        let begin = Begin::new(Setup { spis: SpiPair { client: spi()?, server: spi()? }, ports });
+        let setup = Setup { spis: SpiPair { client: spi()?, server: spi()? }, ports };
+        let begin = Begin::new(setup).with_deregistration(expires == 0);
         let sm1 = self.ue.begin(self.now(), &begin, &mut self.sad)?;
         self.send_register(&sm1, false, expires).await?;
         let (mut status, mut answer, mut over) = self.receive().await?;
@@ -78,7 +78,7 @@ impl Phone {
             (status, answer, over) = self.receive().await?;
         }
         if status != 200 {
-            self.ue.failure(self.now(), over, &mut self.sad)?;
+            self.ue.failure(self.now(), over, None, &mut self.sad)?;
             return Err(format!("REGISTER was answered {status}").into());
         }
         let granted = rows(&answer, "Expires").join("").parse()?;
@@ -96,7 +96,7 @@ impl Phone {
             if method != "ACK" {
                 let (status, _, over) = self.receive().await?;
                 let spi = over.spi().ok_or("an answer in clear")?;
-                self.ue.message(spi, &mut self.sad)?;
+                self.ue.message(self.now(), spi, &mut self.sad)?;
                 println!("{method} {route}: {status} over SPI {spi}");
             }
         }

@@ -27,6 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::vec::Vec;
 
+    use crate::address::AddressError;
     use crate::algorithm::UnknownAlgorithm;
     use crate::esp::{IpError, PacketError, TrailerError};
     use crate::key::KeyError;
@@ -36,7 +37,7 @@ mod tests {
     use crate::policy::{PolicyError, Reason};
     use crate::registration::{
         BadChallenge, BeginError, ChallengeError, ChallengeFailure, ConfigError, ConfirmError, Discard, Gone,
-        InUse, NoProcedure, NoSa, RegisterError, SuccessError,
+        IdentityError, InUse, NoProcedure, NoSa, Quota, RegisterError, SuccessError,
     };
     use crate::sa::{InstallError, OpenError, ReplayError, SealError, SetError, WindowError};
     use crate::sec_agree::{Difference, Incomplete, ListError, MechanismError, Problem};
@@ -46,6 +47,7 @@ mod tests {
     #[test]
     fn every_code_is_on_the_page_and_nothing_else_is() {
         let codes: Vec<&str> = [
+            AddressError::CODES,
             UnknownAlgorithm::CODES,
             IpError::CODES,
             PacketError::CODES,
@@ -66,9 +68,11 @@ mod tests {
             ConfirmError::<()>::CODES,
             Discard::CODES,
             Gone::CODES,
+            IdentityError::CODES,
             InUse::CODES,
             NoProcedure::CODES,
             NoSa::CODES,
+            Quota::CODES,
             RegisterError::CODES,
             SuccessError::<()>::CODES,
             InstallError::CODES,
@@ -97,7 +101,10 @@ mod tests {
         assert_eq!(codes.iter().copied().collect::<BTreeSet<_>>(), unique);
         // Two errors share a code only where they are one at both ends.
         let shared = codes.iter().filter(|code| codes.iter().filter(|other| other == code).count() > 1);
-        assert_eq!(shared.copied().collect::<BTreeSet<_>>(), BTreeSet::from(["challenge-data-path"]));
+        assert_eq!(
+            shared.copied().collect::<BTreeSet<_>>(),
+            BTreeSet::from(["challenge-data-path", "challenge-sm7"])
+        );
         let kebab = |code: &&str| {
             code.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
         };

@@ -9,14 +9,16 @@
 //! 4. The 200, SM12, ends it: [`Response::succeeded`].
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::address;
 use crate::algorithm::{Release, Suite};
 use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::negotiation::refusal::{Refusal, Rejected, SecAgree, SipStatus};
 use crate::policy::{Choice, Confidentiality, Policy};
-use crate::sa::{Endpoint, SaSet, SetError, Side};
+use crate::sa::{Endpoint, Ends, SaSet, SetError, Side};
 use crate::sec_agree::{ListError, Mechanism, SecurityClient, SecurityServer, SecurityVerify};
 use crate::setup::{Setup, SetupError};
 use crate::spi::Spi;
@@ -28,6 +30,8 @@ pub struct Sm1<'a> {
     pub ue: IpAddr,
     /// Destination address of the IP packet.
     pub pcscf: IpAddr,
+    /// The number of the link that it came over; needed for link-local addresses, else 0.
+    pub scope: u32,
     /// Whether Require, Proxy-Require or Supported has `sec-agree`.
     pub sec_agree: SecAgree,
     /// The values of the Security-Client rows, in their order; none if there is no such header.
@@ -51,8 +55,13 @@ pub struct Offer {
     policy: Policy,
     ue: IpAddr,
     pcscf: IpAddr,
-    client: SecurityClient,
+    scope: u32,
+    /// The rows of Security-Client, each with a line break after it. As text: a list of 8 KiB takes
+    /// a hundred once it is read, and anybody can send one.
+    client: Box<str>,
     choice: Choice,
+    /// The SPIs that the UE sent besides those of the choice; nearly always none.
+    other_spis: Vec<Spi>,
 }
 
 /// SM6 has been made; the four SAs must be in place before it is sent. SM7 is awaited.
@@ -161,6 +170,7 @@ impl Offer {
     /// [`Refusal`], with the status of the answer, if Security-Client is missing, unreadable, or
     /// has nothing that the policy can use.
     pub fn receive(policy: &Policy, sm1: &Sm1<'_>) -> Result<Self, Refusal> {
+        let (ue, pcscf) = address::checked(sm1.ue, sm1.pcscf, sm1.scope)?;
         let header = SecurityClient::NAME;
         if sm1.security_client.is_empty() {
             return Err(Refusal::NoHeader { header, sec_agree: sm1.sec_agree });
@@ -176,7 +186,10 @@ impl Offer {
                 Refusal::Unusable(Box::new(selection))
             });
         };
-        Ok(Self { policy: policy.clone(), ue: sm1.ue, pcscf: sm1.pcscf, client, choice })
+        let own = choice.setup.spis;
+        let other_spis = sent_spis(&client).filter(|spi| *spi != own.client && *spi != own.server).collect();
+        let client = text(sm1.security_client);
+        Ok(Self { policy: policy.clone(), ue, pcscf, scope: sm1.scope, client, choice, other_spis })
     }
 
     /// The suite that was chosen.
@@ -192,20 +205,40 @@ impl Offer {
     /// Every SPI that the UE sent, in whichever mechanism, even a malformed one as far as it could
     /// be read: none of them may be one of the P-CSCF's.
     pub fn spis(&self) -> Vec<Spi> {
-        let mut spis = Vec::new();
-        for mechanism in self.client.mechanisms() {
-            let sent = match mechanism {
-                Mechanism::Ipsec3gpp(offer) => [offer.spi_c, offer.spi_s],
-                Mechanism::Malformed(malformed) => malformed.spis(),
-                Mechanism::Other(_) => [None; 2],
-            };
-            for spi in sent.into_iter().flatten() {
-                if !spis.contains(&spi) {
-                    spis.push(spi);
-                }
+        let own = self.choice.setup.spis;
+        let mut spis = Vec::with_capacity(2 + self.other_spis.len());
+        spis.extend([own.client, own.server]);
+        for spi in &self.other_spis {
+            if !spis.contains(spi) {
+                spis.push(*spi);
             }
         }
         spis
+    }
+
+    /// The number of the link that SM1 came over.
+    pub(crate) const fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    /// The P-CSCF's address.
+    pub(crate) const fn pcscf(&self) -> IpAddr {
+        self.pcscf
+    }
+
+    /// Compares the Security-Client of SM7 with this one of SM1 (TS 33.203 Annex H).
+    fn check_repeated(&self, rows: &[&str]) -> Result<(), Refusal> {
+        let header = SecurityClient::NAME;
+        // Nearly every UE repeats it letter by letter.
+        let same =
+            rows.iter().try_fold(&*self.client, |rest, row| rest.strip_prefix(*row)?.strip_prefix('\n'));
+        if same == Some("") {
+            return Ok(());
+        }
+        let repeated = read(header, rows, SecurityClient::parse_rows)?;
+        let unreadable = |error| Refusal::Unreadable { header, error };
+        let sent = SecurityClient::parse_rows(self.client.split_terminator('\n')).map_err(unreadable)?;
+        sent.check_repeated(&repeated).map_err(|difference| Refusal::Mismatch { header, difference })
     }
 
     /// Makes the SAs and SM6, with the P-CSCF's SPIs and ports and the keys of the 401.
@@ -219,7 +252,10 @@ impl Offer {
         ik: &Ik,
     ) -> Result<Challenge, Rejected<Box<Self>, Sm6MakeError>> {
         match self.set(setup, ck, ik) {
-            Ok(set) => Ok(Challenge { server: self.policy.server_list(setup), set, offer: self }),
+            Ok(set) => {
+                let server = self.policy.sm6_list(setup, self.suite());
+                Ok(Challenge { server, set, offer: self })
+            }
             Err(error) => Err(Rejected { state: Box::new(self), error }),
         }
     }
@@ -232,7 +268,8 @@ impl Offer {
         }
         setup.check_own()?;
         let keys = SaKeys::expand(self.choice.suite, ck, ik)?;
-        Ok(SaSet::new(self.ue(), Endpoint { address: self.pcscf, setup }, keys)?)
+        let pcscf = Endpoint { address: self.pcscf, setup };
+        Ok(SaSet::between(Ends { ue: self.ue(), pcscf, scope: self.scope }, keys)?)
     }
 }
 
@@ -261,18 +298,37 @@ impl Challenge {
         if self.set.ends().inbound(Side::Pcscf, sm7.over).is_none() {
             return Err(Sm7Error::WrongSa { challenge: Box::new(self), over: sm7.over });
         }
-        let client = rows(SecurityClient::NAME, sm7.security_client, SecurityClient::parse_rows)?;
-        let verify = rows(SecurityVerify::NAME, sm7.security_verify, SecurityVerify::parse_rows)?;
-        let mismatch = |header| move |difference| Refusal::Mismatch { header, difference };
-        let tolerated = self.offer.policy.tolerated();
-        self.server.check_verify(&verify, tolerated).map_err(mismatch(SecurityVerify::NAME))?;
-        self.offer.client.check_repeated(&client).map_err(mismatch(SecurityClient::NAME))?;
+        let header = SecurityVerify::NAME;
+        let verify = read(header, sm7.security_verify, SecurityVerify::parse_rows)?;
+        let mismatch = |difference| Refusal::Mismatch { header, difference };
+        self.server.check_verify(&verify, self.offer.policy.tolerated()).map_err(mismatch)?;
+        self.offer.check_repeated(sm7.security_client)?;
         Ok(Response { set: self.set })
     }
 }
 
+/// The rows of a header as one text.
+fn text(rows: &[&str]) -> Box<str> {
+    let mut text = String::with_capacity(rows.iter().map(|row| row.len() + 1).sum());
+    for row in rows {
+        text.push_str(row);
+        text.push('\n');
+    }
+    text.into_boxed_str()
+}
+
+/// The SPIs of a list, in whichever mechanism, as far as they can be read.
+fn sent_spis(client: &SecurityClient) -> impl Iterator<Item = Spi> {
+    let sent = client.mechanisms().iter().map(|mechanism| match mechanism {
+        Mechanism::Ipsec3gpp(offer) => [offer.spi_c, offer.spi_s],
+        Mechanism::Malformed(malformed) => malformed.spis(),
+        Mechanism::Other(_) => [None; 2],
+    });
+    sent.flatten().flatten()
+}
+
 /// Reads a header of SM7, which must be there.
-fn rows<'a, T>(
+fn read<'a, T>(
     header: &'static str,
     rows: &'a [&'a str],
     parse: impl FnOnce(core::iter::Copied<core::slice::Iter<'a, &'a str>>) -> Result<T, ListError>,

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
+use crate::address::AddressError;
 use crate::policy::Selection;
 use crate::sec_agree::{Difference, ListError};
 
@@ -13,6 +14,8 @@ pub struct SipStatus(u16);
 impl SipStatus {
     /// 400 Bad Request.
     pub const BAD_REQUEST: SipStatus = SipStatus(400);
+    /// 401 Unauthorized: that of the core, which goes on as it is.
+    pub const UNAUTHORIZED: SipStatus = SipStatus(401);
     /// 403 Forbidden.
     pub const FORBIDDEN: SipStatus = SipStatus(403);
     /// 421 Extension Required (RFC 3329 2.3.1): with `Require: sec-agree`.
@@ -34,6 +37,7 @@ impl SipStatus {
     pub const fn reason(self) -> &'static str {
         match self.0 {
             400 => "Bad Request",
+            401 => "Unauthorized",
             403 => "Forbidden",
             421 => "Extension Required",
             494 => "Security Agreement Required",
@@ -85,11 +89,11 @@ pub enum Refusal {
         error: ListError,
     },
     /// The header has no mechanism that the policy can use; the selection says why, for each.
-    #[error("no usable mechanism in the peer's list")]
+    #[error("no usable mechanism in the peer's list: {0}")]
     Unusable(Box<Selection>),
     /// The policy requires confidentiality, and the peer offers none: a Release 5 UE, or a Release
     /// 5 P-CSCF.
-    #[error("confidentiality is required but not offered")]
+    #[error("confidentiality is required but not offered: {0}")]
     ConfidentialityRequired(Box<Selection>),
     /// SM7 differs from SM6 or from SM1: an attempt at bidding down, or a broken UE (TS 33.203
     /// 7.3.2.3).
@@ -100,6 +104,9 @@ pub enum Refusal {
         /// Where.
         difference: Difference,
     },
+    /// The addresses of the packet cannot have SAs.
+    #[error(transparent)]
+    Address(#[from] AddressError),
 }
 
 crate::code::codes!(Refusal {
@@ -109,13 +116,15 @@ crate::code::codes!(Refusal {
     ;
     Refusal::Unreadable { error, .. } => error,
     Refusal::Mismatch { difference, .. } => difference,
+    Refusal::Address(error) => error,
 });
 
 impl Refusal {
     /// The status that a P-CSCF answers with.
     ///
     /// 421 if the UE does not know of security agreement, 494 for everything else. RFC 3329 2.3.1
-    /// has both; TS 24.229 5.2.2 leaves the choice open ("a suitable 4xx").
+    /// has both; TS 24.229 5.2.2 leaves the choice open ("a suitable 4xx"). 400 for addresses that
+    /// cannot be.
     pub const fn status(&self) -> SipStatus {
         match self {
             Refusal::NoHeader { sec_agree: SecAgree::Absent, .. } => SipStatus::EXTENSION_REQUIRED,
@@ -124,6 +133,7 @@ impl Refusal {
             | Refusal::Unusable(_)
             | Refusal::ConfidentialityRequired(_)
             | Refusal::Mismatch { .. } => SipStatus::SECURITY_AGREEMENT_REQUIRED,
+            Refusal::Address(_) => SipStatus::BAD_REQUEST,
         }
     }
 
@@ -132,7 +142,10 @@ impl Refusal {
     pub fn selection(&self) -> Option<&Selection> {
         match self {
             Refusal::Unusable(selection) | Refusal::ConfidentialityRequired(selection) => Some(selection),
-            Refusal::NoHeader { .. } | Refusal::Unreadable { .. } | Refusal::Mismatch { .. } => None,
+            Refusal::NoHeader { .. }
+            | Refusal::Unreadable { .. }
+            | Refusal::Mismatch { .. }
+            | Refusal::Address(_) => None,
         }
     }
 }

@@ -10,12 +10,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::address::{self, AddressError};
 use crate::algorithm::Suite;
+use crate::impossible::impossible;
 use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::negotiation::refusal::{Refusal, Rejected, SecAgree};
-use crate::policy::{Confidentiality, Policy, SuiteVerdict};
+use crate::policy::{Confidentiality, OfferVerdict, Policy, Reason, SuiteVerdict};
 use crate::sa::{Endpoint, Ends, SaSet, SetError};
-use crate::sec_agree::{SecurityClient, SecurityServer};
+use crate::sec_agree::{Quirk, SecurityClient, SecurityServer};
 use crate::setup::SetupError;
 
 /// SM1 has been made; SM6 is awaited.
@@ -24,6 +26,7 @@ pub struct Offer {
     policy: Policy,
     ue: Endpoint,
     pcscf: IpAddr,
+    scope: u32,
     client: SecurityClient,
 }
 
@@ -47,26 +50,45 @@ pub struct Established {
 }
 
 /// Why SM1 cannot be made: the caller's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {
     /// The UE may not announce these SPIs or ports.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// One address is IPv4 and the other IPv6.
-    #[error("address families differ: {0}, {1}")]
-    Families(IpAddr, IpAddr),
-    /// The caller's list does not offer a suite of the policy in a usable form: the UE could choose
-    /// what it did not offer.
+    /// The two addresses cannot have SAs.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The caller's list does not offer a suite of the policy: the UE could choose what it did not
+    /// offer.
     #[error("{0} is in the policy but not in the list")]
     NotInList(Suite),
+    /// The caller's list offers a suite of the policy in a form that cannot be used.
+    #[error("{suite} is in the policy, and unusable in the list: {reason}")]
+    Unusable {
+        /// The suite.
+        suite: Suite,
+        /// What is wrong with the mechanism that offers it.
+        reason: Reason,
+    },
+    /// The caller's list offers more than the policy allows, or with other SPIs or ports: the
+    /// P-CSCF could choose it, and the UE would not follow.
+    #[error("mechanism {index} of the list offers what the UE would not use: {reason}")]
+    Beyond {
+        /// The index of the mechanism, counted from 0.
+        index: usize,
+        /// Why the UE would not use it.
+        reason: Reason,
+    },
 }
 
 crate::code::codes!(OfferError {
-    OfferError::Families(..) => "offer-address-families-differ",
     OfferError::NotInList(_) => "offer-suite-not-in-list",
+    OfferError::Unusable { .. } => "offer-suite-unusable",
+    OfferError::Beyond { .. } => "offer-beyond-policy",
     ;
     OfferError::Setup(error) => error,
+    OfferError::Address(error) => error,
 });
 
 /// Why SM6 cannot be answered.
@@ -98,30 +120,80 @@ impl Offer {
     /// # Errors
     /// [`OfferError`] if TS 33.203 7.1 does not allow these SPIs or ports.
     pub fn new(policy: &Policy, ue: Endpoint, pcscf: IpAddr) -> Result<Self, OfferError> {
-        Self::checked(policy, ue, pcscf, policy.client_list(ue.setup))
+        ue.setup.check_own()?;
+        Self::checked(policy, ue, pcscf, policy.client_list(ue.setup), 0)
+    }
+
+    /// The same with addresses of the link of this number, which link-local ones need.
+    ///
+    /// # Errors
+    /// [`OfferError`] as for [`Offer::new`].
+    pub fn on_link(policy: &Policy, ue: Endpoint, pcscf: IpAddr, scope: u32) -> Result<Self, OfferError> {
+        ue.setup.check_own()?;
+        Self::checked(policy, ue, pcscf, policy.client_list(ue.setup), scope)
     }
 
     /// Makes SM1 with a list of the caller's: some networks expect the offers of a phone model, in
-    /// its order. The SPIs and ports are those of the list.
+    /// its order. The SPIs and ports are those of the list, 5060 and 5061 among them if the policy
+    /// tolerates these.
     ///
     /// # Errors
-    /// [`OfferError`] as for [`Offer::new`], and [`OfferError::NotInList`].
+    /// [`OfferError`] as for [`Offer::new`], and if the list does not offer exactly the suites of
+    /// the policy with one pair of SPIs and ports.
     pub fn from_list(
         policy: &Policy,
         list: SecurityClient,
         ue: IpAddr,
         pcscf: IpAddr,
     ) -> Result<Self, OfferError> {
+        Self::from_list_on_link(policy, list, ue, pcscf, 0)
+    }
+
+    /// The same with addresses of the link of this number, which link-local ones need.
+    ///
+    /// # Errors
+    /// [`OfferError`] as for [`Offer::from_list`].
+    pub fn from_list_on_link(
+        policy: &Policy,
+        list: SecurityClient,
+        ue: IpAddr,
+        pcscf: IpAddr,
+        scope: u32,
+    ) -> Result<Self, OfferError> {
         let selection = policy.select_for(&list);
-        let unusable = |(suite, verdict): &(Suite, SuiteVerdict)| {
-            matches!(verdict, SuiteVerdict::NotOffered | SuiteVerdict::Unusable { .. }).then_some(*suite)
-        };
-        match (selection.chosen(), selection.suites().iter().find_map(unusable)) {
-            (Some(choice), None) => {
-                Self::checked(policy, Endpoint { address: ue, setup: choice.setup }, pcscf, list)
+        for (index, offer) in selection.offers().iter().enumerate() {
+            if let OfferVerdict::PassedOver(reason @ (Reason::NotInPolicy(_) | Reason::OtherSetup(_))) = offer
+            {
+                return Err(OfferError::Beyond { index, reason: reason.clone() });
             }
-            // Without a choice every suite of the policy is unusable, and there is at least one.
-            (_, suite) => Err(OfferError::NotInList(suite.unwrap_or(Suite::HMAC_SHA_1_96_NULL))),
+        }
+        let reason = |index: usize| match selection.offers().get(index) {
+            Some(OfferVerdict::PassedOver(reason)) => Some(reason.clone()),
+            Some(OfferVerdict::Usable { .. }) | None => None,
+        };
+        for (suite, verdict) in selection.suites() {
+            match *verdict {
+                SuiteVerdict::NotOffered => return Err(OfferError::NotInList(*suite)),
+                SuiteVerdict::Unusable { index } => {
+                    return Err(match reason(index) {
+                        Some(reason) => OfferError::Unusable { suite: *suite, reason },
+                        None => OfferError::NotInList(*suite),
+                    });
+                }
+                SuiteVerdict::Chosen { .. } | SuiteVerdict::Below => {}
+            }
+        }
+        match selection.chosen() {
+            Some(choice) => {
+                match choice.setup.check_own() {
+                    // As some phones do: whoever writes it into a list means it.
+                    Err(SetupError::SipPort(_)) if policy.tolerated().contains(Quirk::SipPort) => {}
+                    checked => checked?,
+                }
+                Self::checked(policy, Endpoint { address: ue, setup: choice.setup }, pcscf, list, scope)
+            }
+            // A policy has at least one suite, and each has been seen to be usable.
+            None => Err(impossible(OfferError::NotInList(Suite::HMAC_SHA_1_96_NULL))),
         }
     }
 
@@ -130,12 +202,10 @@ impl Offer {
         ue: Endpoint,
         pcscf: IpAddr,
         client: SecurityClient,
+        scope: u32,
     ) -> Result<Self, OfferError> {
-        ue.setup.check_own()?;
-        if ue.address.is_ipv4() != pcscf.is_ipv4() {
-            return Err(OfferError::Families(ue.address, pcscf));
-        }
-        Ok(Self { policy: policy.clone(), ue, pcscf, client })
+        let (address, pcscf) = address::checked(ue.address, pcscf, scope)?;
+        Ok(Self { policy: policy.clone(), ue: Endpoint { address, ..ue }, pcscf, scope, client })
     }
 
     /// The Security-Client of SM1, to be sent in the same form in SM7.
@@ -186,8 +256,9 @@ impl Offer {
         };
         let pcscf = Endpoint { address: self.pcscf, setup: choice.setup };
         // Before the keys: a set that cannot be is no reason to expand any.
-        Ends { ue: self.ue, pcscf }.check()?;
-        Ok(SaSet::new(self.ue, pcscf, SaKeys::expand(choice.suite, ck, ik)?)?)
+        let ends = Ends { ue: self.ue, pcscf, scope: self.scope };
+        ends.check()?;
+        Ok(SaSet::between(ends, SaKeys::expand(choice.suite, ck, ik)?)?)
     }
 }
 

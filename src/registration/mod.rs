@@ -13,15 +13,18 @@
 
 mod cause;
 mod lifetimes;
+mod normal;
 mod pcscf;
 mod route;
 mod ue;
 
 pub use cause::Cause;
 pub use lifetimes::{DRAIN, GRACE, REG_AWAIT_AUTH};
+pub use normal::{normalised_impi, normalised_impu};
 pub use pcscf::{
-    Authorization, ChallengeError, Config, ConfigError, ContactId, Counters, Discard, Event, Failed, Forward,
-    Gone, Identity, InUse, Pcscf, Register, RegisterError, RequestId, Sm6, Sm12, SuccessError,
+    Accepted, Authorization, ChallengeError, Config, ConfigError, ContactId, Counters, Discard, Event,
+    Failed, Forward, Gone, Identity, IdentityError, InUse, MAX_IDENTITY_OCTETS, MAX_IMPUS, Pcscf, Quota,
+    Register, RegisterError, RequestId, Sm6, Sm12, SuccessError, WithoutSecAgree,
 };
 pub use route::{NoSa, Over, Route, Transport};
 pub use ue::{

@@ -1,7 +1,7 @@
 //! Routes of messages: the SA, the ports, and the port in Via (TS 33.203 7.1).
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::sa::{Ends, Ports, SaName, SetId, Side};
 use crate::setup::Port;
@@ -50,7 +50,7 @@ pub struct Route {
     pub sa: SaName,
     /// The SPI that the packets will have.
     pub spi: Spi,
-    /// Source address and port.
+    /// Source address and port; of link-local addresses, the link too.
     pub source: SocketAddr,
     /// Destination address and port.
     pub destination: SocketAddr,
@@ -103,8 +103,8 @@ impl Route {
             set,
             sa,
             spi,
-            source: SocketAddr::new(selector.source, source),
-            destination: SocketAddr::new(selector.destination, destination),
+            source: on_link(selector.source, source, ends.scope),
+            destination: on_link(selector.destination, destination, ends.scope),
             via_port: own.setup.ports.server,
         }
     }
@@ -113,6 +113,14 @@ impl Route {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.source, self.destination)
+    }
+}
+
+/// An address and port, on the link of a number where there is one.
+const fn on_link(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match address {
+        IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope)),
+        IpAddr::V4(_) => SocketAddr::new(address, port),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The interface through which changes of SAs are carried out.
 
 use super::id::SetId;
-use super::set::{Ends, SaSet, Side};
+use super::set::{Ends, Overlap, SaSet, Side};
 
 /// The place where changes of SAs are carried out: a [`Sad`](crate::Sad), a kernel, a
 /// [`Plan`](crate::Plan) that is carried out elsewhere, a test double.
@@ -13,7 +13,7 @@ use super::set::{Ends, SaSet, Side};
 ///
 /// ```
 /// use ipsec_3gpp::DataPath;
-/// use ipsec_3gpp::sa::{Ends, SaSet, SetId, Side};
+/// use ipsec_3gpp::sa::{Ends, Overlap, SaSet, SetId, Side};
 ///
 /// /// A test double: what is installed, and what is used to send.
 /// #[derive(Default)]
@@ -25,10 +25,8 @@ use super::set::{Ends, SaSet, Side};
 /// impl DataPath for Double {
 ///     type Error = std::convert::Infallible;
 ///
-///     fn install(&mut self, id: SetId, _: Side, _: &SaSet) -> Result<(), Self::Error> {
-///         self.installed.push(id);
-///         Ok(())
-///     }
+///     fn install(&mut self, id: SetId, _: Side, _: &SaSet, _: Overlap) -> Result<(), Self::Error>
+/// {         self.installed.push(id);         Ok(())     }
 ///
 ///     fn take_into_use(&mut self, id: SetId, _: Side, _: &Ends) -> Result<(), Self::Error> {
 ///         self.in_use = Some(id);
@@ -45,30 +43,37 @@ pub trait DataPath {
     type Error: core::error::Error;
 
     /// Installs the four SAs of a set as `side` has them: two that it receives over, and two that
-    /// it sends over. They receive from now on; where another set has the same outbound
-    /// selectors, that one goes on sending until this one is taken into use. Installing a set
-    /// that is installed does nothing.
+    /// it sends over. They receive from now on. Where another set has the same outbound
+    /// selectors, which `overlap` says, that one goes on sending until this one is taken into use;
+    /// with [`Overlap::Spis`], a data path that names SAs by destination and SPI keeps the outbound
+    /// SAs of this one back until then. Installing a set that is installed does nothing.
     ///
     /// # Errors
     /// The reason; then nothing of the set is installed.
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Self::Error>;
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), Self::Error>;
 
-    /// From now on, traffic of the outbound selectors of a set goes over that set. Comes after
-    /// `install`, and may be repeated.
+    /// From now on, traffic of the outbound selectors of a set goes over that set; an outbound SA
+    /// of another set that has the same destination and SPI is replaced. Comes after `install`, and
+    /// may be repeated.
+    ///
+    /// A [`Sad`](crate::Sad) does so by itself when the first packet over a set that waits has a
+    /// right ICV: its sender has IK, and the answer to a TCP SYN must go over the same set. A data
+    /// path that cannot do that gets this call at the latest when SM7 has been verified.
     ///
     /// # Errors
     /// The reason; then the set that was in use stays in use.
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error>;
 
-    /// Removes the four SAs of a set: those that are there. It cannot fail, and may be repeated.
+    /// Removes the four SAs of a set: those that are there, and no SA that another set has the use
+    /// of. It cannot fail, and may be repeated.
     fn remove(&mut self, id: SetId, side: Side, ends: &Ends);
 }
 
 impl<D: DataPath + ?Sized> DataPath for &mut D {
     type Error = D::Error;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Self::Error> {
-        (**self).install(id, side, set)
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), Self::Error> {
+        (**self).install(id, side, set, overlap)
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error> {

@@ -21,4 +21,4 @@ pub use plan::{Plan, PlanStep, Planned};
 pub use replay::{ReplayError, ReplayWindow, WindowError, WindowSize};
 pub use sad::{Arrived, InstallError, InstalledSet, Sad, SadCounters, Target};
 pub use selector::{Ports, Selector};
-pub use set::{Endpoint, Ends, SaName, SaSet, SaSpec, SetError, Side};
+pub use set::{Endpoint, Ends, Overlap, SaName, SaSet, SaSpec, SetError, Side};

@@ -178,9 +178,17 @@ pub struct Outbound {
     selector: Wire,
     keys: SealKeys,
     refused: u64,
+    /// In a table: the slot of the inbound SA of the same set between the same ports, or
+    /// [`Outbound::ALONE`].
+    pub(super) partner: u32,
+    /// In a table: another SA with the same selector sends.
+    pub(super) rests: bool,
 }
 
 impl Outbound {
+    /// The partner of an SA that was added without its set.
+    pub(super) const ALONE: u32 = u32::MAX;
+
     /// An SA that has sent nothing, with the limits of its suite, on the best backend.
     pub fn new(spec: &SaSpec<'_>) -> Self {
         Self::new_on(spec, Backend::best())
@@ -200,6 +208,8 @@ impl Outbound {
             selector: Wire::new(&spec.selector),
             keys: SealKeys::new(spec.keys, backend),
             refused: 0,
+            partner: Self::ALONE,
+            rests: false,
         };
         sa.set_limits(Limits::of(spec.keys.suite()));
         sa

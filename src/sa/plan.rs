@@ -5,7 +5,7 @@ use core::convert::Infallible;
 
 use super::data_path::DataPath;
 use super::id::SetId;
-use super::set::{Ends, SaSet, Side};
+use super::set::{Ends, Overlap, SaSet, Side};
 
 /// Recorded changes of SAs: for a kernel, another thread, another process.
 ///
@@ -34,6 +34,8 @@ pub enum PlanStep {
         side: Side,
         /// The four SAs with their keys, which wipe themselves with the plan.
         set: SaSet,
+        /// How its outbound SAs relate to those of other sets.
+        overlap: Overlap,
     },
     /// [`DataPath::take_into_use`]
     TakeIntoUse {
@@ -99,7 +101,9 @@ impl Plan {
         let mut failed: Vec<(SetId, D::Error)> = Vec::new();
         for step in &self.steps {
             let result = match step {
-                PlanStep::Install { id, side, set } => (*id, data_path.install(*id, *side, set)),
+                PlanStep::Install { id, side, set, overlap } => {
+                    (*id, data_path.install(*id, *side, set, *overlap))
+                }
                 PlanStep::TakeIntoUse { id, .. } if failed.iter().any(|(other, _)| other == id) => continue,
                 PlanStep::TakeIntoUse { id, side, ends } => (*id, data_path.take_into_use(*id, *side, ends)),
                 PlanStep::Remove { id, side, ends } => {
@@ -118,8 +122,8 @@ impl Plan {
 impl DataPath for Plan {
     type Error = Infallible;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), Infallible> {
-        self.steps.push(PlanStep::Install { id, side, set: set.duplicate() });
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), Infallible> {
+        self.steps.push(PlanStep::Install { id, side, set: set.duplicate(), overlap });
         Ok(())
     }
 

@@ -104,6 +104,8 @@ pub struct Ends {
     pub ue: Endpoint,
     /// The P-CSCF's end.
     pub pcscf: Endpoint,
+    /// The number of the link that link-local addresses are of; 0 for addresses of other kinds.
+    pub scope: u32,
 }
 
 /// A set of four SAs that were set up together and share their keys.
@@ -128,13 +130,14 @@ pub enum SetError {
     /// Two of the four SPIs are the same (TS 33.203 7.1: replies could be reflected).
     #[error("SPI {0} names two SAs of the set")]
     EqualSpis(Spi),
-    /// Client and server port of one end are the same.
-    #[error("port {port} is both client and server port of the {side}")]
+    /// Client and server port are the same at both ends: the selectors of two SAs could not be
+    /// distinguished. At one end alone they may be.
+    #[error("client and server port are the same at both ends: {ue} and {pcscf}")]
     EqualPorts {
-        /// The end.
-        side: Side,
-        /// The port.
-        port: Port,
+        /// The UE's port.
+        ue: Port,
+        /// The P-CSCF's port.
+        pcscf: Port,
     },
 }
 
@@ -150,7 +153,7 @@ impl Ends {
     /// # Errors
     /// [`SetError`] if not.
     pub fn check(&self) -> Result<(), SetError> {
-        let Self { ue, pcscf } = self;
+        let Self { ue, pcscf, .. } = self;
         if ue.address.is_ipv4() != pcscf.address.is_ipv4() {
             return Err(SetError::Families { ue: ue.address, pcscf: pcscf.address });
         }
@@ -165,17 +168,16 @@ impl Ends {
         if pc == ps {
             return Err(SetError::EqualSpis(pc));
         }
-        for (side, ports) in [(Side::Ue, ue.setup.ports), (Side::Pcscf, pcscf.setup.ports)] {
-            if ports.client == ports.server {
-                return Err(SetError::EqualPorts { side, port: ports.client });
-            }
+        let (at_ue, at_pcscf) = (ue.setup.ports, pcscf.setup.ports);
+        if at_ue.client == at_ue.server && at_pcscf.client == at_pcscf.server {
+            return Err(SetError::EqualPorts { ue: at_ue.client, pcscf: at_pcscf.client });
         }
         Ok(())
     }
 
     /// The SPI and the traffic of one of the four SAs.
     pub const fn sa(&self, name: SaName) -> (Spi, Selector) {
-        let Self { ue, pcscf } = self;
+        let Self { ue, pcscf, .. } = self;
         let (spi, from, source, to, destination) = match name {
             SaName::UeClientToPcscfServer => {
                 (pcscf.setup.spis.server, ue, ue.setup.ports.client, pcscf, pcscf.setup.ports.server)
@@ -209,13 +211,58 @@ impl Ends {
     }
 }
 
+/// How the SAs that one side sends over relate to those of the sets that it has already.
+///
+/// A UE that restarts, and a P-CSCF that keeps its client port, announce ports that an older set
+/// has. The newer set receives at once, and sends when it is taken into use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Overlap {
+    /// No other set has an SA for the same traffic.
+    #[default]
+    Apart,
+    /// Another set has an SA with the same outbound selector. That one goes on sending until the
+    /// newer set is taken into use.
+    Selectors,
+    /// An SA of another set even has the same SPI at the same destination: where SAs are named by
+    /// these two, as in a kernel, there is one at a time, and taking the newer set into use
+    /// replaces it.
+    Spis,
+}
+
+impl Ends {
+    /// How the SAs that a side sends over in this set relate to those of another set.
+    pub fn overlap(&self, other: &Self, side: Side) -> Overlap {
+        let (_, outbound) = SaName::of(side);
+        let [own, theirs] = [self, other].map(|ends| outbound.map(|name| ends.sa(name)));
+        let pairs = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs)));
+        let overlap = |((spi, selector), (other_spi, other)): (&(Spi, Selector), &(Spi, Selector))| {
+            if spi == other_spi && selector.destination == other.destination {
+                Overlap::Spis
+            } else if selector == other {
+                Overlap::Selectors
+            } else {
+                Overlap::Apart
+            }
+        };
+        pairs.map(overlap).max().unwrap_or_default()
+    }
+}
+
 impl SaSet {
     /// The set that two ends and the expanded keys make.
     ///
     /// # Errors
     /// [`SetError`] if the ends do not go together.
     pub fn new(ue: Endpoint, pcscf: Endpoint, keys: SaKeys) -> Result<Self, SetError> {
-        let ends = Ends { ue, pcscf };
+        Self::between(Ends { ue, pcscf, scope: 0 }, keys)
+    }
+
+    /// The set that two ends, which may be on a numbered link, and the expanded keys make.
+    ///
+    /// # Errors
+    /// [`SetError`] if the ends do not go together.
+    pub fn between(ends: Ends, keys: SaKeys) -> Result<Self, SetError> {
         ends.check()?;
         Ok(Self { ends, keys: Box::new(keys) })
     }

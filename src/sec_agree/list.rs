@@ -76,6 +76,10 @@ impl MechanismList {
         &self.0
     }
 
+    pub(crate) fn into_mechanisms(self) -> Vec<Mechanism> {
+        self.0
+    }
+
     /// The indexes of the mechanisms by preference: highest `q` first, equal ones in their order
     /// (RFC 3329 2.3.1).
     /// One without `q` counts as 1.000, the default of SIP.

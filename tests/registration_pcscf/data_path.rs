@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use ipsec_3gpp::registration::{
-    Cause, ChallengeError, ContactId, Event, Forward, Gone, Over, Register, RegisterError, Request,
-    RequestId, Sm6, Sm12, SuccessError,
+    Accepted, Cause, ChallengeError, ContactId, Event, Forward, Gone, IdentityError, Over, Register,
+    RegisterError, Request, RequestId, Sm6, Sm12, SuccessError,
 };
-use ipsec_3gpp::sa::{Ends, Limits, PlanStep, SaSet, SetId, Side};
+use ipsec_3gpp::sa::{Ends, Limits, Overlap, PlanStep, SaSet, SetId, Side};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{DataPath, Plan, Sad};
 
@@ -31,12 +31,12 @@ struct OutOfOrder;
 impl DataPath for Flaky {
     type Error = OutOfOrder;
 
-    fn install(&mut self, id: SetId, side: Side, set: &SaSet) -> Result<(), OutOfOrder> {
+    fn install(&mut self, id: SetId, side: Side, set: &SaSet, overlap: Overlap) -> Result<(), OutOfOrder> {
         if self.fails_install {
             return Err(OutOfOrder);
         }
         assert!(self.installed.insert(id), "{id} was installed before");
-        self.sad.install(id, side, set).unwrap();
+        self.sad.install(id, side, set, overlap).unwrap();
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Steps {
     }
 
     fn success(&mut self, request: RequestId) -> Result<Sm12, SuccessError<OutOfOrder>> {
-        self.gm.pcscf.success(self.gm.now, request, HOUR, &mut self.path)
+        self.gm.pcscf.success(self.gm.now, request, Accepted::new(HOUR), &mut self.path)
     }
 
     /// SM12 at both ends.
@@ -152,7 +152,7 @@ fn nothing_stays_of_a_set_that_cannot_be_installed_and_its_request_still_waits()
     let forward = steps.sm1();
     steps.path.fails_install = true;
     let error = steps.challenge(forward.request).unwrap_err();
-    assert_eq!((error, error.code()), (ChallengeError::DataPath(OutOfOrder), "challenge-data-path"));
+    assert_eq!((&error, error.code()), (&ChallengeError::DataPath(OutOfOrder), "challenge-data-path"));
     assert_eq!(error.status().code(), 500);
     let pcscf = &steps.gm.pcscf;
     assert_eq!(
@@ -375,8 +375,9 @@ fn contacts_of_one_user_have_sas_of_their_own() {
         gm.try_challenge(request).unwrap();
     }
     assert_eq!(gm.sad.len(), 8);
-    let broken = gm.pcscf.register(gm.now, &register("a\nb", 3, row), &mut gm.sad).unwrap_err();
-    assert_eq!((&broken, broken.status().unwrap().code()), (&RegisterError::Identity, 400));
+    let broken: RegisterError =
+        gm.pcscf.register(gm.now, &register("a\nb", 3, row), &mut gm.sad).unwrap_err();
+    assert_eq!((&broken, broken.status().unwrap().code()), (&IdentityError::LineBreak.into(), 400));
     let none = gm.pcscf.register(gm.now, &register("<urn:3>", 3, &[]), &mut gm.sad).unwrap_err();
     assert_eq!(none.status().unwrap().code(), 494);
     assert_eq!(gm.pcscf.len(), 2);

@@ -142,7 +142,11 @@ fn another_user_over_somebodys_sa_is_refused() {
     let request = phone.begins(gm.now, &begin);
     phone.impi = "17@ims".into();
     let error = gm.register(&phone, &request, Says::default()).unwrap_err();
-    assert_eq!((&error, error.status().unwrap().code()), (&RegisterError::OtherUser, 403));
+    assert!(matches!(error, RegisterError::OtherUser { .. }));
+    assert_eq!(
+        (error.to_string().as_str(), error.status().unwrap().code()),
+        ("17@ims over an SA of 16@ims", 403)
+    );
     let identity = gm.pcscf.identity(contact).unwrap();
     assert_eq!((identity.impi(), identity.impus().collect::<Vec<_>>()), ("16@ims", vec!["sip:16@ims"]));
     assert!(identity.has_impu("sip:16@ims") && !identity.has_impu("sip:17@ims"));

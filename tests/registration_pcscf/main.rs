@@ -11,6 +11,7 @@ mod support;
 mod capacity;
 mod data_path;
 mod failures;
+mod field;
 mod lasting;
 mod ports;
 mod strangers;

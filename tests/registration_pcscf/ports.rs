@@ -2,60 +2,58 @@
 
 use std::collections::HashSet;
 
-use ipsec_3gpp::registration::{ChallengeError, InUse, NoSa, Over, RegisterError, Transport};
+use ipsec_3gpp::registration::{ChallengeError, InUse, NoSa, Over, Register, Transport};
 use ipsec_3gpp::sa::SaName;
 use ipsec_3gpp::spi::Spi;
 
-use crate::gm::{HOUR, PCSCF, Phone, Says, port};
+use crate::gm::{HOUR, PCSCF, Phone};
 use crate::gm_and_phone;
 
 #[test]
-fn two_phones_behind_one_address_are_distinguished_by_their_ports() {
+fn two_phones_behind_one_address_are_distinguished_by_their_client_ports() {
     let (mut gm, mut one) = gm_and_phone();
     let mut other = Phone::new(17);
     other.moves_to(one.address);
     gm.registered(&mut one, HOUR);
-    // The same server port: refused, and the first phone has lost nothing.
-    let begin = other.begin();
-    let request = other.begins(gm.now, &begin);
-    let error = gm.register(&other, &request, Says::default()).unwrap_err();
-    assert_eq!(error, RegisterError::InUse(InUse::Port { ue: one.address, port: port(6100) }));
-    assert_eq!((error.status().unwrap().code(), gm.pcscf.len()), (400, 1));
-    other.server_port = 6200;
+    // Rule 3 is about the client port: they may have the same server port.
     let contact = gm.registered(&mut other, HOUR);
     gm.message(&mut one);
     let over = gm.message(&mut other);
     assert_eq!(gm.pcscf.contact_of(over), Some(contact));
-    assert_eq!(gm.pcscf.contact_at((other.address, 6200).into()), Some(contact));
+    assert_eq!(gm.pcscf.contact_at((other.address, 6100).into()), Some(contact), "who registered last");
     assert_eq!(gm.pcscf.contact_at((other.address, 6300).into()), None);
+    let ports = [&one, &other].map(|phone| {
+        let contact = gm.pcscf.find("", &phone.impi).unwrap();
+        gm.pcscf.route_request(contact).unwrap().source.port()
+    });
+    assert_ne!(ports[0], ports[1], "no two SAs have the same ports at both ends");
 }
 
 #[test]
-fn a_client_port_that_the_ue_uses_already_is_refused() {
+fn a_client_port_or_spi_that_a_ue_with_sas_has_already_is_refused_at_the_challenge() {
     let (mut gm, mut phone) = gm_and_phone();
     let contact = gm.registered(&mut phone, HOUR);
-    let used = phone.ue.route_request().unwrap().source.port();
-    // A phone that has forgotten its SAs and begins again with the same port.
-    let mut again = Phone::new(16);
-    let mut begin = again.begin();
-    begin.setup.ports.client = port(used);
-    let request = again.begins(gm.now, &begin);
-    let error = gm.register(&again, &request, Says::default()).unwrap_err();
-    assert_eq!(error, RegisterError::InUse(InUse::Port { ue: again.address, port: port(used) }));
-    assert_eq!(gm.sets(contact), 1);
-}
-
-#[test]
-fn somebody_who_takes_the_port_between_sm1_and_sm6_is_noticed() {
-    let (mut gm, mut one) = gm_and_phone();
-    let mut other = Phone::new(17);
-    other.moves_to(one.address);
-    let first = gm.sm1(&mut one).contact;
-    let second = gm.sm1(&mut other).contact;
-    gm.challenge(first);
-    let error = gm.try_challenge(gm.r(second)).unwrap_err();
-    assert_eq!(error, ChallengeError::InUse(InUse::Port { ue: one.address, port: port(6100) }));
-    assert_eq!((error.status().code(), gm.pcscf.spis().in_use()), (400, 2));
+    let over = Over::Sa(gm.message(&mut phone));
+    let set = gm.pcscf.sets(contact).next().unwrap();
+    let used = gm.pcscf.ends(set).unwrap().ue.setup;
+    let row = |spi: u32, port: u16| {
+        format!("ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={spi};spi-s=2;port-c={port};port-s=6100")
+    };
+    let (port, spi) = (used.ports.client, used.spis.client);
+    for (row, error) in [
+        (row(7777, port.get()), InUse::Port { ue: phone.address, port }),
+        (row(spi.value(), 999), InUse::Spi { ue: phone.address, spi }),
+    ] {
+        let rows = [row.replace("spi-s=2", "spi-s=7778")];
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let register = Register::new(over, phone.address, PCSCF, &phone.impi).with_security_client(&rows);
+        let request = gm.pcscf.register(gm.now, &register, &mut gm.sad).unwrap().request;
+        let refused = gm.try_challenge(request).unwrap_err();
+        assert_eq!((&refused, refused.status().code()), (&ChallengeError::InUse(error), 400));
+        // It still awaits an answer.
+        gm.failure(request).unwrap();
+    }
+    assert_eq!((gm.sets(contact), gm.pcscf.spis().in_use()), (1, 2));
 }
 
 #[test]
@@ -101,7 +99,7 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
     let request = gm.pcscf.route_request(contact);
     let over_server = |transport| gm.pcscf.route_response(contact, transport, Over::Sa(spis.server));
     let over_client = |transport| gm.pcscf.route_response(contact, transport, Over::Sa(spis.client));
-    let cancel = gm.pcscf.route_in_transaction(request.unwrap().set);
+    let cancel = gm.pcscf.route_in_transaction(contact, request.unwrap().set);
     for (route, sa, from, to) in [
         (request, SaName::PcscfClientToUeServer, p.client, u.server),
         (cancel, SaName::PcscfClientToUeServer, p.client, u.server),
@@ -116,9 +114,12 @@ fn routes_name_the_sa_the_ports_and_the_via_port() {
         assert_eq!((route.source.ip(), route.destination.ip()), (PCSCF, phone.address));
         assert_eq!(route.spi, ends.sa(sa).0);
     }
+    // Of a set that has drained: a connection to the sent-by.
     let unknown = Over::Sa(Spi::new(256).unwrap());
-    assert_eq!(gm.pcscf.route_response(contact, Transport::Tcp, unknown), Err(NoSa));
+    assert_eq!(gm.pcscf.route_response(contact, Transport::Tcp, unknown), request.map(Some));
     assert_eq!(gm.pcscf.route_response(contact, Transport::Tcp, Over::Clear), Ok(None));
     assert!(gm.pcscf.is_protected_port(7060) && gm.pcscf.is_protected_port(7102));
     assert!(!gm.pcscf.is_protected_port(5060));
+    gm.pcscf.forget(contact, &mut gm.sad).unwrap();
+    assert_eq!(gm.pcscf.route_response(contact, Transport::Tcp, unknown), Err(NoSa));
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipsec_3gpp::registration::{
-    Authorization, Begin, ChallengeError, Config, ContactId, Discard, Event, Failed, Forward, Gone, Over,
-    Register, RegisterError, Request, RequestId, Sm6, Sm12, SuccessError, Transport, UeConfig,
+    Accepted, Authorization, Begin, ChallengeError, Config, ContactId, Discard, Event, Failed, Forward, Gone,
+    Over, Register, RegisterError, Request, RequestId, Sm6, Sm12, SuccessError, Transport, UeConfig,
 };
 use ipsec_3gpp::sa::{InstallError, SaName, SetId, Side};
 use ipsec_3gpp::spi::{Spi, SpiSlice};
@@ -203,9 +203,14 @@ impl Gm {
             &mut self.sad,
         );
         if let Ok(forward) = &result {
-            self.requests.insert(forward.contact, forward.request);
+            self.remember(forward);
         }
         result
+    }
+
+    /// The latest request of its contact.
+    pub(crate) fn remember(&mut self, forward: &Forward) {
+        self.requests.insert(forward.contact, forward.request);
     }
 
     pub(crate) fn sm1(&mut self, phone: &mut Phone) -> Forward {
@@ -242,7 +247,7 @@ impl Gm {
         request: RequestId,
         expires: Duration,
     ) -> Result<Sm12, SuccessError<InstallError>> {
-        self.pcscf.success(self.now, request, expires, &mut self.sad)
+        self.pcscf.success(self.now, request, Accepted::new(expires), &mut self.sad)
     }
 
     /// The core refuses a request.
@@ -305,6 +310,18 @@ impl Gm {
         assert_eq!((route.sa, route.spi), (SaName::UeClientToPcscfServer, spi));
         self.pcscf.message(self.now, spi, &mut self.sad).unwrap();
         spi
+    }
+
+    /// A request of the P-CSCF to a contact, as a packet that the phone opens and takes.
+    pub(crate) fn request_reaches(&mut self, phone: &mut Phone, contact: ContactId) {
+        let route = self.pcscf.route_request(contact).unwrap();
+        let (from, to) = (route.source, route.destination);
+        let plain = udp((from.ip(), from.port()), (to.ip(), to.port()), b"NOTIFY sip:x SIP/2.0\r\n\r\n");
+        let mut packet = vec![0; plain.len() + 64];
+        let sealed = self.sad.seal(&plain, &mut packet).unwrap();
+        assert_eq!(sealed.spi, route.spi, "sealed with another SA than the route names");
+        let opened = phone.sad.open_in_place(&mut packet[sealed.range]).unwrap().opened;
+        phone.ue.message(self.now, opened.spi, &mut phone.sad).unwrap();
     }
 
     /// The sets of a contact. The data path has their SAs; those of other contacts are the caller's

@@ -31,7 +31,8 @@ pub(super) enum Answers {
     Open,
     /// It has a response to a challenge that is not open.
     Another,
-    /// It reports that the UE refused the challenge: `auts`, or an empty response.
+    /// It reports that the UE refused an open challenge: its nonce with `auts`, or with an empty
+    /// response.
     Refuses,
 }
 
@@ -42,11 +43,11 @@ impl Nonce {
 }
 
 impl Authorization<'_> {
-    /// `nonce` is this header's; `open` is that of the challenge that awaits its answer, and
-    /// `latest` that of the latest successful authentication.
-    pub(super) fn answers(&self, nonce: Nonce, open: Option<Nonce>, latest: Option<Nonce>) -> Answers {
-        match (self.response.is_empty(), open == Some(nonce)) {
-            _ if self.auts.is_some() => Answers::Refuses,
+    /// `nonce` is this header's; `is_open` says whether it is that of a challenge that awaits its
+    /// answer, and `latest` is that of the latest successful authentication.
+    pub(super) fn answers(&self, nonce: Nonce, is_open: bool, latest: Option<Nonce>) -> Answers {
+        match (self.response.is_empty(), is_open) {
+            (_, true) if self.auts.is_some() => Answers::Refuses,
             (true, true) => Answers::Refuses,
             (false, true) => Answers::Open,
             (true, false) => Answers::Nothing,

@@ -5,14 +5,32 @@ use alloc::vec::Vec;
 use crate::policy::Policy;
 use crate::setup::Port;
 
-/// Configuration of a P-CSCF, shared by all UEs.
+/// Configuration of a P-CSCF, shared by all UEs. It can be changed while UEs are registered
+/// ([`Pcscf::reconfigure`](crate::Pcscf::reconfigure)).
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(super) policy: Policy,
     pub(super) server_port: Port,
     pub(super) client_ports: Vec<Port>,
+    pub(super) without_sec_agree: WithoutSecAgree,
     pub(super) max_contacts: u32,
-    pub(super) max_unregistered: u32,
+    pub(super) reserved_contacts: u32,
+    pub(super) max_addresses: u32,
+    pub(super) reserved_addresses: u32,
+    pub(super) max_per_address: u32,
+    pub(super) max_per_impi: u32,
+}
+
+/// What becomes of a REGISTER in clear that does not mention security agreement: that of a phone
+/// with Digest or TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WithoutSecAgree {
+    /// It is refused with 421 (RFC 3329 2.3.1).
+    #[default]
+    Refuse,
+    /// It goes on to the core, asserted as not protected, and gets no SAs. Whoever can change what
+    /// a phone sends in clear can then keep it from having SAs.
+    Pass,
 }
 
 /// A configuration that cannot work.
@@ -38,8 +56,11 @@ crate::code::codes!(ConfigError {
 
 impl Config {
     /// A protected server port for all UEs, and at least three protected client ports, which the
-    /// sets of a contact use one after the other. At most a million contacts, of which ten
-    /// thousand have not registered yet.
+    /// sets of a contact use one after the other.
+    ///
+    /// At most a million contacts are registered, and 10,000 more that claim priority. REGISTERs in
+    /// clear are open at 100,000 addresses at most, and at 10,000 more for those that claim
+    /// priority; 16 at each address, 4 of them of one user.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -59,21 +80,66 @@ impl Config {
             policy,
             server_port,
             client_ports: client_ports.into(),
+            without_sec_agree: WithoutSecAgree::default(),
             max_contacts: 1_000_000,
-            max_unregistered: 10_000,
+            reserved_contacts: 10_000,
+            max_addresses: 100_000,
+            reserved_addresses: 10_000,
+            max_per_address: 16,
+            max_per_impi: 4,
         })
     }
 
-    /// The same with another limit of contacts.
+    /// The same with another answer to phones that do not know of security agreement.
     #[must_use]
-    pub fn with_max_contacts(self, max_contacts: u32) -> Self {
-        Self { max_contacts, ..self }
+    pub fn with_without_sec_agree(self, without_sec_agree: WithoutSecAgree) -> Self {
+        Self { without_sec_agree, ..self }
     }
 
-    /// The same with another limit of contacts that have never registered, which anybody can make
-    /// by sending a REGISTER.
+    /// The same with another limit of registered contacts, and how many more may claim priority
+    /// ([`Register::with_priority`](crate::registration::Register::with_priority)).
     #[must_use]
-    pub fn with_max_unregistered(self, max_unregistered: u32) -> Self {
-        Self { max_unregistered, ..self }
+    pub fn with_max_contacts(self, max_contacts: u32, reserved: u32) -> Self {
+        Self { max_contacts, reserved_contacts: reserved, ..self }
+    }
+
+    /// The same with another limit of addresses (of IPv6: prefixes of 64 bits) at which a REGISTER
+    /// in clear is open: one that awaits the core's answer, or SM7. `reserved` more are kept for
+    /// those that claim priority.
+    ///
+    /// This bounds memory. Only REGISTERs from this many addresses at the same time fill it.
+    #[must_use]
+    pub fn with_max_addresses(self, max_addresses: u32, reserved: u32) -> Self {
+        Self { max_addresses, reserved_addresses: reserved, ..self }
+    }
+
+    /// The same with other limits of what is open in clear at one address: in all, and of one user.
+    /// The first one at an address is always admitted, and so is another try of a contact that
+    /// has one open there.
+    #[must_use]
+    pub fn with_max_per_address(self, max_per_address: u32, of_one_impi: u32) -> Self {
+        Self { max_per_address, max_per_impi: of_one_impi, ..self }
+    }
+
+    /// The SPIs that the limits may need at the same time, for
+    /// [`SpiAllocator::new`](crate::SpiAllocator::new): six for each contact, and two for each
+    /// set whose SM7 has not been verified.
+    pub const fn spis_needed(&self) -> u32 {
+        let contacts = self.max_contacts.saturating_add(self.reserved_contacts);
+        let addresses = self.max_addresses.saturating_add(self.reserved_addresses);
+        contacts
+            .saturating_mul(6)
+            .saturating_add(addresses.saturating_mul(self.max_per_address).saturating_mul(2))
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether a port is one of the protected ones.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        let mut ports = self.client_ports.iter().chain([&self.server_port]);
+        ports.any(|known| known.get() == port)
     }
 }

@@ -1,17 +1,27 @@
 //! Messages from the UE: REGISTER, and every other message.
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::authorization::{Answers, Authorization};
-use super::contact::{Attempt, Contact, Progress, Role};
+use super::authorization::{Answers, Authorization, Nonce};
+use super::config::WithoutSecAgree;
+use super::contact::{Attempt, Contact, Offered, Progress, Role, Temporary};
+use super::effects::Effects;
 use super::id::{ContactId, RequestId};
-use super::identity::Identity;
-use super::table::{Full, InUse, Pcscf};
+use super::identity::{Identity, IdentityError};
+use super::quotas::Quota;
+use super::source::Source;
+use super::table::{Full, Pcscf};
+use crate::address::{self, AddressError};
 use crate::negotiation::pcscf::{Offer, Protection, Sm1, Sm7, Sm7Error};
 use crate::negotiation::{Refusal, SecAgree, SipStatus};
+use crate::registration::cause::Cause;
 use crate::registration::lifetimes::DRAIN;
 use crate::registration::route::Over;
-use crate::sa::DataPath;
+use crate::sa::{DataPath, Overlap, Side};
 use crate::spi::Spi;
 use crate::time::Moment;
 
@@ -34,10 +44,12 @@ pub struct Register<'a> {
     /// The SA that it came over, or clear.
     pub over: Over,
     /// Source address of the IP packet. The caller has compared it with Via (TS 33.203 7.1, rule
-    /// 2).
+    /// 2). `::ffff:a.b.c.d` is the IPv4 address.
     pub ue: IpAddr,
     /// Destination address of the IP packet.
     pub pcscf: IpAddr,
+    /// The number of the link that it came over, for link-local addresses; else 0.
+    pub scope: u32,
     /// The private identity, from Authorization.
     pub impi: &'a str,
     /// The public identities that are being registered.
@@ -50,6 +62,8 @@ pub struct Register<'a> {
     pub authorization: Authorization<'a>,
     /// It asks for the end of the registration: an expiry of zero.
     pub deregisters: bool,
+    /// It claims priority: an emergency registration, or a user with priority.
+    pub priority: bool,
     /// Whether Require, Proxy-Require or Supported has `sec-agree`.
     pub sec_agree: SecAgree,
     /// The values of the Security-Client rows, in their order.
@@ -66,15 +80,30 @@ impl<'a> Register<'a> {
             over,
             ue,
             pcscf,
+            scope: 0,
             impi,
             impus: &[],
             contact: "",
             authorization: Authorization { nonce: "", response: "", auts: None },
             deregisters: false,
+            priority: false,
             sec_agree: SecAgree::Present,
             security_client: &[],
             security_verify: &[],
         }
+    }
+
+    /// Between addresses of the link of this number.
+    #[must_use]
+    pub const fn with_scope(self, scope: u32) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// With a claim to the share of the limits that is reserved for emergencies and for users with
+    /// priority, or not. Anybody can claim an emergency: the limits per address are the same.
+    #[must_use]
+    pub const fn with_priority(self, priority: bool) -> Self {
+        Self { priority, ..self }
     }
 
     /// With these public identities.
@@ -166,29 +195,52 @@ pub enum RegisterError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The user or contact is not the one of the SA that it came over.
-    #[error("user or contact is not the one of the SA")]
-    OtherUser,
-    /// An identity has a line break.
-    #[error("identity with a line break")]
-    Identity,
-    /// The UE announces what is already in use.
+    #[error("{claimed} over an SA of {of_sa}")]
+    OtherUser {
+        /// The contact and private identity that the REGISTER has.
+        claimed: Box<str>,
+        /// Those of the SA.
+        of_sa: Box<str>,
+    },
+    /// SM7 has other public identities than SM1.
+    #[error("public identities of SM7 differ from those of SM1: {found} and {needed}")]
+    OtherImpus {
+        /// Those of SM1.
+        needed: Box<str>,
+        /// Those of SM7.
+        found: Box<str>,
+    },
+    /// It came from another address than the SA that it came over is for.
+    #[error("REGISTER from {found} over an SA of {needed}")]
+    OtherAddress {
+        /// The address of the SA.
+        needed: IpAddr,
+        /// The source address.
+        found: IpAddr,
+    },
+    /// An identity cannot be one.
     #[error(transparent)]
-    InUse(#[from] InUse),
-    /// The table has as many contacts as the configuration allows. Nothing has changed.
+    Identity(#[from] IdentityError),
+    /// The table has as many registered contacts as the configuration allows. Nothing has changed.
     #[error("contact limit of {0} reached")]
     Full(u32),
+    /// Too much is open in clear at its address.
+    #[error(transparent)]
+    Quota(#[from] Quota),
     /// To be discarded without an answer.
     #[error(transparent)]
     Discard(#[from] Discard),
 }
 
 crate::code::codes!(RegisterError {
-    RegisterError::OtherUser => "register-other-user",
-    RegisterError::Identity => "register-identity",
+    RegisterError::OtherUser { .. } => "register-other-user",
+    RegisterError::OtherImpus { .. } => "register-other-impus",
+    RegisterError::OtherAddress { .. } => "register-other-address",
     RegisterError::Full(_) => "register-full",
     ;
     RegisterError::Refused(refusal) => refusal,
-    RegisterError::InUse(error) => error,
+    RegisterError::Identity(error) => error,
+    RegisterError::Quota(error) => error,
     RegisterError::Discard(error) => error,
 });
 
@@ -197,9 +249,11 @@ impl RegisterError {
     pub const fn status(&self) -> Option<SipStatus> {
         match self {
             RegisterError::Refused(refusal) => Some(refusal.status()),
-            RegisterError::OtherUser => Some(SipStatus::FORBIDDEN),
-            RegisterError::Identity | RegisterError::InUse(_) => Some(SipStatus::BAD_REQUEST),
-            RegisterError::Full(_) => Some(SipStatus::SERVICE_UNAVAILABLE),
+            RegisterError::OtherUser { .. }
+            | RegisterError::OtherImpus { .. }
+            | RegisterError::OtherAddress { .. } => Some(SipStatus::FORBIDDEN),
+            RegisterError::Identity(_) => Some(SipStatus::BAD_REQUEST),
+            RegisterError::Full(_) | RegisterError::Quota(_) => Some(SipStatus::SERVICE_UNAVAILABLE),
             RegisterError::Discard(_) => None,
         }
     }
@@ -224,10 +278,12 @@ impl Pcscf {
         register: &Register<'_>,
         data_path: &mut D,
     ) -> Result<Forward, RegisterError> {
-        self.counters.events_lost += self.events.trim();
+        let now = self.at(now, data_path);
+        let canonical =
+            Register { ue: register.ue.to_canonical(), pcscf: register.pcscf.to_canonical(), ..*register };
         let result = match register.over {
-            Over::Clear => self.register_in_clear(now, register, data_path),
-            Over::Sa(spi) => self.register_over(now, register, spi, data_path),
+            Over::Clear => self.register_in_clear(now, &canonical, data_path),
+            Over::Sa(spi) => self.register_over(now, &canonical, spi, data_path),
         };
         self.counters.refused += u64::from(result.is_err());
         result
@@ -239,14 +295,50 @@ impl Pcscf {
         register: &Register<'_>,
         data_path: &mut D,
     ) -> Result<Forward, RegisterError> {
-        let known = self.find(register.contact, register.impi);
-        let offer = self.offer(register, known)?;
         let identity = identity(register)?;
+        let source = Source::Clear { address: register.ue, scope: register.scope };
+        let known = self.find_slot(register.contact, register.impi);
+        self.has_room(register, known, source)?;
+        let offer = self.offer_in_clear(register)?;
         let slot = match known {
             Some(slot) => slot,
             None => self.add(identity.clone())?,
         };
-        self.forward(now, register, slot, (Some(offer), identity), data_path).map(|(forward, _)| forward)
+        self.forward(now, register, (slot, source), (offer, identity), data_path).map(|(forward, _)| forward)
+    }
+
+    /// The limits of what anybody can send.
+    fn has_room(
+        &self,
+        register: &Register<'_>,
+        known: Option<u32>,
+        source: Source,
+    ) -> Result<(), RegisterError> {
+        let contact = known.and_then(|slot| self.contacts.peek(slot));
+        // Another try takes the place of the one before.
+        if contact.is_some_and(|contact| contact.has_open_from(source)) {
+            return Ok(());
+        }
+        if contact.is_none() {
+            let reserved = if register.priority { self.config.reserved_contacts } else { 0 };
+            let limit = self.config.max_contacts.saturating_add(reserved);
+            if self.len() - self.unregistered() >= limit {
+                return Err(RegisterError::Full(limit));
+            }
+        }
+        let from = (register.ue, register.scope);
+        Ok(self.quotas.admits(&self.config, from, register.impi, register.priority)?)
+    }
+
+    fn offer_in_clear(&self, register: &Register<'_>) -> Result<Offered, RegisterError> {
+        let passes = self.config.without_sec_agree == WithoutSecAgree::Pass;
+        if passes && register.sec_agree == SecAgree::Absent && register.security_client.is_empty() {
+            let checked = address::checked(register.ue, register.pcscf, register.scope);
+            return checked
+                .map(|_| Offered::Nothing)
+                .map_err(|error: AddressError| Refusal::from(error).into());
+        }
+        Ok(Offered::Set(self.offer(register)?))
     }
 
     fn register_over<D: DataPath>(
@@ -260,28 +352,50 @@ impl Pcscf {
         let slot = self.contact_over(spi).ok_or(unknown)?;
         let contact = self.contacts.peek(slot).ok_or(unknown)?;
         let (role, set) = contact.set_over(spi).ok_or(unknown)?;
-        let protection = Protection::of(set.suite);
-        if contact.identity.impi() != register.impi || contact.identity.contact() != register.contact {
-            return Err(RegisterError::OtherUser);
+        let (protection, of_sa) = (Protection::of(set.suite), set.ends.ue.address);
+        if of_sa != register.ue {
+            return Err(RegisterError::OtherAddress { needed: of_sa, found: register.ue });
+        }
+        let known = &contact.identity;
+        if known.impi() != register.impi || known.contact() != register.contact {
+            let user = |impi: &str, contact: &str| match contact {
+                "" => Box::from(impi),
+                contact => format!("{impi} {contact}").into_boxed_str(),
+            };
+            return Err(RegisterError::OtherUser {
+                claimed: user(register.impi, register.contact),
+                of_sa: user(known.impi(), known.contact()),
+            });
         }
         if role == Role::Temporary {
             return self.sm7(now, register, spi, slot, data_path);
         }
+        let ended = contact.leaving;
         if role == Role::Current {
             // A message over it, whether it is accepted or not: the UE has the set.
             self.use_current(now, slot, data_path);
         }
-        // RFC 3329 2.3.1 wants Security-Client in each REGISTER; only a de-registration can do
-        // without.
-        let offer = match (register.security_client, register.deregisters) {
-            ([], true) => None,
-            _ => Some(self.offer(register, Some(slot))?),
-        };
+        let offer = self.offer_over(register)?;
         let identity = identity(register)?;
-        let (forward, answers) = self.forward(now, register, slot, (offer, identity), data_path)?;
-        // 6.1.5: without a response, over the set of the latest success.
-        let asserted = role == Role::Current && matches!(answers, Answers::Nothing | Answers::Refuses);
+        let from = (slot, Source::Sa(spi));
+        let (forward, answers) = self.forward(now, register, from, (offer, identity), data_path)?;
+        // 6.1.5: without a response, over the set of the latest success, which has not ended.
+        let asserted =
+            role == Role::Current && !ended && matches!(answers, Answers::Nothing | Answers::Refuses);
         Ok(Forward { protection: asserted.then_some(protection), ..forward })
+    }
+
+    /// RFC 3329 2.3.1 wants Security-Client in each REGISTER; one that ends everything announces
+    /// nothing that will be used. What it says matters if the core challenges it.
+    fn offer_over(&self, register: &Register<'_>) -> Result<Offered, RegisterError> {
+        if register.security_client.is_empty() && register.deregisters {
+            return Ok(Offered::Nothing);
+        }
+        match self.offer(register) {
+            Ok(offer) => Ok(Offered::Set(offer)),
+            Err(refusal @ Refusal::NoHeader { .. }) => Err(refusal.into()),
+            Err(refusal) => Ok(Offered::Unusable(Box::new(refusal))),
+        }
     }
 
     /// A REGISTER that is no SM7 goes on to the core.
@@ -289,20 +403,20 @@ impl Pcscf {
         &mut self,
         now: Moment,
         register: &Register<'_>,
-        slot: u32,
-        (offer, identity): (Option<Offer>, Identity),
+        (slot, source): (u32, Source),
+        (offer, identity): (Offered, Identity),
         data_path: &mut D,
     ) -> Result<(Forward, Answers), RegisterError> {
         let number = self.number();
         let nonce = self.nonce(register.authorization.nonce);
-        let Register { over, deregisters, authorization, .. } = *register;
+        let Register { deregisters, authorization, .. } = *register;
         let answers = self.step(slot, data_path, |contact, effects| {
-            let answers = authorization.answers(nonce, contact.open_nonce(), contact.latest_nonce());
+            let answers = authorization.answers(nonce, contact.has_open_nonce(nonce), contact.latest_nonce());
             if answers == Answers::Refuses {
-                contact.refused_challenge(over, effects);
+                contact.refused_challenge(source, nonce, effects);
             }
             let deadline = now + DRAIN;
-            contact.await_answer(Attempt { number, offer, identity, over, deregisters, deadline }, effects);
+            contact.await_answer(Attempt { number, offer, identity, source, deregisters, deadline }, effects);
             answers
         });
         match (answers, self.contacts.id(slot)) {
@@ -325,18 +439,33 @@ impl Pcscf {
     ) -> Result<Forward, RegisterError> {
         let number = self.number();
         let nonce = self.nonce(register.authorization.nonce);
-        let accepted = self.step(slot, data_path, |contact, _| {
-            let answers = register.authorization.answers(nonce, contact.open_nonce(), None);
-            // Anything but the response to the challenge comes over other SAs (TS 33.203 7.4).
-            if answers != Answers::Open {
-                return Err(Discard::WrongSet(spi).into());
-            }
-            accept_sm7(contact, now, register, spi, number)
+        let accepted = self.step(slot, data_path, |contact, effects| {
+            accept_sm7(contact, now, register, (spi, nonce, number), effects)
         });
         let protection = accepted.unwrap_or(Err(Discard::UnknownSa(spi).into()))?;
+        self.displace(slot, spi, data_path);
         let contact = self.contacts.id(slot).map(ContactId).ok_or(Discard::UnknownSa(spi))?;
         let request = RequestId(self.numbered(slot, number));
         Ok(Forward { contact, request, protection: Some(protection) })
+    }
+
+    /// The sender of SM7 has IK: it has this set, and cannot have others with the same client port
+    /// or SPIs. They go, and what is sent to it goes over this set.
+    fn displace<D: DataPath>(&mut self, slot: u32, spi: Spi, data_path: &mut D) {
+        let contact = self.contacts.peek(slot);
+        let over = |one: &&Temporary| one.set.ends.inbound(Side::Pcscf, spi).is_some();
+        let Some(temporary) = contact.and_then(|contact| contact.temporaries().find(over)) else { return };
+        let (set, displaces, overlap) = (temporary.set, temporary.displaces, temporary.overlap);
+        if displaces {
+            for (other, displaced) in self.displaced(set.id, &set.ends) {
+                let cause = Cause::Displaced;
+                self.step(other, data_path, |contact, effects| contact.lose(displaced, cause, effects));
+            }
+        }
+        if overlap != Overlap::Apart {
+            let taken = data_path.take_into_use(set.id, Side::Pcscf, &set.ends);
+            self.counters.not_taken += u64::from(taken.is_err());
+        }
     }
 
     /// A message other than REGISTER was opened. Returns whose it is. The caller compares the
@@ -354,6 +483,7 @@ impl Pcscf {
         over: Spi,
         data_path: &mut D,
     ) -> Result<ContactId, Discard> {
+        let now = self.at(now, data_path);
         let result = self.message_over(now, over, data_path);
         self.counters.discarded += u64::from(result.is_err());
         result
@@ -385,35 +515,45 @@ impl Pcscf {
         }
     }
 
-    /// Reads and judges the Security-Client of an SM1, and its ports.
-    fn offer(&self, register: &Register<'_>, contact: Option<u32>) -> Result<Offer, RegisterError> {
+    /// Reads and judges the Security-Client of an SM1.
+    fn offer(&self, register: &Register<'_>) -> Result<Offer, Refusal> {
         let sm1 = Sm1 {
             ue: register.ue,
             pcscf: register.pcscf,
+            scope: register.scope,
             sec_agree: register.sec_agree,
             security_client: register.security_client,
         };
-        let offer = Offer::receive(&self.config.policy, &sm1)?;
-        self.is_free(&offer, contact)?;
-        Ok(offer)
+        Offer::receive(&self.config.policy, &sm1)
     }
 }
 
 /// Who a REGISTER says it is from.
-fn identity(register: &Register<'_>) -> Result<Identity, RegisterError> {
-    Identity::new(register.contact, register.impi, register.impus).ok_or(RegisterError::Identity)
+fn identity(register: &Register<'_>) -> Result<Identity, IdentityError> {
+    Identity::new(register.contact, register.impi, register.impus)
 }
 
 /// Compares SM7 with what was issued. Returns what protected it.
-fn accept_sm7(
+fn accept_sm7<D: DataPath>(
     contact: &mut Contact,
     now: Moment,
     register: &Register<'_>,
-    over: Spi,
-    number: u64,
+    (over, nonce, number): (Spi, Nonce, u64),
+    effects: &mut Effects<'_, D>,
 ) -> Result<Protection, RegisterError> {
     let wrong = || RegisterError::Discard(Discard::WrongSet(over));
-    let temporary = contact.temporary.as_mut().ok_or_else(wrong)?;
+    let temporary = contact.temporary_over(over).ok_or_else(wrong)?;
+    // Anything but the response to the challenge comes over other SAs (TS 33.203 7.4).
+    let is_open = temporary.is_challenged() && temporary.nonce == nonce;
+    if register.authorization.answers(nonce, is_open, None) != Answers::Open {
+        return Err(wrong());
+    }
+    if !temporary.identity.has_exactly(register.impus) {
+        let needed: Vec<&str> = temporary.identity.impus().collect();
+        let [needed, found] = [needed.join(", "), register.impus.join(", ")].map(String::into_boxed_str);
+        return Err(RegisterError::OtherImpus { needed, found });
+    }
+    let id = temporary.set.id;
     let challenge = match core::mem::replace(&mut temporary.progress, Progress::Failed) {
         Progress::Challenged(challenge) => challenge,
         progress @ (Progress::Answered { .. } | Progress::Failed) => {
@@ -421,11 +561,13 @@ fn accept_sm7(
             return Err(wrong());
         }
     };
+    let counted = Some(temporary.source).filter(|source| source.is_clear());
     let Register { security_client, security_verify, deregisters, .. } = *register;
     match challenge.receive_sm7(&Sm7 { over, security_client, security_verify }) {
         Ok(response) => {
             let protection = response.protection();
-            temporary.progress = Progress::Answered { number, deregisters };
+            effects.counts_no_more(counted);
+            contact.accepted(id, number, deregisters, effects);
             Ok(protection)
         }
         Err(Sm7Error::WrongSa { challenge, .. }) => {
@@ -433,7 +575,8 @@ fn accept_sm7(
             Err(wrong())
         }
         Err(Sm7Error::Refused(refusal)) => {
-            contact.fail(now);
+            effects.counts_no_more(counted);
+            contact.fail(id, now, effects);
             Err(refusal.into())
         }
     }

@@ -9,17 +9,17 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::authorization::Nonce;
 use super::config::Config;
-use super::contact::{Contact, Done, Effects, Role, Set};
+use super::contact::{Contact, Role, Set};
+use super::effects::{Counting, Done, Effects};
 use super::event::{Event, Events};
 use super::id::{ContactId, RequestId};
 use super::identity::Identity;
+use super::quotas::Quotas;
 use super::timers::Timers;
 use crate::id::{Id, TableId};
-use crate::impossible::impossible;
-use crate::negotiation::pcscf::Offer;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId};
-use crate::setup::{Port, PortPair, Setup};
+use crate::setup::{Port, Setup};
 use crate::slab::{Slab, Slotted};
 use crate::spi::{Spi, SpiAllocator};
 use crate::time::Moment;
@@ -67,9 +67,16 @@ pub struct Pcscf {
     by_spi: Vec<u32>,
     /// By contact and IMPI.
     pub(super) by_identity: HashTable<u32>,
+    /// Those that are registered, by IMPI.
+    pub(super) by_impi: HashTable<u32>,
     /// By address and protected port or SPI of the UE: one for each of each set.
     by_end: HashTable<AtEnd>,
-    hasher: DefaultHashBuilder,
+    pub(super) hasher: DefaultHashBuilder,
+    pub(super) quotas: Quotas,
+    /// Ports of earlier configurations that sets still have, and how many.
+    pub(super) retired_ports: Vec<(Port, u32)>,
+    /// The latest time that was told.
+    pub(super) now: Moment,
     pub(super) timers: Timers,
     pub(super) events: Events,
     next_number: u64,
@@ -83,35 +90,7 @@ pub(super) enum Key {
     Spi(Spi),
 }
 
-/// A UE announces what is already in use at its address (TS 33.203 7.1, rule 3). Nothing has
-/// changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InUse {
-    /// Another SA has the port.
-    #[error("port {port} is already in use at {ue}")]
-    Port {
-        /// The address.
-        ue: IpAddr,
-        /// The port.
-        port: Port,
-    },
-    /// Another SA has the SPI: the two could not be distinguished.
-    #[error("SPI {spi} is already in use at {ue}")]
-    Spi {
-        /// The address.
-        ue: IpAddr,
-        /// The SPI.
-        spi: Spi,
-    },
-}
-
-crate::code::codes!(InUse {
-    InUse::Port { .. } => "in-use-port",
-    InUse::Spi { .. } => "in-use-spi",
-});
-
-/// Why a contact cannot be added.
+/// Why a contact cannot be added: the limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Full(pub(super) u32);
 
@@ -140,8 +119,12 @@ impl Pcscf {
             unregistered: 0,
             by_spi: Vec::new(),
             by_identity: HashTable::new(),
+            by_impi: HashTable::new(),
             by_end: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
+            quotas: Quotas::default(),
+            retired_ports: Vec::new(),
+            now,
             timers: Timers::new(now),
             events: Events::default(),
             next_number: 0,
@@ -152,9 +135,12 @@ impl Pcscf {
     /// Makes room in the look-up tables for this many more contacts, so that no registration waits
     /// while they grow. Without enough memory nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
-        let Self { contacts: known, by_identity, by_end, hasher, .. } = self;
+        let Self { contacts: known, by_identity, by_impi, by_end, hasher, .. } = self;
         let _ = by_identity.try_reserve(contacts, |slot| {
             known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
+        });
+        let _ = by_impi.try_reserve(contacts, |slot| {
+            known.peek(*slot).map_or(0, |contact| hasher.hash_one(contact.identity.impi()))
         });
         let _ = by_end.try_reserve(contacts.saturating_mul(4), AtEnd::hash);
     }
@@ -177,6 +163,12 @@ impl Pcscf {
     /// The number of contacts that have never registered.
     pub const fn unregistered(&self) -> u32 {
         self.unregistered
+    }
+
+    /// The number of addresses, of IPv6 the prefixes of 64 bits, at which a REGISTER in clear is
+    /// open.
+    pub const fn open_addresses(&self) -> u32 {
+        self.quotas.addresses()
     }
 
     /// The counters of the table.
@@ -210,7 +202,14 @@ impl Pcscf {
         let registered = contact.registered;
         let mut effects = Effects { data_path, done: Done::default() };
         let result = change(contact, &mut effects);
-        self.unregistered -= u32::from(contact.registered && !registered);
+        if contact.registered && !registered {
+            self.unregistered -= 1;
+            let Self { contacts, by_impi, hasher, .. } = self;
+            let hash = |slot: &u32| {
+                contacts.peek(*slot).map_or(0, |contact| hasher.hash_one(contact.identity.impi()))
+            };
+            by_impi.insert_unique(hash(&slot), slot, hash);
+        }
         self.settle(ContactId(id), effects.done);
         Some(result)
     }
@@ -228,6 +227,7 @@ impl Pcscf {
                     entry.remove();
                 }
             }
+            self.count_retired(&set, false);
             self.counters.removed += 1;
             self.events.push(Event::SetRemoved { contact: id, set: set.id, cause });
         }
@@ -239,6 +239,12 @@ impl Pcscf {
             self.events.push(Event::SetTakenIntoUse { contact: id, set });
         }
         let Some(contact) = self.contacts.peek(slot) else { return };
+        for (source, counting) in done.counted {
+            match counting {
+                Counting::Began => self.quotas.began(source, contact.identity.impi()),
+                Counting::Ended => self.quotas.ended(source, contact.identity.impi()),
+            }
+        }
         match contact.next_deadline() {
             Some(deadline) => self.timers.set_by(slot, deadline),
             None => self.timers.cancel(slot),
@@ -249,7 +255,14 @@ impl Pcscf {
             if let Ok(entry) = self.by_identity.find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
-            self.unregistered -= u32::from(!contact.registered);
+            if contact.registered {
+                let hash = self.hasher.hash_one(identity.impi());
+                if let Ok(entry) = self.by_impi.find_entry(hash, |other| *other == slot) {
+                    entry.remove();
+                }
+            } else {
+                self.unregistered -= 1;
+            }
             self.len -= 1;
             self.contacts.remove(id.0);
             let cause = done.cause.unwrap_or(Cause::Refused);
@@ -257,57 +270,8 @@ impl Pcscf {
         }
     }
 
-    /// TS 33.203 7.1, rule 3: the pair of the UE's address and its client port is new, and so are
-    /// its SPIs. The server port is the contact's own or new. A set that a challenge would
-    /// remove does not count.
-    pub(super) fn is_free(&self, offer: &Offer, contact: Option<u32>) -> Result<(), InUse> {
-        let ue = offer.ue();
-        let Setup { spis, ports } = ue.setup;
-        for port in [ports.client, ports.server] {
-            for (slot, role, set) in self.sets_at(ue.address, Key::Port(port)) {
-                let own = Some(slot) == contact;
-                let replaced = own && role == Role::Temporary;
-                let stays = own && port == ports.server && set.ends.ue.setup.ports.server == port;
-                if !replaced && !stays {
-                    return Err(InUse::Port { ue: ue.address, port });
-                }
-            }
-        }
-        for spi in [spis.client, spis.server] {
-            for (slot, role, _) in self.sets_at(ue.address, Key::Spi(spi)) {
-                if Some(slot) != contact || role != Role::Temporary {
-                    return Err(InUse::Spi { ue: ue.address, spi });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The server port, and a client port that no set of the contact has, except one that a
-    /// challenge removes.
-    pub(super) fn next_ports(&self, slot: u32) -> PortPair {
-        let in_use = |port: &Port| {
-            let mut sets = self.contacts.peek(slot).into_iter().flat_map(Contact::sets);
-            sets.any(|(role, set)| role != Role::Temporary && set.ends.pcscf.setup.ports.client == *port)
-        };
-        // At most two sets are not temporary, and there are three ports. Each search begins at
-        // another port: a UE whose SAs were lost here seldom gets a port that its own sets still
-        // have.
-        let ports = &self.config.client_ports;
-        let first = usize::try_from(self.counters.sets).unwrap_or(0) % ports.len().max(1);
-        let client = ports.iter().cycle().skip(first).take(ports.len()).copied().find(|port| !in_use(port));
-        let server = self.config.server_port;
-        PortPair { client: client.unwrap_or_else(|| impossible(server)), server }
-    }
-
     /// Adds a contact that has not registered yet. Returns its slot.
     pub(super) fn add(&mut self, identity: Identity) -> Result<u32, Full> {
-        if self.len >= self.config.max_contacts {
-            return Err(Full(self.len));
-        }
-        if self.unregistered >= self.config.max_unregistered {
-            return Err(Full(self.unregistered));
-        }
         let hash = identity_hash(&self.hasher, &identity);
         let id = self.contacts.insert(Contact::new(identity)).ok_or(Full(self.len))?;
         let Self { contacts, by_identity, hasher, .. } = self;
@@ -320,7 +284,7 @@ impl Pcscf {
     }
 
     /// The contact of an identity, if it is in the table.
-    pub(super) fn find(&self, contact: &str, impi: &str) -> Option<u32> {
+    pub(super) fn find_slot(&self, contact: &str, impi: &str) -> Option<u32> {
         let hash = self.hasher.hash_one((contact, impi));
         let is = |slot: &u32| {
             self.contacts
@@ -341,11 +305,10 @@ impl Pcscf {
         (table == self.table()).then_some((slot, generation))
     }
 
-    /// The slot of a set's contact, and which of its sets it is.
-    pub(super) fn role(&self, set: SetId) -> Option<(u32, Role)> {
+    /// The slot of a set's contact.
+    pub(super) fn slot_of(&self, set: SetId) -> Option<u32> {
         let slot = set.0.slot;
-        let mut sets = self.contacts.peek(slot)?.sets();
-        sets.find(|(_, other)| other.id == set).map(|(role, _)| (slot, role))
+        self.contacts.peek(slot)?.sets().any(|(_, other)| other.id == set).then_some(slot)
     }
 
     pub(super) fn nonce(&self, text: &str) -> Nonce {
@@ -363,14 +326,22 @@ impl Pcscf {
         self.by_spi.get(self.spis.slot(spi)? as usize).copied()
     }
 
-    /// The sets that have this port or SPI at this address of a UE.
-    pub(super) fn sets_at(&self, ue: IpAddr, key: Key) -> impl Iterator<Item = (u32, Role, &Set)> {
+    /// The sets that have this port or SPI at this address of a UE, on whichever link if none is
+    /// given. One that has two of them is there twice.
+    pub(super) fn sets_at(
+        &self,
+        ue: IpAddr,
+        scope: impl Into<Option<u32>>,
+        key: Key,
+    ) -> impl Iterator<Item = (u32, Role, &Set)> {
+        let scope = scope.into();
         let at = self.key_at(0, ue, key);
         self.by_end.iter_hash(at.hash()).filter(move |other| other.hash == at.hash).flat_map(move |other| {
             let sets = self.contacts.peek(other.contact).into_iter().flat_map(Contact::sets);
             sets.filter(move |(_, set)| {
                 let Setup { spis, ports } = set.ends.ue.setup;
                 set.ends.ue.address == ue
+                    && scope.is_none_or(|scope| set.ends.scope == scope)
                     && match key {
                         Key::Port(port) => [ports.client, ports.server].contains(&port),
                         Key::Spi(spi) => [spis.client, spis.server].contains(&spi),
@@ -408,6 +379,21 @@ impl Pcscf {
         for key in self.keys_of(slot, set) {
             self.by_end.insert_unique(key.hash(), key, AtEnd::hash);
         }
+        self.count_retired(set, true);
+    }
+
+    /// Counts a set that has ports of an earlier configuration.
+    fn count_retired(&mut self, set: &Set, more: bool) {
+        if self.retired_ports.is_empty() {
+            return;
+        }
+        let ports = set.ends.pcscf.setup.ports;
+        for (port, count) in &mut self.retired_ports {
+            if *port == ports.client || *port == ports.server {
+                *count = if more { *count + 1 } else { count.saturating_sub(1) };
+            }
+        }
+        self.retired_ports.retain(|(_, count)| *count != 0);
     }
 }
 

@@ -6,11 +6,13 @@ use core::net::IpAddr;
 use hashbrown::HashSet;
 
 use super::answer::Gone;
+use super::config::Config;
 use super::event::Event;
 use super::id::ContactId;
 use super::table::Pcscf;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SaName, SetId};
+use crate::setup::Port;
 use crate::spi::Spi;
 use crate::time::Moment;
 
@@ -25,8 +27,28 @@ impl Pcscf {
 
     /// Ends what has reached its deadline. Deadlines are kept to an eighth of a second, and never
     /// early.
+    ///
+    /// Every call that is told the time does this first, so that nothing outlives its deadline
+    /// because a wake-up was late. A clock that steps back is taken for one that stands still: the
+    /// latest time that was told counts.
     pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
+        self.at(now, data_path);
+    }
+
+    /// The time that a call goes by: never earlier than one that was told before. What has reached
+    /// its deadline by then has ended.
+    pub(super) fn at<D: DataPath>(&mut self, now: Moment, data_path: &mut D) -> Moment {
+        self.now = self.now.max(now);
         self.counters.events_lost += self.events.trim();
+        if self.timers.next().is_some_and(|next| next <= self.now) {
+            self.expire(data_path);
+        }
+        self.now
+    }
+
+    #[cold]
+    fn expire<D: DataPath>(&mut self, data_path: &mut D) {
+        let now = self.now;
         self.timers.advance(now);
         while let Some(slot) = self.timers.pop_due() {
             self.step(slot, data_path, |contact, effects| contact.expire(now, effects));
@@ -34,7 +56,8 @@ impl Pcscf {
     }
 
     /// The network ended a registration: all sets stay for [`DRAIN`](crate::registration::DRAIN),
-    /// so that the messages that say so can be sent.
+    /// so that the messages that say so can be sent. A registration that has begun in clear since
+    /// goes on.
     ///
     /// # Errors
     /// [`Gone`] if there is no such contact.
@@ -44,6 +67,7 @@ impl Pcscf {
         contact: ContactId,
         data_path: &mut D,
     ) -> Result<(), Gone> {
+        let now = self.at(now, data_path);
         self.contacts.get(contact.0).ok_or(Gone)?;
         self.step(contact.0.slot, data_path, |contact, effects| contact.leave(now, effects)).ok_or(Gone)
     }
@@ -65,8 +89,9 @@ impl Pcscf {
     /// # Errors
     /// [`Gone`] if the set has ended already.
     pub fn data_path_failed<D: DataPath>(&mut self, set: SetId, data_path: &mut D) -> Result<(), Gone> {
-        let (slot, role) = self.role(set).ok_or(Gone)?;
-        self.step(slot, data_path, |contact, effects| contact.lost(role, effects)).ok_or(Gone)
+        let slot = self.slot_of(set).ok_or(Gone)?;
+        let cause = Cause::DataPath;
+        self.step(slot, data_path, |contact, effects| contact.lose(set, cause, effects)).ok_or(Gone)
     }
 
     /// Compares the SAs that the data path holds, in both directions, with those that it should
@@ -101,6 +126,38 @@ impl Pcscf {
             let _ = self.data_path_failed(set, data_path);
         }
         held.difference(&known).copied().collect()
+    }
+
+    /// Changes the configuration: policy, ports and limits. Nobody loses anything by it. What is
+    /// registered keeps its SAs and its server port; what has been challenged is compared with what
+    /// was issued; ports of the configuration before stay protected while sets have them. Where a
+    /// limit is lower than what there is, nothing is added until enough has ended.
+    pub fn reconfigure(&mut self, config: Config) {
+        let before = core::mem::replace(&mut self.config, config);
+        let mut retired: Vec<(Port, u32)> = Vec::new();
+        let known = before.client_ports.iter().chain([&before.server_port]);
+        for port in known.chain(self.retired_ports.iter().map(|(port, _)| port)) {
+            if !self.config.has_port(port.get()) && retired.iter().all(|(other, _)| other != port) {
+                retired.push((*port, 0));
+            }
+        }
+        for contact in self.contacts.iter() {
+            for (_, set) in contact.sets() {
+                let ports = set.ends.pcscf.setup.ports;
+                for (_, count) in
+                    retired.iter_mut().filter(|(port, _)| *port == ports.client || *port == ports.server)
+                {
+                    *count += 1;
+                }
+            }
+        }
+        retired.retain(|(_, count)| *count != 0);
+        self.retired_ports = retired;
+    }
+
+    /// The configuration.
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The sequence numbers of an outbound SA run low, or its volume is used up: sealing said so

@@ -3,6 +3,7 @@
 use super::event::UeEvent;
 use super::state::{Procedure, Set, Ue, UeState};
 use crate::registration::cause::Cause;
+use crate::registration::lifetimes::DRAIN;
 use crate::registration::route::{NoSa, Over, Route, Transport};
 use crate::sa::{DataPath, SetId, Side};
 use crate::setup::Port;
@@ -16,11 +17,12 @@ impl Ue {
     ///
     /// # Errors
     /// [`NoSa`] if no set in force has an inbound SA with this SPI: the message must be discarded.
-    pub fn message<D: DataPath>(&mut self, over: Spi, data_path: &mut D) -> Result<SetId, NoSa> {
+    pub fn message<D: DataPath>(&mut self, now: Moment, over: Spi, data_path: &mut D) -> Result<SetId, NoSa> {
+        let now = self.at(now, data_path);
         let inbound = |set: &&Set| set.carried(Over::Sa(over));
         if let Some(current) = self.current.as_ref().filter(inbound) {
             let id = current.id;
-            self.old_leaves = true;
+            self.network_used.get_or_insert(now);
             self.let_old_go(data_path);
             return Ok(id);
         }
@@ -39,22 +41,49 @@ impl Ue {
     }
 
     /// The route of a CANCEL, or of the ACK of an error: it belongs to a transaction, and goes over
-    /// the set of the request that began it.
+    /// the set of the request that began it, as long as the P-CSCF has that set for certain: it
+    /// drains for [`DRAIN`] once the newer one has been used. Then it goes over the current one.
     ///
     /// # Errors
-    /// [`NoSa`] if that set has ended; the message must not be sent in clear.
-    pub fn route_in_transaction(&self, set: SetId) -> Result<Route, NoSa> {
-        let set = self.sets().find(|other| other.id == set).ok_or(NoSa)?;
+    /// [`NoSa`]; the message must not be sent in clear.
+    pub fn route_in_transaction(&self, now: Moment, set: SetId) -> Result<Route, NoSa> {
+        let began = self.sets().find(|other| other.id == set);
+        let drained = Some(self.current_since);
+        let set = began.filter(|set| !self.has_drained(set, drained, now)).or(self.current.as_ref());
+        let set = set.ok_or(NoSa)?;
         Ok(Route::of_request(set.id, &set.ends, Side::Ue))
     }
 
-    /// The route of the response to a request that came over this SPI.
+    /// The route of the response to a request that came over this SPI: over the set of the request.
+    /// Where the P-CSCF may not have that one any more, the current set serves: over UDP as it is,
+    /// over TCP with a connection to the sent-by of Via (RFC 3261 18.2.2), whose port is that of
+    /// the route.
     ///
     /// # Errors
     /// [`NoSa`]; the response must not be sent in clear.
-    pub fn route_response(&self, transport: Transport, request_over: Spi) -> Result<Route, NoSa> {
-        let set = self.sets().find(|set| set.carried(Over::Sa(request_over))).ok_or(NoSa)?;
-        Ok(Route::of_response(set.id, &set.ends, Side::Ue, transport, request_over))
+    pub fn route_response(
+        &self,
+        now: Moment,
+        transport: Transport,
+        request_over: Spi,
+    ) -> Result<Route, NoSa> {
+        let of_request = self.sets().find(|set| set.carried(Over::Sa(request_over)));
+        // A connection lasts until the network is known to use the newer set.
+        let drained = match transport {
+            Transport::Udp => Some(self.current_since),
+            Transport::Tcp => self.network_used,
+        };
+        match of_request.filter(|set| !self.has_drained(set, drained, now)) {
+            Some(set) => Ok(Route::of_response(set.id, &set.ends, Side::Ue, transport, request_over)),
+            None => self.route_request(),
+        }
+    }
+
+    /// Whether a set is the old one, and the P-CSCF may have removed it, which drains from this
+    /// moment on.
+    fn has_drained(&self, set: &Set, since: Option<Moment>, now: Moment) -> bool {
+        let is_old = self.old.as_ref().is_some_and(|old| old.id == set.id);
+        is_old && since.is_some_and(|since| since + DRAIN <= now.max(self.now))
     }
 
     /// Whether a request can be sent.
@@ -109,16 +138,32 @@ impl Ue {
 
     /// Ends what has reached its deadline. Events say what has ended, and when it is time to
     /// register.
+    ///
+    /// Every call that is told the time does this first. A clock that steps back is taken for one
+    /// that stands still: the latest time that was told counts.
     pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
+        self.at(now, data_path);
+    }
+
+    /// The time that a call goes by: never earlier than one that was told before. What has reached
+    /// its deadline by then has ended.
+    pub(super) fn at<D: DataPath>(&mut self, now: Moment, data_path: &mut D) -> Moment {
+        self.now = self.now.max(now);
+        self.expire(self.now, data_path);
+        self.now
+    }
+
+    fn expire<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
         let procedure_ends = match &self.procedure {
             Procedure::Idle => false,
             Procedure::Registering { deadline, .. } => *deadline <= now,
             Procedure::Answered { set, .. } => set.deadline <= now,
         };
         if procedure_ends {
+            let leaves = self.procedure.leaves();
             self.end_procedure(Cause::Expired, data_path);
             self.events.push(UeEvent::ProcedureExpired);
-            self.try_later(now);
+            self.after_failure(now, leaves, None);
         }
         let cause = if self.leaving { Cause::Deregistered } else { Cause::Expired };
         let old = self.old.take_if(|old| old.deadline <= now);
@@ -147,14 +192,16 @@ impl Ue {
         set: SetId,
         data_path: &mut D,
     ) -> Result<(), NoSa> {
+        let now = self.at(now, data_path);
         let cause = Cause::DataPath;
         if self.current.as_ref().is_some_and(|current| current.id == set) {
             self.end(cause, data_path);
         } else if let Some(old) = self.old.take_if(|old| old.id == set) {
             self.remove(Some(old), cause, data_path);
         } else if self.sets().any(|other| other.id == set) {
+            let leaves = self.procedure.leaves();
             self.end_procedure(cause, data_path);
-            self.try_later(now);
+            self.after_failure(now, leaves, None);
         } else {
             return Err(NoSa);
         }
@@ -180,8 +227,32 @@ impl Ue {
         Ok(id)
     }
 
+    /// The network has ended the registration, as a NOTIFY of the registration event says: the sets
+    /// stay for [`DRAIN`], so that the NOTIFY can be answered. An unfinished procedure ends, and
+    /// nothing asks for another.
+    pub fn deregistered<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
+        let now = self.at(now, data_path);
+        self.end_procedure(Cause::Deregistered, data_path);
+        self.leave(now);
+    }
+
+    /// Everything goes at once, because the UE uses another P-CSCF or has lost its bearer. Nothing
+    /// asks for another registration.
+    pub fn forget<D: DataPath>(&mut self, data_path: &mut D) {
+        self.end_procedure(Cause::Forgotten, data_path);
+        self.end(Cause::Forgotten, data_path);
+    }
+
+    /// The registration has ended: its sets drain.
+    pub(super) fn leave(&mut self, now: Moment) {
+        (self.leaving, self.refresh) = (true, None);
+        for set in self.current.iter_mut().chain(&mut self.old) {
+            set.deadline = set.deadline.min(now + DRAIN);
+        }
+    }
+
     fn let_old_go<D: DataPath>(&mut self, data_path: &mut D) {
-        if self.old_leaves {
+        if self.network_used.is_some() {
             let old = self.old.take_if(|old| old.transactions == 0);
             self.remove(old, Cause::Displaced, data_path);
         }

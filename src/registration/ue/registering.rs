@@ -6,13 +6,13 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::event::UeEvent;
-use super::state::{Procedure, Set, Ue, UeState};
+use super::state::{Procedure, Set, Ue, UeConfig, UeState};
 use crate::key::{Ck, Ik};
 use crate::negotiation::ue::{Offer, OfferError, Sm6Error};
 use crate::registration::cause::Cause;
-use crate::registration::lifetimes::{DRAIN, GRACE, REG_AWAIT_AUTH};
+use crate::registration::lifetimes::{GRACE, REG_AWAIT_AUTH};
 use crate::registration::route::{Over, Route};
-use crate::sa::{DataPath, Endpoint, Ends, SaName, SetId, Side};
+use crate::sa::{DataPath, Endpoint, SaName, SetId, Side};
 use crate::sec_agree::SecurityClient;
 use crate::setup::{Port, Setup};
 use crate::spi::Spi;
@@ -32,13 +32,15 @@ pub struct Begin {
     pub list: Option<SecurityClient>,
     /// In clear although there are SAs: the P-CSCF seems to have lost them (TS 33.203 7.4).
     pub in_clear: bool,
+    /// It ends the registration: an expiry of zero.
+    pub leaves: bool,
 }
 
 impl Begin {
     /// A registration with these SPIs and ports, that offers the policy's list, over the SAs in
     /// force if there are any.
     pub const fn new(setup: Setup) -> Self {
-        Self { setup, list: None, in_clear: false }
+        Self { setup, list: None, in_clear: false, leaves: false }
     }
 
     /// With this list.
@@ -52,10 +54,17 @@ impl Begin {
     pub fn with_clear(self, in_clear: bool) -> Self {
         Self { in_clear, ..self }
     }
+
+    /// In order to leave, or not. Once it has begun, the UE is asked for no other registration:
+    /// whatever the answer is, and if there is none, the sets drain.
+    #[must_use]
+    pub fn with_deregistration(self, leaves: bool) -> Self {
+        Self { leaves, ..self }
+    }
 }
 
 /// Why a registration cannot begin: the caller's fault. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeginError {
     /// A set in force has an SPI, in whichever direction (TS 33.203 7.1).
@@ -120,16 +129,17 @@ pub enum ChallengeFailure<E> {
     /// Security-Server cannot be used.
     #[error(transparent)]
     Sm6(#[from] Sm6Error),
-    /// A set in force has the P-CSCF's client port: their traffic could not be distinguished.
-    #[error("port {0} of the P-CSCF is already in use")]
-    PortInUse(Port),
+    /// It is the answer to SM7: the network does not accept it. The procedure has ended at once,
+    /// and the UE begins anew.
+    #[error("SM7 was challenged again")]
+    Sm7,
     /// The data path could not install the set.
     #[error("data path: {0}")]
     DataPath(E),
 }
 
 crate::code::codes!(<E> ChallengeFailure<E> {
-    ChallengeFailure::PortInUse(_) => "challenge-port-in-use",
+    ChallengeFailure::Sm7 => "challenge-sm7",
     ChallengeFailure::DataPath(_) => "challenge-data-path",
     ;
     ChallengeFailure::NoProcedure(error) => error,
@@ -137,12 +147,15 @@ crate::code::codes!(<E> ChallengeFailure<E> {
 });
 
 /// Why a challenge that the ISIM refused is not reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadChallenge {
     /// No REGISTER awaits an answer. Nothing has changed.
     #[error(transparent)]
     NoProcedure(#[from] NoProcedure),
+    /// It is the answer to SM7: the procedure has ended at once, and the UE begins anew.
+    #[error("SM7 was challenged again")]
+    Sm7,
     /// It is the third in a row: the procedure has ended (TS 24.229 5.1.1.5.3).
     #[error("third bad challenge in a row")]
     TooMany,
@@ -152,6 +165,7 @@ pub enum BadChallenge {
 }
 
 crate::code::codes!(BadChallenge {
+    BadChallenge::Sm7 => "challenge-sm7",
     BadChallenge::TooMany => "bad-challenge-too-many",
     ;
     BadChallenge::NoProcedure(error) => error,
@@ -179,7 +193,8 @@ crate::code::codes!(<E> ConfirmError<E> {
 
 impl Ue {
     /// Begins to register, for the first time, again, or in order to leave. An unfinished procedure
-    /// ends, with its SAs.
+    /// ends, with its SAs. After the end of a registration, sets that still drain go, and the new
+    /// one begins in clear.
     ///
     /// # Errors
     /// [`BeginError`]; nothing has changed.
@@ -189,36 +204,44 @@ impl Ue {
         begin: &Begin,
         data_path: &mut D,
     ) -> Result<Request, BeginError> {
+        let now = self.at(now, data_path);
         let offer = self.offer(begin)?;
+        if self.leaving {
+            self.end(Cause::Deregistered, data_path);
+        }
         (self.bad_challenges, self.leaving) = (0, false);
-        Ok(self.send_sm1(now, offer, begin.in_clear, data_path))
+        if begin.leaves {
+            self.refresh = None;
+        }
+        Ok(self.send_sm1(now, offer, begin, data_path))
     }
 
     fn send_sm1<D: DataPath>(
         &mut self,
         now: Moment,
         offer: Offer,
-        in_clear: bool,
+        begin: &Begin,
         data_path: &mut D,
     ) -> Request {
         self.end_procedure(Cause::Displaced, data_path);
-        let over = self.current.as_ref().filter(|_| !in_clear);
+        let over = self.current.as_ref().filter(|_| !begin.in_clear);
         let request = Request {
             security_client: offer.security_client().clone(),
             security_verify: if over.is_some() { self.verify.clone() } else { Vec::new() },
             route: over.map(|set| Route::of_request(set.id, &set.ends, Side::Ue)),
         };
         let over = over.map(|set| set.id);
-        self.procedure =
-            Procedure::Registering { offer: Box::new(offer), over, deadline: now + REG_AWAIT_AUTH };
+        let (deadline, leaves) = (now + REG_AWAIT_AUTH, begin.leaves);
+        self.procedure = Procedure::Registering { offer: Box::new(offer), over, deadline, leaves };
         request
     }
 
     /// The offer, with SPIs and ports that no set in force has (TS 33.203 7.1, 7.4).
     fn offer(&self, begin: &Begin) -> Result<Offer, BeginError> {
         let Setup { spis, ports } = begin.setup;
-        // The set of an unfinished procedure ends before the new one is made.
-        for set in self.current.iter().chain(&self.old) {
+        // The set of an unfinished procedure ends before the new one is made, and so do those that
+        // drain after the end of a registration.
+        for set in self.current.iter().chain(&self.old).filter(|_| !self.leaving) {
             for name in SaName::ALL {
                 let (spi, _) = set.ends.sa(name);
                 if [spis.client, spis.server].contains(&spi) {
@@ -233,10 +256,13 @@ impl Ue {
                 return Err(BeginError::ServerPort { needed: own.server, found: ports.server });
             }
         }
-        let (policy, pcscf) = (&self.config.policy, self.config.pcscf);
+        let UeConfig { policy, pcscf, scope } = &self.config;
         let offer = match &begin.list {
-            None => Offer::new(policy, Endpoint { address: self.address, setup: begin.setup }, pcscf)?,
-            Some(list) => Offer::from_list(policy, list.clone(), self.address, pcscf)?,
+            None => {
+                let ue = Endpoint { address: self.address, setup: begin.setup };
+                Offer::on_link(policy, ue, *pcscf, *scope)?
+            }
+            Some(list) => Offer::from_list_on_link(policy, list.clone(), self.address, *pcscf, *scope)?,
         };
         if offer.ue().setup == begin.setup { Ok(offer) } else { Err(BeginError::List) }
     }
@@ -255,8 +281,12 @@ impl Ue {
         ik: &Ik,
         data_path: &mut D,
     ) -> Result<Request, ChallengeFailure<D::Error>> {
+        let now = self.at(now, data_path);
+        if self.sm7_failed(now, over, data_path) {
+            return Err(ChallengeFailure::Sm7);
+        }
         self.expects_sm6(over)?;
-        let Procedure::Registering { offer, over: sm1_over, .. } =
+        let Procedure::Registering { offer, over: sm1_over, leaves, .. } =
             core::mem::replace(&mut self.procedure, Procedure::Idle)
         else {
             return Err(NoProcedure.into());
@@ -264,12 +294,16 @@ impl Ue {
         let id = self.next_set();
         let answered = match offer.receive_sm6(security_server, ck, ik) {
             Err(rejected) => Err(rejected.error.into()),
-            Ok(answer) => self.make_way(answer.set().ends(), sm1_over.is_none(), data_path).and_then(|()| {
-                let installed = data_path.install(id, Side::Ue, answer.set());
+            Ok(answer) => {
+                let ends = answer.set().ends();
+                let others = self.current.iter().chain(&self.old);
+                let overlap =
+                    others.map(|other| ends.overlap(&other.ends, Side::Ue)).max().unwrap_or_default();
+                let installed = data_path.install(id, Side::Ue, answer.set(), overlap);
                 installed.map(|()| answer).map_err(ChallengeFailure::DataPath)
-            }),
+            }
         };
-        let answer = answered.inspect_err(|_| self.try_later(now))?;
+        let answer = answered.inspect_err(|_| self.after_failure(now, leaves, None))?;
         let ends = *answer.set().ends();
         let set = Set { id, ends, deadline: now + REG_AWAIT_AUTH, transactions: 0, numbers_low: false };
         let request = Request {
@@ -277,7 +311,7 @@ impl Ue {
             security_verify: answer.security_verify().map(Box::from).collect(),
             route: Some(Route::of_request(id, &ends, Side::Ue)),
         };
-        self.procedure = Procedure::Answered { answer: Box::new(answer), set, sm1_over };
+        self.procedure = Procedure::Answered { answer: Box::new(answer), set, sm1_over, leaves };
         Ok(request)
     }
 
@@ -294,22 +328,28 @@ impl Ue {
         begin: &Begin,
         data_path: &mut D,
     ) -> Result<Request, BadChallenge> {
+        let now = self.at(now, data_path);
+        if self.sm7_failed(now, over, data_path) {
+            return Err(BadChallenge::Sm7);
+        }
         self.expects_sm6(over)?;
         if self.bad_challenges == MAX_BAD_CHALLENGES {
+            let leaves = self.procedure.leaves();
             self.end_procedure(Cause::Refused, data_path);
-            self.try_later(now);
+            self.after_failure(now, leaves, None);
             return Err(BadChallenge::TooMany);
         }
         let offer = self.offer(begin)?;
         self.bad_challenges += 1;
-        Ok(self.send_sm1(now, offer, begin.in_clear, data_path))
+        Ok(self.send_sm1(now, offer, begin, data_path))
     }
 
     /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes
     /// the current one; without a challenge, the set that the REGISTER went over lives on and
     /// what SM1 announced is forgotten. An expiry of zero ends the registration: its sets
     /// drain. In clear, as an answer to SM1, it ends the procedure without SAs: only
-    /// [`Ue::route_request`] tells whether the UE is registered.
+    /// [`Ue::route_request`] tells whether the UE is registered. A UE that leaves has left with
+    /// it, whatever it came over: it wanted nothing else.
     ///
     /// # Errors
     /// [`ConfirmError`]; nothing has changed.
@@ -320,7 +360,14 @@ impl Ue {
         expires: Duration,
         data_path: &mut D,
     ) -> Result<(), ConfirmError<D::Error>> {
+        let now = self.at(now, data_path);
         let ends = now + expires + GRACE;
+        let leaves = self.procedure.leaves();
+        if leaves && over == Over::Clear {
+            self.end_procedure(Cause::Deregistered, data_path);
+            self.leave(now);
+            return Ok(());
+        }
         match &self.procedure {
             Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => {}
             // SM12 comes over the new set (TS 33.203 7.4).
@@ -337,7 +384,7 @@ impl Ue {
             Procedure::Registering { over: sm1_over, .. } => {
                 // An answer in clear concerns no set.
                 if sm1_over.is_none() {
-                    self.try_later(now);
+                    self.after_failure(now, leaves, None);
                     return Ok(());
                 }
                 if let Some(current) = &mut self.current {
@@ -350,17 +397,14 @@ impl Ue {
                 set.deadline = before.as_ref().map_or(ends, |before| before.deadline.max(ends));
                 let older = core::mem::replace(&mut self.old, before);
                 self.remove(older, Cause::Displaced, data_path);
-                self.old_leaves = false;
+                (self.network_used, self.current_since) = (None, now);
                 self.current = Some(set);
             }
         }
         self.bad_challenges = 0;
         self.refresh = None;
-        if expires.is_zero() {
-            self.leaving = true;
-            for set in self.current.iter_mut().chain(&mut self.old) {
-                set.deadline = set.deadline.min(now + DRAIN);
-            }
+        if leaves || expires.is_zero() {
+            self.leave(now);
         } else if self.current.is_some() {
             self.refresh = Some(now + refresh_after(expires));
         }
@@ -368,8 +412,9 @@ impl Ue {
     }
 
     /// Another final response arrived over this: the procedure has ended, with its SAs. Sets in
-    /// force stay, and [`UeEvent::RegisterDue`] comes again; without one, nothing does, and the
-    /// caller begins again after a pause of its own.
+    /// force stay, and [`UeEvent::RegisterDue`] comes again, not before the time of Retry-After
+    /// where the response has it; without a set in force, nothing does, and the caller begins
+    /// again after a pause of its own. A UE that leaves has left.
     ///
     /// # Errors
     /// [`NoProcedure`] if no REGISTER awaits an answer that comes over this: it must be discarded,
@@ -378,18 +423,35 @@ impl Ue {
         &mut self,
         now: Moment,
         over: Over,
+        retry_after: Option<Duration>,
         data_path: &mut D,
     ) -> Result<(), NoProcedure> {
+        let now = self.at(now, data_path);
         let expected = match &self.procedure {
             Procedure::Idle => false,
-            Procedure::Registering { over: sm1_over, .. } => self.is_over(over, *sm1_over),
-            // Over the new set where SM1 was in clear, else over the one that SM1 went over. A
-            // P-CSCF that has just lost that one may have only the new one left (TS 33.203 7.4.1a).
+            Procedure::Registering { over: sm1_over, leaves, .. } => {
+                *leaves && over == Over::Clear || self.is_over(over, *sm1_over)
+            }
+            Procedure::Answered { .. } => self.answers_sm7(over),
+        };
+        if expected { self.fail(now, retry_after, data_path) } else { Err(NoProcedure) }
+    }
+
+    /// Whether a response to SM7 comes over this: the new set where SM1 was in clear, else the one
+    /// that SM1 went over. A P-CSCF that has just lost that one may have only the new one left
+    /// (TS 33.203 7.4.1a).
+    fn answers_sm7(&self, over: Over) -> bool {
+        match &self.procedure {
             Procedure::Answered { set, sm1_over, .. } => {
                 set.carried(over) || sm1_over.is_some() && self.is_over(over, *sm1_over)
             }
-        };
-        if expected { self.timed_out(now, data_path) } else { Err(NoProcedure) }
+            Procedure::Idle | Procedure::Registering { .. } => false,
+        }
+    }
+
+    /// A challenge that answers SM7 ends the procedure.
+    fn sm7_failed<D: DataPath>(&mut self, now: Moment, over: Over, data_path: &mut D) -> bool {
+        self.answers_sm7(over) && self.fail(now, None, data_path).is_ok()
     }
 
     /// No final response arrived: the procedure has ended as after [`Ue::failure`].
@@ -397,11 +459,22 @@ impl Ue {
     /// # Errors
     /// [`NoProcedure`] if no REGISTER awaits an answer.
     pub fn timed_out<D: DataPath>(&mut self, now: Moment, data_path: &mut D) -> Result<(), NoProcedure> {
+        let now = self.at(now, data_path);
+        self.fail(now, None, data_path)
+    }
+
+    fn fail<D: DataPath>(
+        &mut self,
+        now: Moment,
+        retry_after: Option<Duration>,
+        data_path: &mut D,
+    ) -> Result<(), NoProcedure> {
         if self.state() == UeState::Idle {
             return Err(NoProcedure);
         }
+        let leaves = self.procedure.leaves();
         self.end_procedure(Cause::Refused, data_path);
-        self.try_later(now);
+        self.after_failure(now, leaves, retry_after);
         Ok(())
     }
 
@@ -411,30 +484,6 @@ impl Ue {
         self.address = address;
         self.end_procedure(Cause::Displaced, data_path);
         self.end(Cause::Displaced, data_path);
-    }
-
-    /// A P-CSCF that has lost its SAs may use a client port again that a set here still has. A UE
-    /// that registers in clear takes that set for lost too, so it goes; over SAs in force it is
-    /// a fault of the P-CSCF.
-    fn make_way<D: DataPath>(
-        &mut self,
-        new: &Ends,
-        in_clear: bool,
-        data_path: &mut D,
-    ) -> Result<(), ChallengeFailure<D::Error>> {
-        let port = new.pcscf.setup.ports.client;
-        let clashes = |set: &mut Set| set.ends.pcscf.setup.ports.client == port;
-        if !in_clear && self.current.iter_mut().chain(&mut self.old).any(clashes) {
-            return Err(ChallengeFailure::PortInUse(port));
-        }
-        for set in [self.current.take_if(clashes), self.old.take_if(clashes)] {
-            self.remove(set, Cause::Displaced, data_path);
-        }
-        if self.current.is_none() {
-            self.verify.clear();
-            self.refresh = None;
-        }
-        Ok(())
     }
 
     /// SM6 comes over what SM1 went over (TS 33.203 7.4).
@@ -453,10 +502,13 @@ impl Ue {
         }
     }
 
-    /// A procedure that did not succeed is tried again while there is a registration to keep.
-    pub(super) fn try_later(&mut self, now: Moment) {
-        if self.current.is_some() && !self.leaving {
-            let again = now + RETRY;
+    /// A procedure that did not succeed is tried again while there is a registration to keep. One
+    /// that was to end the registration has done so as far as the UE is concerned.
+    pub(super) fn after_failure(&mut self, now: Moment, leaves: bool, retry_after: Option<Duration>) {
+        if leaves {
+            self.leave(now);
+        } else if self.current.is_some() && !self.leaving {
+            let again = now + retry_after.unwrap_or(RETRY).max(RETRY);
             self.refresh = Some(self.refresh.map_or(again, |refresh| refresh.max(again)));
         }
     }

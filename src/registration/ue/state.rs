@@ -21,12 +21,20 @@ pub struct UeConfig {
     pub policy: Policy,
     /// The P-CSCF's address.
     pub pcscf: IpAddr,
+    /// The number of the link that both addresses are of, if they are link-local; else 0.
+    pub scope: u32,
 }
 
 impl UeConfig {
     /// A UE with this policy at the P-CSCF of this address.
     pub const fn new(policy: Policy, pcscf: IpAddr) -> Self {
-        Self { policy, pcscf }
+        Self { policy, pcscf, scope: 0 }
+    }
+
+    /// The same with addresses of the link of this number.
+    #[must_use]
+    pub fn with_scope(self, scope: u32) -> Self {
+        Self { scope, ..self }
     }
 }
 
@@ -55,8 +63,18 @@ pub(super) struct Set {
 #[derive(Debug)]
 pub(super) enum Procedure {
     Idle,
-    Registering { offer: Box<Offer>, over: Option<SetId>, deadline: Moment },
-    Answered { answer: Box<Answer>, set: Set, sm1_over: Option<SetId> },
+    Registering { offer: Box<Offer>, over: Option<SetId>, deadline: Moment, leaves: bool },
+    Answered { answer: Box<Answer>, set: Set, sm1_over: Option<SetId>, leaves: bool },
+}
+
+impl Procedure {
+    /// Whether it is to end the registration.
+    pub(super) const fn leaves(&self) -> bool {
+        match self {
+            Procedure::Idle => false,
+            Procedure::Registering { leaves, .. } | Procedure::Answered { leaves, .. } => *leaves,
+        }
+    }
 }
 
 /// One registration of a UE: of one contact at one P-CSCF. A UE with several has several of these.
@@ -70,14 +88,19 @@ pub struct Ue {
     pub(super) procedure: Procedure,
     pub(super) bad_challenges: u32,
     pub(super) current: Option<Set>,
+    /// When the current set became that.
+    pub(super) current_since: Moment,
     /// The Security-Server of the current set, for the Security-Verify of every request.
     pub(super) verify: Vec<Box<str>>,
     pub(super) old: Option<Set>,
-    /// The network has used the current set: the old one goes when its transactions have ended.
-    pub(super) old_leaves: bool,
+    /// When the network has used the current set first: the old one goes when its transactions have
+    /// ended.
+    pub(super) network_used: Option<Moment>,
     pub(super) refresh: Option<Moment>,
-    /// The UE has asked for the end of its registration.
+    /// The registration has ended, and its sets drain.
     pub(super) leaving: bool,
+    /// The latest time that was told.
+    pub(super) now: Moment,
     pub(super) events: Events,
     table: TableId,
     last_number: u64,
@@ -102,11 +125,13 @@ impl Ue {
             procedure: Procedure::Idle,
             bad_challenges: 0,
             current: None,
+            current_since: Moment::default(),
             verify: Vec::new(),
             old: None,
-            old_leaves: false,
+            network_used: None,
             refresh: None,
             leaving: false,
+            now: Moment::default(),
             events: Events::default(),
             table: TableId::draw(),
             last_number: 0,

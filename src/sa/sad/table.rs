@@ -3,6 +3,8 @@
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
+use alloc::vec::Vec;
+
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::esp::Backend;
@@ -15,7 +17,8 @@ use crate::sa::inbound::{Inbound, InboundCounters, SelectorCheck};
 use crate::sa::outbound::{Limits, Outbound, OutboundCounters};
 use crate::sa::replay::WindowSize;
 use crate::sa::selector::{Selector, Wire};
-use crate::sa::set::{Ends, SaName, SaSet, SaSpec, Side};
+use crate::sa::set::{Ends, Overlap, SaName, SaSet, SaSpec, Side};
+use crate::setup::Port;
 use crate::slab::{CacheLine, Slab, Slotted};
 use crate::spi::Spi;
 
@@ -33,8 +36,16 @@ pub struct Sad {
     /// Slots of inbound SAs by SPI and destination. The SA itself is the key: it is read next
     /// anyway.
     pub(super) by_spi: Index,
-    /// Slots of outbound SAs by selector.
+    /// Slots of the outbound SAs that send, by selector.
     pub(super) by_selector: Index,
+    /// The outbound SAs of a selector where there are several: the last one sends, and when it
+    /// goes the one before it does again.
+    rivals: HashMap<Wire, Vec<u32>>,
+    /// How many outbound SAs do not send.
+    resting: usize,
+    /// Sets that wait to be taken into use: the slots of the outbound SAs, by that of each inbound
+    /// one.
+    pub(super) waiting: HashMap<u32, [u32; 2]>,
     /// Slots of outbound SAs by the address and port that they send to.
     by_remote: HashTable<u32>,
     /// The number of SAs with a protected port here, by address and port: few entries, even with a
@@ -102,8 +113,8 @@ pub enum InstallError {
         /// The destination.
         destination: IpAddr,
     },
-    /// An outbound SA for this traffic is in the table (TS 33.203 7.1 rule 3: the pair of address
-    /// and port must be new).
+    /// An outbound SA for this traffic is in the table; only a whole set may have an SA for the
+    /// same ([`Overlap`]).
     #[error("selector {0} is already in use")]
     SelectorInUse(Selector),
     /// The table has its 2^32 SAs.
@@ -132,6 +143,9 @@ impl Default for Sad {
             outbound: Slab::new(table),
             by_spi: Index::default(),
             by_selector: Index::default(),
+            rivals: HashMap::default(),
+            resting: 0,
+            waiting: HashMap::default(),
             by_remote: HashTable::new(),
             local: HashMap::default(),
             hasher: DefaultHashBuilder::default(),
@@ -141,18 +155,24 @@ impl Default for Sad {
 }
 
 /// Calls that name a set that is not in the table do nothing. Whether a set is installed is seen
-/// from its SPIs, addresses and ports.
+/// from its SPIs, addresses and ports. A set whose outbound selectors another set has is taken into
+/// use by [`DataPath::take_into_use`], or by the first packet over it that is opened.
 impl DataPath for Sad {
     type Error = InstallError;
 
-    fn install(&mut self, _: SetId, side: Side, set: &SaSet) -> Result<(), InstallError> {
+    fn install(&mut self, _: SetId, side: Side, set: &SaSet, _: Overlap) -> Result<(), InstallError> {
         if self.holds(set.ends(), side) { Ok(()) } else { self.add_set(set, side).map(drop) }
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
-        // Each outbound selector has one SA, so what a datagram is sealed with follows from its
-        // ports.
-        if self.holds(ends, side) { Ok(()) } else { Err(InstallError::NotInstalled(id)) }
+        let (inbound, outbound) = self.of_ends(ends, side);
+        match (inbound, outbound) {
+            ([Some(_), Some(_)], [Some(first), Some(second)]) => {
+                self.use_outbound([first.0.slot, second.0.slot]);
+                Ok(())
+            }
+            _ => Err(InstallError::NotInstalled(id)),
+        }
     }
 
     fn remove(&mut self, _: SetId, side: Side, ends: &Ends) {
@@ -206,7 +226,7 @@ impl Sad {
 
     /// The number of SAs, both directions together.
     pub fn len(&self) -> usize {
-        self.by_spi.len() + self.by_selector.len()
+        self.by_spi.len() + self.by_selector.len() + self.resting
     }
 
     /// Whether there is no SA.
@@ -221,7 +241,9 @@ impl Sad {
 
     /// Adds the four SAs of a set, as one side has them, all or none: for those who keep sets
     /// themselves. A [`Pcscf`](crate::Pcscf) and a [`Ue`](crate::Ue) use the table as their
-    /// [`DataPath`].
+    /// [`DataPath`]. Where another set has the same outbound selectors, that one goes on sending
+    /// until this one is taken into use: with [`Sad::use_set`], or by the first packet over it
+    /// that is opened.
     ///
     /// # Errors
     /// [`InstallError`]; nothing has changed.
@@ -230,12 +252,56 @@ impl Sad {
         let inbound = inbound.map(|name| set.sa(name));
         let outbound = outbound.map(|name| set.sa(name));
         inbound.iter().try_for_each(|spec| self.admits_inbound(spec).map(drop))?;
-        outbound.iter().try_for_each(|spec| self.admits_outbound(spec).map(drop))?;
+        if self.outbound.is_full() {
+            return Err(InstallError::Full);
+        }
         let ([first, second], [third, fourth]) = (inbound, outbound);
-        Ok(InstalledSet {
-            inbound: [self.add_inbound(&first)?, self.add_inbound(&second)?],
-            outbound: [self.add_outbound(&third)?, self.add_outbound(&fourth)?],
-        })
+        let inbound = [self.add_inbound(&first)?, self.add_inbound(&second)?];
+        let slots = inbound.map(|id| id.0.slot);
+        let rests = self.resting;
+        let outbound = [self.insert_outbound(&third, slots[0])?, self.insert_outbound(&fourth, slots[1])?];
+        if self.resting > rests {
+            let of_set = outbound.map(|id| id.0.slot);
+            self.waiting.extend(slots.map(|slot| (slot, of_set)));
+        }
+        Ok(InstalledSet { inbound, outbound })
+    }
+
+    /// From now on, traffic of the outbound selectors of a set goes over that set. False if its
+    /// SAs are not in the table.
+    pub fn use_set(&mut self, set: &InstalledSet) -> bool {
+        let is_there = set.outbound.iter().all(|id| self.outbound(*id).is_some());
+        if is_there {
+            self.use_outbound(set.outbound.map(|id| id.0.slot));
+        }
+        is_there
+    }
+
+    /// A packet over the SA in this slot was opened while sets wait.
+    #[cold]
+    pub(super) fn arrived_over(&mut self, inbound: u32) {
+        if let Some(outbound) = self.waiting.get(&inbound).copied() {
+            self.use_outbound(outbound);
+        }
+    }
+
+    /// The outbound SAs of a set send from now on. Allocates nothing.
+    fn use_outbound(&mut self, slots: [u32; 2]) {
+        for slot in slots {
+            let Self { outbound, rivals, by_selector, waiting, hasher, .. } = self;
+            let Some(sa) = outbound.peek(slot) else { continue };
+            waiting.remove(&sa.partner);
+            let Some(rivals) = rivals.get_mut(sa.wire()) else { continue };
+            if let (Some(before), Some(position)) =
+                (rivals.last().copied(), rivals.iter().position(|rival| *rival == slot))
+            {
+                rivals.remove(position);
+                rivals.push(slot);
+                by_selector.replace(hasher.hash_one(sa.wire()), before, slot);
+                self.set_resting(before, true);
+                self.set_resting(slot, false);
+            }
+        }
     }
 
     /// Removes the SAs that [`Sad::add_set`] added. False if some of them were not in the table;
@@ -244,6 +310,12 @@ impl Sad {
         let inbound = set.inbound.map(|id| self.remove_inbound(id).is_some());
         let outbound = set.outbound.map(|id| self.remove_outbound(id).is_some());
         inbound.into_iter().chain(outbound).all(|removed| removed)
+    }
+
+    fn set_resting(&mut self, slot: u32, rests: bool) {
+        if let Some((sa, _)) = self.outbound.at(slot) {
+            sa.rests = rests;
+        }
     }
 
     /// Adds one inbound SA.
@@ -264,10 +336,29 @@ impl Sad {
     /// # Errors
     /// [`InstallError::SelectorInUse`] and [`InstallError::Full`]; nothing has changed.
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
-        let hash = self.admits_outbound(spec)?;
-        let id = self.outbound.insert(Outbound::new_on(spec, self.backend)).ok_or(InstallError::Full)?;
-        let Self { outbound, by_selector, by_remote, hasher, .. } = self;
-        by_selector.insert(hash, id.slot);
+        let wire = Wire::new(&spec.selector);
+        if self.exact_slot(self.hasher.hash_one(wire), &wire).is_some() {
+            return Err(InstallError::SelectorInUse(spec.selector));
+        }
+        self.insert_outbound(spec, Outbound::ALONE)
+    }
+
+    /// Adds an outbound SA, which rests where there is one of the same selector.
+    fn insert_outbound(&mut self, spec: &SaSpec<'_>, partner: u32) -> Result<OutboundId, InstallError> {
+        let wire = Wire::new(&spec.selector);
+        let hash = self.hasher.hash_one(wire);
+        let sends = self.exact_slot(hash, &wire);
+        let mut sa = Outbound::new_on(spec, self.backend);
+        (sa.partner, sa.rests) = (partner, sends.is_some());
+        let id = self.outbound.insert(sa).ok_or(InstallError::Full)?;
+        let Self { outbound, by_selector, by_remote, hasher, rivals, resting, .. } = self;
+        match sends {
+            None => by_selector.insert(hash, id.slot),
+            Some(sends) => {
+                rivals.entry(wire).or_insert_with(|| [sends].into()).insert(0, id.slot);
+                *resting += 1;
+            }
+        }
         if let Some(remote) = spec.selector.destination_end() {
             let hash =
                 |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()));
@@ -290,25 +381,13 @@ impl Sad {
         }
     }
 
-    /// Returns the hash that the SA will be looked up by.
-    fn admits_outbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
-        let wire = Wire::new(&spec.selector);
-        let hash = self.hasher.hash_one(wire);
-        if self.exact_slot(hash, &wire).is_some() {
-            Err(InstallError::SelectorInUse(spec.selector))
-        } else if self.outbound.is_full() {
-            Err(InstallError::Full)
-        } else {
-            Ok(hash)
-        }
-    }
-
     /// Removes those SAs of a set that are in the table, as one side has them, and returns how many
     /// there were. An SA of another set stays: it differs in SPI, addresses or ports.
     pub fn remove_ends(&mut self, ends: &Ends, side: Side) -> usize {
         let (inbound, outbound) = self.of_ends(ends, side);
-        let inbound = inbound.into_iter().flatten().filter(|id| self.remove_inbound(*id).is_some()).count();
-        inbound + outbound.into_iter().flatten().filter(|id| self.remove_outbound(*id).is_some()).count()
+        let outbound =
+            outbound.into_iter().flatten().filter(|id| self.remove_outbound(*id).is_some()).count();
+        outbound + inbound.into_iter().flatten().filter(|id| self.remove_inbound(*id).is_some()).count()
     }
 
     /// Whether all four SAs of a set are in the table, as one side has them.
@@ -324,13 +403,32 @@ impl Sad {
             let id = self.find_inbound(spi, selector.destination)?;
             self.inbound(id).is_some_and(|sa| sa.selector() == selector).then_some(id)
         });
+        // The SA inbound between the same ports tells two outbound ones apart that have even their
+        // SPI in common.
+        let mut partners = inbound.into_iter();
         let outbound = outbound.map(|name| {
             let (spi, selector) = ends.sa(name);
-            let wire = Wire::new(&selector);
-            let id = OutboundId(self.outbound.id(self.exact_slot(self.hasher.hash_one(wire), &wire)?)?);
-            self.outbound(id).is_some_and(|sa| sa.spi() == spi).then_some(id)
+            let partner = partners.next().flatten().map_or(Outbound::ALONE, |id: InboundId| id.0.slot);
+            let slot = self.outbound_of(spi, &Wire::new(&selector), partner)?;
+            self.outbound.id(slot).map(OutboundId)
         });
         (inbound, outbound)
+    }
+
+    /// The outbound SA of an SPI and selector whose partner is in this slot, or that was added
+    /// alone.
+    fn outbound_of(&self, spi: Spi, wire: &Wire, partner: u32) -> Option<u32> {
+        let of = |partner: u32| self.of_selector(wire, |sa| sa.spi() == spi && sa.partner == partner);
+        of(partner).or_else(|| of(Outbound::ALONE))
+    }
+
+    /// The first outbound SA of a selector for which this is true.
+    fn of_selector(&self, wire: &Wire, is: impl Fn(&Outbound) -> bool) -> Option<u32> {
+        let is = |slot: &u32| self.outbound.peek(*slot).is_some_and(&is);
+        match self.rivals.get(wire) {
+            Some(rivals) => rivals.iter().copied().find(is),
+            None => self.exact_slot(self.hasher.hash_one(wire), wire).filter(is),
+        }
     }
 
     /// SPI and destination of every SA in the table, in no particular order.
@@ -343,8 +441,16 @@ impl Sad {
     pub fn remove_inbound(&mut self, id: InboundId) -> Option<InboundCounters> {
         let sa = self.inbound.get(id.0)?;
         let (counters, hash) = (sa.counters(), hash_of_inbound(&self.hasher, sa));
-        let local = sa.selector().destination_end();
+        let selector = sa.selector();
+        let (local, mirrored) = (selector.destination_end(), Wire::new(&selector.mirrored()));
         self.by_spi.remove(hash, id.0.slot);
+        self.waiting.remove(&id.0.slot);
+        // Its slot will be another's.
+        if let Some(partner) = self.of_selector(&mirrored, |sa| sa.partner == id.0.slot)
+            && let Some((partner, _)) = self.outbound.at(partner)
+        {
+            partner.partner = Outbound::ALONE;
+        }
         self.count_local(local, false);
         self.inbound.remove(id.0).then_some(counters)
     }
@@ -353,15 +459,37 @@ impl Sad {
     pub fn remove_outbound(&mut self, id: OutboundId) -> Option<OutboundCounters> {
         let sa = self.outbound.get(id.0)?;
         let (counters, selector) = (sa.counters(), sa.selector());
-        let hash = self.hasher.hash_one(sa.wire());
+        let wire = *sa.wire();
+        let hash = self.hasher.hash_one(wire);
         if let Ok(entry) =
             self.by_remote.find_entry(hash_of_remote(&self.hasher, &selector), |slot| *slot == id.0.slot)
         {
             entry.remove();
         }
-        self.by_selector.remove(hash, id.0.slot);
+        self.remove_from_selector(hash, &wire, id.0.slot);
         self.count_local(selector.source_end(), false);
         self.outbound.remove(id.0).then_some(counters)
+    }
+
+    /// An outbound SA goes. Where others have its selector and it was the one that sends, the one
+    /// before it does again.
+    fn remove_from_selector(&mut self, hash: u64, wire: &Wire, slot: u32) {
+        let Self { by_selector, rivals, resting, .. } = self;
+        let Some(others) = rivals.get_mut(wire) else {
+            by_selector.remove(hash, slot);
+            return;
+        };
+        others.retain(|other| *other != slot);
+        *resting -= 1;
+        let next = others.last().copied();
+        if others.len() == 1 {
+            rivals.remove(wire);
+        }
+        if let Some(next) = next {
+            // Nothing happens if it was another that sent.
+            by_selector.replace(hash, slot, next);
+            self.set_resting(next, false);
+        }
     }
 
     /// An inbound SA.
@@ -401,7 +529,9 @@ impl Sad {
         let is_remote = |slot: &u32| {
             self.outbound.peek(*slot).is_some_and(|sa| sa.selector().destination_end() == Some(end))
         };
-        self.local.contains_key(&end) || self.by_remote.find(self.hasher.hash_one(end), is_remote).is_some()
+        let may_be_clear = Port::from_peer(end.1).is_ok_and(Port::is_sip);
+        self.local.contains_key(&end)
+            || !may_be_clear && self.by_remote.find(self.hasher.hash_one(end), is_remote).is_some()
     }
 
     /// Counts one SA more, or one fewer, at a port of this side.
@@ -451,10 +581,10 @@ impl Sad {
         hash_of(&self.hasher, spi, destination)
     }
 
-    /// Whether the SA in a slot has exactly this selector.
+    /// Whether the SA in a slot sends what has exactly this selector.
     #[inline]
     pub(super) fn is_of(&self, slot: u32, wire: &Wire) -> bool {
-        self.outbound.peek(slot).is_some_and(|sa| sa.wire() == wire)
+        self.outbound.peek(slot).is_some_and(|sa| !sa.rests & (sa.wire() == wire))
     }
 
     #[inline]
