@@ -10,9 +10,9 @@ use ipsec_3gpp::key::KeyError;
 use ipsec_3gpp::negotiation::pcscf::{self, Sm1, Sm6MakeError, Sm7, Sm7Error};
 use ipsec_3gpp::negotiation::ue::{self, OfferError, Sm6Error};
 use ipsec_3gpp::negotiation::{Refusal, SecAgree, SipStatus};
-use ipsec_3gpp::policy::{OfferVerdict, PolicyError, Reason, SuiteVerdict};
+use ipsec_3gpp::policy::{ClientOrder, OfferVerdict, PolicyError, Reason, ServerList, SuiteVerdict};
 use ipsec_3gpp::sa::{Endpoint, Side};
-use ipsec_3gpp::sec_agree::{Difference, Quirk, Quirks, SecurityClient, Style};
+use ipsec_3gpp::sec_agree::{Difference, Mechanism, MechanismList, Quirk, Quirks, SecurityClient, Style};
 use ipsec_3gpp::setup::{PortPair, Setup, SetupError};
 use ipsec_3gpp::{Ck, Confidentiality, Ik, Policy, Sad, Suite};
 use proptest::prelude::*;
@@ -409,6 +409,139 @@ fn differences_say_where() {
         panic!()
     };
     assert_eq!(difference, Difference::Length { issued: 6, came_back: 1 });
+}
+
+#[test]
+fn sm7_repeats_security_client_in_whatever_form_and_with_the_same_values() {
+    let rows = |client: &str| client.split(", ").map(str::to_owned).collect::<Vec<_>>();
+    let (_, client, verify) = before_sm7();
+    let swapped = {
+        let mut parts: Vec<&str> = client.split(',').collect();
+        parts.swap(0, 1);
+        parts.join(",")
+    };
+    for (repeated, accepted) in [
+        // Letter by letter; in another style; in rows; with what is the default left out.
+        (vec![client.clone()], true),
+        (vec![SecurityClient::parse(&client).unwrap().emit(&Style::KAMAILIO)], true),
+        (rows(&SecurityClient::parse(&client).unwrap().to_string()), true),
+        (vec![client.replace("mod=trans;", "")], true),
+        // Another order, one more, one fewer, another value, nothing.
+        (vec![swapped], false),
+        (vec![format!("{client},tls")], false),
+        (vec![client.rsplit_once(',').unwrap().0.to_owned()], false),
+        (vec![client.replace("40001", "40003")], false),
+        (vec![client.clone(), client.clone()], false),
+        (vec![" ".to_owned()], false),
+        (vec![], false),
+    ] {
+        let (challenge, ..) = before_sm7();
+        let repeated: Vec<&str> = repeated.iter().map(String::as_str).collect();
+        let sm7 = Sm7 { over: spi(2002), security_client: &repeated, security_verify: &[&verify] };
+        assert_eq!(challenge.receive_sm7(&sm7).is_ok(), accepted, "{repeated:?}");
+    }
+    // Rows of SM1 that are one row of SM7.
+    let (ck, ik) = keys();
+    let two = client.split_once(',').unwrap();
+    let offer = pcscf::Offer::receive(&all(), &sm1(&[two.0, two.1])).unwrap();
+    assert_eq!(offer.spis(), [spi(1001), spi(1002)]);
+    let challenge = offer.challenge(pcscf_setup(), &ck, &ik).unwrap();
+    let verify = challenge.security_server().to_string();
+    let sm7 = Sm7 { over: spi(2002), security_client: &[&client], security_verify: &[&verify] };
+    assert!(challenge.receive_sm7(&sm7).is_ok());
+}
+
+#[test]
+fn every_spi_that_the_ue_sent_is_kept_and_none_twice() {
+    let list = "ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1001;spi-s=1002;port-c=1;port-s=2,\
+                ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=1003;spi-s=1001;port-c=1;port-s=2,\
+                ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1004;spi-s=0;port-c=1;port-s=2,tls;spi-c=1005";
+    let offer = pcscf::Offer::receive(&all(), &sm1(&[list])).unwrap();
+    let mut spis: Vec<u32> = offer.spis().iter().map(|spi| spi.value()).collect();
+    spis.sort_unstable();
+    assert_eq!(spis, [1001, 1002, 1003, 1004]);
+}
+
+#[test]
+fn a_list_of_the_callers_offers_what_the_policy_has_and_nothing_else() {
+    let (ue, pcscf) = addresses(true);
+    let sha_1 = policy(&[Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL], Confidentiality::Offered);
+    let list = sha_1.client_list(ue_setup()).to_string();
+    let offer = |text: &str| {
+        let list = SecurityClient::parse(text).unwrap();
+        ue::Offer::from_list(&sha_1, list, ue, pcscf).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(offer(&list), Ok(()));
+    assert_eq!(offer(&format!("{list}, tls;q=0.1")), Ok(()), "another mechanism");
+    // The P-CSCF would take MD5, the UE SHA-1, and SM7 would vanish.
+    let md5 = list.split_once(',').unwrap().0.replace("sha-1", "md5");
+    for (text, error) in [
+        (
+            format!("{md5},{list}"),
+            "mechanism 0 of the list offers what the UE would not use: hmac-md5-96+aes-cbc is not in the policy",
+        ),
+        (
+            format!("{list},{}", list.split_once(',').unwrap().0.replace("1001", "1003")),
+            "mechanism 2 of the list offers what the UE would not use: its SPIs or ports differ from those of \
+             the rest of the list",
+        ),
+        (
+            list.split_once(',').unwrap().0.to_owned(),
+            "hmac-sha-1-96+null is in the policy but not in the list",
+        ),
+        (
+            format!(
+                "{},{}",
+                list.split_once(',').unwrap().0,
+                list.split_once(',').unwrap().1.replace("esp", "ah")
+            ),
+            "hmac-sha-1-96+null is in the policy but not in the list",
+        ),
+    ] {
+        assert_eq!(offer(&text), Err(error.to_owned()));
+    }
+    // In a form that cannot be used, with the reason.
+    let reserved = list.replace("1001", "200");
+    let error = "hmac-sha-1-96+aes-cbc is in the policy, and unusable in the list: an SPI of 1 to 255 is not tolerated";
+    assert_eq!(offer(&reserved), Err(error.to_owned()));
+    // As some phones do, if the list says so.
+    assert_eq!(offer(&list.replace("40001", "5061").replace("40002", "5060")), Ok(()));
+    let strict = sha_1.clone().with_tolerated(Quirks::NONE.with(Quirk::ShortSpi));
+    let sip = SecurityClient::parse(&list.replace("40001", "5061")).unwrap();
+    assert!(ue::Offer::from_list(&strict, sip, ue, pcscf).is_err());
+}
+
+#[test]
+fn a_peer_that_takes_the_last_suite_gets_the_best_one_where_the_policy_says_so() {
+    let last = |policy: &Policy| {
+        let list = policy.client_list(ue_setup());
+        let Some(Mechanism::Ipsec3gpp(last)) = list.mechanisms().last() else { panic!() };
+        last.suite().unwrap()
+    };
+    assert_eq!(last(&all()), Suite::HMAC_MD5_96_NULL);
+    let reversed = all().with_client_order(ClientOrder::BestLast);
+    assert_eq!(last(&reversed), Suite::HMAC_SHA_1_96_AES_CBC);
+    // Our own P-CSCF goes by its own list.
+    let client = reversed.client_list(ue_setup()).to_string();
+    assert_eq!(challenge(&all(), &[&client]).set().suite(), Suite::HMAC_SHA_1_96_AES_CBC);
+}
+
+#[test]
+fn others_beside_the_suites_are_others() {
+    let others = |text| all().with_others(MechanismList::parse_rows([text]).unwrap()).map(drop);
+    assert_eq!(others("sdes-srtp;mediasec, tls"), Ok(()));
+    assert_eq!(others("tls, ipsec-3gpp;alg=hmac-sha-1-96"), Err(PolicyError::NotOther(1)));
+    assert_eq!(others("tls;;"), Err(PolicyError::NotOther(0)));
+    let many = vec!["tls"; 27].join(",");
+    assert_eq!(others(&many), Err(PolicyError::TooMany(33)));
+    let chosen = all().with_server_list(ServerList::ChosenAlone);
+    let offer =
+        pcscf::Offer::receive(&chosen, &sm1(&[&ue_offer(&all()).security_client().to_string()])).unwrap();
+    let (ck, ik) = keys();
+    let alone = offer.challenge(pcscf_setup(), &ck, &ik).unwrap().security_server().to_string();
+    assert!(alone.contains("aes-cbc") && !alone.contains(','), "{alone}");
+    // What a refusal lists is the whole.
+    assert_eq!(chosen.refusal_list().mechanisms().len(), 6);
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! The packet path allocates nothing: counted by the allocator.
+//! The packet path allocates nothing, and what anybody can send keeps little: counted by the
+//! allocator.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![allow(unsafe_code, reason = "an allocator cannot be written without it")]
 
@@ -8,26 +9,32 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use ipsec_3gpp::esp::Backend;
-use ipsec_3gpp::sa::{OpenJob, SealJob, SelectorCheck, Side, WindowSize};
-use ipsec_3gpp::{Sad, Suite};
-use support::{addresses, set, udp};
+use ipsec_3gpp::registration::{Config, Over, Register};
+use ipsec_3gpp::sa::{Endpoint, OpenJob, SaSet, SealJob, SelectorCheck, Side, WindowSize};
+use ipsec_3gpp::setup::Port;
+use ipsec_3gpp::spi::SpiSlice;
+use ipsec_3gpp::{Confidentiality, Moment, Pcscf, Policy, Sad, SpiAllocator, Suite};
+use support::{addresses, keys, set, setup, udp};
 
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static OCTETS: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call is handed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        OCTETS.set(OCTETS.get().wrapping_add(layout.size()));
         // SAFETY: the caller's promise is that of the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        OCTETS.set(OCTETS.get().wrapping_sub(layout.size()));
         // SAFETY: the caller's promise is that of the system's allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -112,4 +119,61 @@ fn batches_allocate_nothing() {
         assert_eq!((sealing, opening), (0, 0), "{suite} on {backend}");
         assert_eq!(jobs.iter().filter(|job| job.datagram().is_some()).count(), 88);
     }
+}
+
+#[test]
+fn taking_a_set_into_use_with_its_first_packet_allocates_nothing() {
+    let (ue, pcscf) = addresses(false);
+    let of = |own: u32| {
+        let end = |address, setup| Endpoint { address, setup };
+        let (at_ue, at_pcscf) = (setup(1001, 1002, 40001, 40002), setup(own, own + 1, 50001, 50002));
+        SaSet::new(end(ue, at_ue), end(pcscf, at_pcscf), keys(Suite::HMAC_SHA_1_96_AES_CBC)).unwrap()
+    };
+    let (mut sad, newer) = (Sad::new(), of(3001));
+    sad.add_set(&of(2001), Side::Pcscf).unwrap();
+    sad.add_set(&newer, Side::Pcscf).unwrap();
+    let mut phone = Sad::new();
+    phone.add_set(&newer, Side::Ue).unwrap();
+    let plain = udp((ue, 40001), (pcscf, 50002), b"SM7");
+    let answer = udp((pcscf, 50002), (ue, 40001), b"SYN-ACK");
+    let (mut packet, mut back) = (vec![0; 200], vec![0; 200]);
+    let range = phone.seal(&plain, &mut packet).unwrap().range;
+    let count = allocations(|| {
+        let _ = sad.open_in_place(&mut packet[range]).unwrap();
+    });
+    assert_eq!(count, 0);
+    let range = sad.seal(&answer, &mut back).unwrap().range;
+    assert!(phone.open_in_place(&mut back[range]).is_ok(), "the newer set sends");
+}
+
+#[test]
+fn a_register_in_clear_keeps_no_more_than_about_what_was_sent() {
+    let port = |number| Port::new(number).unwrap();
+    let suites = [Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL];
+    let policy = Policy::new(&suites, Confidentiality::Offered).unwrap();
+    let config = Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap();
+    let spis = SpiAllocator::new(SpiSlice::WHOLE, 1000, [7; 16]).unwrap();
+    let now = Moment::from_millis(0);
+    let (mut pcscf, mut sad) = (Pcscf::new(config, spis, now), Sad::new());
+    // 24 parameters in each of 28 mechanisms, and one that is usable.
+    let parameters: String = (0..23).map(|n| format!(";{}=1", char::from(b'a' + n))).collect();
+    let long = format!(
+        "{}ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100",
+        format!("x{parameters},").repeat(28)
+    );
+    assert!((2500..4000).contains(&long.len()), "{}", long.len());
+    let rows = [long.as_str()];
+    let register = |pcscf: &mut Pcscf, sad: &mut Sad, n: u8| {
+        let impi = format!("{n}@ims");
+        let from = [10, 1, 0, n].into();
+        let register =
+            Register::new(Over::Clear, from, [10, 0, 0, 1].into(), &impi).with_security_client(&rows);
+        pcscf.register(now, &register, sad).unwrap();
+    };
+    // Tables that grow have grown.
+    (1..=16).for_each(|n| register(&mut pcscf, &mut sad, n));
+    let before = OCTETS.get();
+    (17..=20).for_each(|n| register(&mut pcscf, &mut sad, n));
+    let each = OCTETS.get().wrapping_sub(before) / 4;
+    assert!(each > long.len() && each < long.len() + 1500, "{each} octets for {} of header", long.len());
 }

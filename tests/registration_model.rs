@@ -4,9 +4,9 @@
 //! The attacker sees everything, and delivers what was sent when and as often as it likes, or
 //! never; it rewrites what is in clear, damages what is ESP and reflects it. It sends REGISTERs of
 //! its own in the UE's name, from the UE's address and from others: some that the core challenges,
-//! reports of failure, de-registrations that the core accepts. It cannot make an ICV without IK. The
-//! UE begins up to twice and may give up; the core challenges each REGISTER that was not protected
-//! and accepts each that was.
+//! reports of failure, de-registrations that the core accepts. It cannot make an ICV without IK.
+//! The UE begins up to twice and may give up; the core challenges each REGISTER that was not
+//! protected and accepts each that was.
 //!
 //! Whatever the attacker has sent of its own, the UE can do what it could without that.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, keys, port};
 use ipsec_3gpp::registration::{
-    BadChallenge, BeginError, Cause, ChallengeFailure, NoProcedure, NoSa, Over, Transport, UeEvent, UeState,
+    BadChallenge, BeginError, Cause, ChallengeFailure, NoProcedure, NoSa, Over, Transport, UeConfig, UeEvent,
+    UeState,
 };
 use ipsec_3gpp::sa::{Ends, InstallError, Limits, Overlap, SaName, SaSet, SetId, Side};
 use ipsec_3gpp::spi::Spi;
-use ipsec_3gpp::{DataPath, Moment, Sad, Suite};
+use ipsec_3gpp::{DataPath, Moment, Sad, Suite, Ue};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -462,4 +463,238 @@ fn sequence_numbers_that_run_low_ask_for_a_registration_once() {
         assert_eq!(phone.ue.numbers_low(sealed.spi), Ok(route.set));
     }
     assert_eq!(events(&mut phone), [UeEvent::RegisterDue]);
+}
+
+/// Everything is over: nothing asks for another registration.
+fn is_over(phone: &mut Phone, now: Moment) {
+    let before = events(phone);
+    assert!(!before.contains(&UeEvent::RegisterDue), "{before:?}");
+    let told = after_timeout(phone, now + DRAIN);
+    assert!(!told.contains(&UeEvent::RegisterDue), "{told:?}");
+    assert!(phone.sad.is_empty() && !phone.ue.may_send_protected());
+    assert_eq!((phone.ue.poll_timeout(), phone.ue.state()), (None, UeState::Idle));
+}
+
+#[test]
+fn a_ue_that_leaves_has_left_whatever_the_answer_is() {
+    type Answer = fn(&mut Phone, Moment);
+    let answers: [Answer; 5] = [
+        // The 200 is lost.
+        |phone, now| phone.timed_out(now),
+        // It comes in clear: the P-CSCF has lost the SAs.
+        |phone, now| phone.ue.success(now, Over::Clear, Duration::ZERO, &mut phone.sad).unwrap(),
+        // An error, over the SAs or in clear.
+        |phone, now| {
+            let over = over_current(phone);
+            phone.ue.failure(now, over, None, &mut phone.sad).unwrap();
+        },
+        |phone, now| phone.ue.failure(now, Over::Clear, None, &mut phone.sad).unwrap(),
+        // As it should be.
+        |phone, now| {
+            let over = over_current(phone);
+            phone.ue.success(now, over, Duration::ZERO, &mut phone.sad).unwrap();
+        },
+    ];
+    for answer in answers {
+        let (gm, mut phone) = registered();
+        let begin = phone.begin().with_deregistration(true);
+        phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+        events(&mut phone);
+        answer(&mut phone, gm.now);
+        assert!(phone.ue.route_request().is_ok(), "the sets drain");
+        is_over(&mut phone, gm.now);
+    }
+    // Nothing arrives at all, and nobody says so.
+    let (gm, mut phone) = registered();
+    let begin = phone.begin().with_deregistration(true);
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    let told = after_timeout(&mut phone, gm.now + AWAIT);
+    assert!(told.contains(&UeEvent::ProcedureExpired) && !told.contains(&UeEvent::RegisterDue));
+    is_over(&mut phone, gm.now + AWAIT);
+}
+
+#[test]
+fn nobody_in_clear_ends_what_the_ue_does_not_want_to_end() {
+    let (gm, mut phone) = registered();
+    let begin = phone.begin();
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    assert!(phone.ue.success(gm.now, Over::Clear, Duration::ZERO, &mut phone.sad).is_err());
+    assert!(phone.ue.failure(gm.now, Over::Clear, None, &mut phone.sad).is_err());
+    assert!(phone.ue.route_request().is_ok());
+}
+
+#[test]
+fn a_ue_that_is_told_that_its_registration_ended_clears_up_and_asks_for_nothing() {
+    // By a NOTIFY: its 200 still has SAs.
+    let (gm, mut phone) = registered();
+    events(&mut phone);
+    phone.ue.deregistered(gm.now, &mut phone.sad);
+    assert!(phone.ue.route_request().is_ok());
+    is_over(&mut phone, gm.now);
+    // In the middle of a re-registration.
+    let (mut gm, mut phone) = registered();
+    let contact = gm.sm1(&mut phone).contact;
+    gm.sm6(&mut phone, contact);
+    phone.ue.deregistered(gm.now, &mut phone.sad);
+    assert_eq!((phone.ue.state(), phone.sad.len()), (UeState::Idle, 4));
+    is_over(&mut phone, gm.now);
+    // It goes to another P-CSCF: at once.
+    let (gm, mut phone) = registered();
+    phone.ue.forget(&mut phone.sad);
+    assert!(phone.sad.is_empty());
+    is_over(&mut phone, gm.now);
+}
+
+#[test]
+fn a_ue_comes_back_while_the_sets_of_the_time_before_still_drain() {
+    let (mut gm, mut phone) = registered();
+    gm.sm1(&mut phone);
+    let over = over_current(&phone);
+    phone.ue.success(gm.now, over, Duration::ZERO, &mut phone.sad).unwrap();
+    gm.pass(5 * SECOND);
+    // With the ports that it had: nothing of them is in use any more.
+    phone.fresh -= 4;
+    phone.server_port = 6102;
+    let begin = phone.begin();
+    let request = phone.begins(gm.now, &begin);
+    assert_eq!((request.route, phone.sad.len()), (None, 0), "in clear, and what drained has gone");
+    phone.timed_out(gm.now);
+    gm.registered(&mut phone, HOUR);
+    gm.message(&mut phone);
+}
+
+#[test]
+fn retry_after_is_waited_for() {
+    let (gm, mut phone) = registered();
+    for (retry_after, pause) in
+        [(None, 30 * SECOND), (Some(600 * SECOND), 600 * SECOND), (Some(SECOND), 30 * SECOND)]
+    {
+        let begin = phone.begin();
+        let now = gm.now + HOUR / 2;
+        phone.ue.begin(now, &begin, &mut phone.sad).unwrap();
+        let over = over_current(&phone);
+        phone.ue.failure(now, over, retry_after, &mut phone.sad).unwrap();
+        let next = phone.ue.poll_timeout().unwrap();
+        assert!(next >= now + pause, "{retry_after:?}");
+    }
+}
+
+#[test]
+fn deadlines_that_have_passed_are_honoured_by_every_call_of_the_ue() {
+    let late = HOUR + 31 * SECOND;
+    let (gm, mut phone) = registered();
+    let begin = phone.begin();
+    // The registration has expired: a new one begins in clear.
+    let request = phone.ue.begin(gm.now + late, &begin, &mut phone.sad).unwrap();
+    assert_eq!((request.route, phone.sad.len()), (None, 0));
+    // A clock that steps back stands still.
+    phone.ue.timed_out(gm.now, &mut phone.sad).unwrap();
+    let begin = phone.begin();
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    assert_eq!(phone.ue.poll_timeout(), Some(gm.now + late + AWAIT));
+    // SM12 after the time of its set.
+    let (mut gm, mut phone) = (Gm::new(), Phone::new(16));
+    let contact = gm.sm1(&mut phone).contact;
+    let sm7 = gm.sm6(&mut phone, contact);
+    let over = Over::Sa(Spi::new(1_000_001 + phone.fresh).unwrap());
+    assert!(sm7.route.is_some());
+    let answer = phone.ue.success(gm.now + AWAIT, over, HOUR, &mut phone.sad);
+    assert_eq!(answer, Err(NoProcedure.into()));
+    assert!(phone.sad.is_empty());
+    // A message over a set that has expired.
+    let (gm, mut phone) = registered();
+    let Over::Sa(spi) = over_current(&phone) else { panic!() };
+    assert_eq!(phone.ue.message(gm.now + late, spi, &mut phone.sad), Err(NoSa));
+}
+
+#[test]
+fn a_challenge_to_sm7_ends_the_attempt_at_once() {
+    let (ck, ik) = keys();
+    for refused_by_the_card in [false, true] {
+        let (mut gm, mut phone) = registered();
+        let contact = gm.sm1(&mut phone).contact;
+        gm.sm6(&mut phone, contact);
+        // Over the set that SM1 went over (TS 33.203 7.4.1a).
+        let over = over_current(&phone);
+        let begin = phone.begin();
+        let code = if refused_by_the_card {
+            phone.ue.bad_challenge(gm.now, over, &begin, &mut phone.sad).unwrap_err().code()
+        } else {
+            phone.ue.challenged(gm.now, over, &[], &ck, &ik, &mut phone.sad).unwrap_err().code()
+        };
+        assert_eq!((code, phone.ue.state(), phone.sad.len()), ("challenge-sm7", UeState::Idle, 4));
+        gm.registered(&mut phone, HOUR);
+    }
+}
+
+#[test]
+fn after_a_long_ring_a_ue_sends_over_the_set_that_the_pcscf_still_has() {
+    let (mut gm, mut phone) = registered();
+    let old = phone.ue.route_request().unwrap();
+    phone.ue.transaction_begins(old.set);
+    let over_old = over_current(&phone).spi().unwrap();
+    gm.registered(&mut phone, HOUR);
+    let new = phone.ue.route_request().unwrap();
+    // At first the P-CSCF has it for certain.
+    assert_eq!(phone.ue.route_in_transaction(gm.now, old.set), Ok(old));
+    assert_eq!(phone.ue.route_response(gm.now, Transport::Udp, over_old).unwrap().set, old.set);
+    gm.message(&mut phone);
+    request_to(&mut gm, &mut phone);
+    gm.pass(DRAIN);
+    assert_eq!(phone.ue.route_in_transaction(gm.now, old.set), Ok(new));
+    assert_eq!(phone.ue.route_response(gm.now, Transport::Udp, over_old), Ok(new));
+    // Over TCP with a connection to the sent-by, RFC 3261 18.2.2: the network has used the new set.
+    assert_eq!(phone.ue.route_response(gm.now, Transport::Tcp, over_old), Ok(new));
+    // Where it has not, the connection is still there.
+    let (mut gm, mut phone) = registered();
+    let old = phone.ue.route_request().unwrap();
+    let over_old = over_current(&phone).spi().unwrap();
+    gm.registered(&mut phone, HOUR);
+    gm.pass(DRAIN);
+    assert_eq!(phone.ue.route_response(gm.now, Transport::Tcp, over_old).unwrap().set, old.set);
+}
+
+#[test]
+fn link_local_addresses_need_the_link() {
+    let (ue, pcscf) = ("fe80::16".parse().unwrap(), "fe80::1".parse().unwrap());
+    let begin = Phone::new(16).begin();
+    let now = Moment::from_millis(0);
+    let mut sad = Sad::new();
+    let mut without = Ue::new(UeConfig::new(gm::policy(), pcscf), ue);
+    assert_eq!(without.begin(now, &begin, &mut sad).unwrap_err().code(), "address-link-local");
+    let mut on_link = Ue::new(UeConfig::new(gm::policy(), pcscf).with_scope(3), ue);
+    on_link.begin(now, &begin, &mut sad).unwrap();
+    let row = "ipsec-3gpp;q=0.9;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=5001;spi-s=5002;port-c=7101;port-s=7060";
+    let (ck, ik) = keys();
+    let sm7 = on_link.challenged(now, Over::Clear, &[row], &ck, &ik, &mut sad).unwrap();
+    assert_eq!(sm7.route.unwrap().destination.to_string(), "[fe80::1%3]:7060");
+}
+
+#[test]
+fn one_protected_port_of_the_pcscf_for_both_is_legal() {
+    // Oracle's sample profile has 4060 for the client and for the server port.
+    let row = "ipsec-3gpp;q=0.5;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc;spi-c=52340051;spi-s=3859;port-c=4060;port-s=4060";
+    let mut phone = Phone::new(16);
+    let (now, (ck, ik)) = (Moment::from_millis(0), keys());
+    for time in 0..3 {
+        // It keeps its ports, and here even its SPIs.
+        let begin = phone.begin();
+        let over = if time == 0 { Over::Clear } else { over_any(&phone, 4060) };
+        phone.ue.begin(now, &begin, &mut phone.sad).unwrap();
+        phone.ue.challenged(now, over, &[row], &ck, &ik, &mut phone.sad).unwrap();
+        let new = Over::Sa(begin.setup.spis.server);
+        phone.ue.success(now, new, HOUR, &mut phone.sad).unwrap();
+        assert_eq!(phone.sad.len(), if time == 0 { 4 } else { 8 });
+        let route = phone.ue.route_request().unwrap();
+        assert_eq!(route.destination.port(), 4060);
+        let plain = support::udp((phone.address, route.source.port()), (PCSCF, 4060), b"x");
+        assert!(phone.sad.seal(&plain, &mut [0; 200]).is_ok());
+    }
+}
+
+/// The SPI of the current set that is inbound at the server port.
+fn over_any(phone: &Phone, pcscf_client: u16) -> Over {
+    let request = phone.ue.route_request().unwrap();
+    let spi = phone.ue.over(pcscf_client, request.via_port.get()).unwrap();
+    Over::Sa(spi)
 }

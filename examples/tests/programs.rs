@@ -560,6 +560,45 @@ fn registration_runs_for_every_phone_family_and_transport() {
     }
 }
 
+/// Those of the header samples that a phone sent, and what they do at our P-CSCF: all that happens
+/// to a phone, with protected ports 5060 and 5061 among them, or a refusal with its reason.
+#[test]
+fn registration_runs_for_every_phone_of_the_header_samples() {
+    let folder = folder("registration-samples");
+    let out = folder.to_str().unwrap();
+    let samples = include_str!("../../tests/data/header_samples.tsv");
+    let mut phones = 0;
+    for sample in samples.lines().skip(1) {
+        let columns: Vec<&str> = sample.split('\t').collect();
+        let (id, header, value) = (columns[0], columns[1], columns[4]);
+        if !header.contains("Client") {
+            continue;
+        }
+        phones += 1;
+        let output = run("registration", &["--all", "--security-client", value, "--out", out], "");
+        let refused = match id {
+            "hex-spi" => "mechanism 0: spi-c: \"0x00000001\" is not a value of it",
+            "tinysip-2" => "mechanism 0: not ipsec-3gpp; mechanism 1: not ipsec-3gpp",
+            _ => {
+                let (printed, error) = (text(&output.stdout), text(&output.stderr));
+                assert!(output.status.success(), "{id}: {error}");
+                let suite = match id {
+                    "samsung-jp-uq" | "boghe" => "hmac-sha-1-96+null",
+                    "imsclient4" => "hmac-md5-96+null",
+                    "tinysip-1" => "hmac-md5-96+aes-cbc",
+                    _ => "hmac-sha-1-96+aes-cbc",
+                };
+                assert!(printed.contains(&format!("the P-CSCF selects {suite};")), "{id}");
+                continue;
+            }
+        };
+        let list = "no usable mechanism in the peer's list";
+        let reason = format!("the P-CSCF refuses SM1: 494 Security Agreement Required: {list}: {refused}");
+        assert_refused(&output, &reason);
+    }
+    assert_eq!(phones, 13);
+}
+
 #[test]
 fn registration_says_what_is_wrong_with_its_options() {
     let out = folder("registration-options");

@@ -14,6 +14,7 @@ mod failures;
 mod field;
 mod lasting;
 mod ports;
+mod quotas;
 mod strangers;
 mod table_rows;
 

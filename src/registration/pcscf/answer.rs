@@ -199,6 +199,7 @@ impl Pcscf {
     ) -> Result<Sm6, ChallengeError<D::Error>> {
         let now = self.at(now, data_path);
         let (slot, number) = self.request(request).ok_or(Gone)?;
+        self.honour_deadlines(slot, data_path);
         let contact = self.contacts.peek(slot).ok_or(Gone)?;
         if contact.answered(number).is_some() {
             return Err(ChallengeError::Sm7);
@@ -288,6 +289,7 @@ impl Pcscf {
     ) -> Result<Sm12, SuccessError<D::Error>> {
         let now = self.at(now, data_path);
         let (slot, number) = self.request(request).ok_or(Gone)?;
+        self.honour_deadlines(slot, data_path);
         let contact = self.contacts.peek(slot).ok_or(Gone)?;
         let told = accepted.impus.map(|impus| contact.identity.with_impus(impus)).transpose()?;
         let contact = self.contacts.id(slot).map(ContactId).ok_or(Gone)?;
@@ -340,6 +342,7 @@ impl Pcscf {
     ) -> Result<Failed, Gone> {
         let now = self.at(now, data_path);
         let (slot, number) = self.request(request).ok_or(Gone)?;
+        self.honour_deadlines(slot, data_path);
         let contact = self.contacts.id(slot).map(ContactId).ok_or(Gone)?;
         let over = self.step(slot, data_path, |contact, effects| {
             let Some(temporary) = contact.answered(number) else {

@@ -115,8 +115,6 @@ pub(super) struct Contact {
     old_in_use: bool,
     /// The old set was to give way to the current one, and the data path could not do it.
     stuck: bool,
-    /// An authentication has succeeded.
-    pub(super) registered: bool,
     /// The registration has ended, and its sets drain.
     pub(super) leaving: bool,
 }
@@ -225,7 +223,6 @@ impl Contact {
             latest_nonce: Nonce::default(),
             old_in_use: false,
             stuck: false,
-            registered: false,
             leaving: false,
         }
     }
@@ -235,6 +232,11 @@ impl Contact {
     }
 
     // ---- what there is
+
+    /// Whether an authentication has succeeded and its set is there.
+    pub(super) const fn is_registered(&self) -> bool {
+        self.current.is_some()
+    }
 
     pub(super) fn temporaries(&self) -> impl Iterator<Item = &Temporary> {
         self.open.iter().filter_map(Open::temporary)
@@ -276,7 +278,7 @@ impl Contact {
 
     /// The nonce of the latest successful authentication.
     pub(super) fn latest_nonce(&self) -> Option<Nonce> {
-        self.registered.then_some(self.latest_nonce)
+        self.is_registered().then_some(self.latest_nonce)
     }
 
     /// The authentication whose SM7 was the request of this number.
@@ -507,7 +509,7 @@ impl Contact {
         let Open::Temporary(temporary) = self.take(index) else { return Ok(false) };
         let Temporary { mut set, identity, nonce, .. } = *temporary;
         // Who registered is who was authenticated now, not who an earlier REGISTER said to be.
-        if self.registered && !leaving {
+        if self.is_registered() && !leaving {
             self.adds(&identity);
         } else {
             self.identity = identity;
@@ -523,7 +525,7 @@ impl Contact {
         }
         (self.old_in_use, self.stuck) = (self.old.is_some(), false);
         self.current = Some(set);
-        (self.registered, self.leaving) = (true, false);
+        self.leaving = false;
         Ok(true)
     }
 

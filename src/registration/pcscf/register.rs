@@ -297,6 +297,9 @@ impl Pcscf {
     ) -> Result<Forward, RegisterError> {
         let identity = identity(register)?;
         let source = Source::Clear { address: register.ue, scope: register.scope };
+        if let Some(slot) = self.find_slot(register.contact, register.impi) {
+            self.honour_deadlines(slot, data_path);
+        }
         let known = self.find_slot(register.contact, register.impi);
         self.has_room(register, known, source)?;
         let offer = self.offer_in_clear(register)?;
@@ -350,6 +353,7 @@ impl Pcscf {
     ) -> Result<Forward, RegisterError> {
         let unknown = Discard::UnknownSa(spi);
         let slot = self.contact_over(spi).ok_or(unknown)?;
+        self.honour_deadlines(slot, data_path);
         let contact = self.contacts.peek(slot).ok_or(unknown)?;
         let (role, set) = contact.set_over(spi).ok_or(unknown)?;
         let (protection, of_sa) = (Protection::of(set.suite), set.ends.ue.address);
@@ -497,6 +501,7 @@ impl Pcscf {
     ) -> Result<ContactId, Discard> {
         let unknown = Discard::UnknownSa(spi);
         let slot = self.contact_over(spi).ok_or(unknown)?;
+        self.honour_deadlines(slot, data_path);
         let (contact, id) = self.contacts.at(slot).ok_or(unknown)?;
         let (role, _) = contact.set_over(spi).ok_or(unknown)?;
         match role {

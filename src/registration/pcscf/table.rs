@@ -61,8 +61,8 @@ pub struct Pcscf {
     pub(super) spis: SpiAllocator,
     pub(super) contacts: Slab<Contact>,
     len: u32,
-    /// Contacts that have never registered.
-    unregistered: u32,
+    /// Contacts that are registered: those that began in clear alone do not count.
+    registered: u32,
     /// By slot of the SPI, the slot of the contact.
     by_spi: Vec<u32>,
     /// By contact and IMPI.
@@ -116,7 +116,7 @@ impl Pcscf {
             spis,
             contacts: Slab::new(TableId::draw()),
             len: 0,
-            unregistered: 0,
+            registered: 0,
             by_spi: Vec::new(),
             by_identity: HashTable::new(),
             by_impi: HashTable::new(),
@@ -160,9 +160,9 @@ impl Pcscf {
         self.len == 0
     }
 
-    /// The number of contacts that have never registered.
+    /// The number of contacts that are not registered: nothing but REGISTERs in clear are open.
     pub const fn unregistered(&self) -> u32 {
-        self.unregistered
+        self.len - self.registered
     }
 
     /// The number of addresses, of IPv6 the prefixes of 64 bits, at which a REGISTER in clear is
@@ -199,19 +199,31 @@ impl Pcscf {
         change: impl FnOnce(&mut Contact, &mut Effects<'_, D>) -> T,
     ) -> Option<T> {
         let (contact, id) = self.contacts.at(slot)?;
-        let registered = contact.registered;
+        let was_registered = contact.is_registered();
         let mut effects = Effects { data_path, done: Done::default() };
         let result = change(contact, &mut effects);
-        if contact.registered && !registered {
-            self.unregistered -= 1;
-            let Self { contacts, by_impi, hasher, .. } = self;
-            let hash = |slot: &u32| {
-                contacts.peek(*slot).map_or(0, |contact| hasher.hash_one(contact.identity.impi()))
-            };
-            by_impi.insert_unique(hash(&slot), slot, hash);
+        let is_registered = contact.is_registered();
+        if was_registered != is_registered {
+            self.count_registered(slot, is_registered);
         }
         self.settle(ContactId(id), effects.done);
         Some(result)
+    }
+
+    /// A contact is registered from now on, or is no more.
+    fn count_registered(&mut self, slot: u32, is_registered: bool) {
+        let Self { contacts, by_impi, hasher, registered, .. } = self;
+        let hash =
+            |slot: &u32| contacts.peek(*slot).map_or(0, |contact| hasher.hash_one(contact.identity.impi()));
+        if is_registered {
+            *registered += 1;
+            by_impi.insert_unique(hash(&slot), slot, hash);
+        } else {
+            *registered -= 1;
+            if let Ok(entry) = by_impi.find_entry(hash(&slot), |other| *other == slot) {
+                entry.remove();
+            }
+        }
     }
 
     /// Releases what ended sets had, says what ended, sets the timer again, and drops a contact
@@ -255,14 +267,6 @@ impl Pcscf {
             if let Ok(entry) = self.by_identity.find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
-            if contact.registered {
-                let hash = self.hasher.hash_one(identity.impi());
-                if let Ok(entry) = self.by_impi.find_entry(hash, |other| *other == slot) {
-                    entry.remove();
-                }
-            } else {
-                self.unregistered -= 1;
-            }
             self.len -= 1;
             self.contacts.remove(id.0);
             let cause = done.cause.unwrap_or(Cause::Refused);
@@ -279,7 +283,6 @@ impl Pcscf {
             contacts.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
         });
         self.len += 1;
-        self.unregistered += 1;
         Ok(id.slot)
     }
 

@@ -7,6 +7,7 @@ use hashbrown::HashSet;
 
 use super::answer::Gone;
 use super::config::Config;
+use super::contact::Contact;
 use super::event::Event;
 use super::id::ContactId;
 use super::table::Pcscf;
@@ -28,9 +29,9 @@ impl Pcscf {
     /// Ends what has reached its deadline. Deadlines are kept to an eighth of a second, and never
     /// early.
     ///
-    /// Every call that is told the time does this first, so that nothing outlives its deadline
-    /// because a wake-up was late. A clock that steps back is taken for one that stands still: the
-    /// latest time that was told counts.
+    /// Every call that is told the time does this first, and to the millisecond for the contact
+    /// that it is about, so that nothing outlives its deadline because a wake-up was late. A clock
+    /// that steps back is taken for one that stands still: the latest time that was told counts.
     pub fn handle_timeout<D: DataPath>(&mut self, now: Moment, data_path: &mut D) {
         self.at(now, data_path);
     }
@@ -44,6 +45,15 @@ impl Pcscf {
             self.expire(data_path);
         }
         self.now
+    }
+
+    /// Ends what a contact has that has reached its deadline, be its timer as it may.
+    pub(super) fn honour_deadlines<D: DataPath>(&mut self, slot: u32, data_path: &mut D) {
+        let deadline = self.contacts.peek(slot).and_then(Contact::next_deadline);
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            let now = self.now;
+            self.step(slot, data_path, |contact, effects| contact.expire(now, effects));
+        }
     }
 
     #[cold]
@@ -68,6 +78,8 @@ impl Pcscf {
         data_path: &mut D,
     ) -> Result<(), Gone> {
         let now = self.at(now, data_path);
+        self.contacts.get(contact.0).ok_or(Gone)?;
+        self.honour_deadlines(contact.0.slot, data_path);
         self.contacts.get(contact.0).ok_or(Gone)?;
         self.step(contact.0.slot, data_path, |contact, effects| contact.leave(now, effects)).ok_or(Gone)
     }
