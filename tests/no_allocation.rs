@@ -168,7 +168,7 @@ fn a_register_in_clear_keeps_no_more_than_about_what_was_sent() {
         let from = [10, 1, 0, n].into();
         let register =
             Register::new(Over::Clear, from, [10, 0, 0, 1].into(), &impi).with_security_client(&rows);
-        pcscf.register(now, &register, sad).unwrap();
+        let _ = pcscf.register(now, &register, sad).unwrap();
     };
     // Tables that grow have grown.
     (1..=16).for_each(|n| register(&mut pcscf, &mut sad, n));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use gm::{AWAIT, Answers, Gm, HOUR, PCSCF, Phone, config, keys, over};
 use ipsec_3gpp::Moment;
 use ipsec_3gpp::registration::{
-    Accepted, Authorization, Begin, ContactId, Over, Register, Request, RequestId,
+    Accepted, Authorization, Begin, ContactId, Over, Register, Request, RequestId, Transport,
 };
 
 const PHONES: usize = 3;
@@ -192,8 +192,12 @@ impl World {
                     Ok(sm6) => {
                         session.at_core = None;
                         session.nonce = nonce;
-                        let route = gm.to_ue(sm6.contact, sm6.over);
-                        session.sm6 = Some((route, sm6.security_server.to_string()));
+                        // The SA that SM1 came over may have gone since: then SM6 is not sent.
+                        let Ok(route) = gm.pcscf.route_response(sm6.contact, Transport::Udp, sm6.over) else {
+                            return Came::Refused("no way back");
+                        };
+                        let over = route.map_or(Over::Clear, |route| Over::Sa(route.spi));
+                        session.sm6 = Some((over, sm6.security_server.to_string()));
                         Came::Done
                     }
                     Err(error) => Came::Refused(error.code()),
@@ -216,11 +220,8 @@ impl World {
                 let expires = if session.leaves { Duration::ZERO } else { Duration::from_secs(expires) };
                 match gm.pcscf.success(now, request, Accepted::new(expires), &mut gm.sad) {
                     Ok(sm12) => {
-                        let Ok(route) = gm.pcscf.route_response(
-                            sm12.contact,
-                            ipsec_3gpp::registration::Transport::Udp,
-                            sm12.over,
-                        ) else {
+                        let Ok(route) = gm.pcscf.route_response(sm12.contact, Transport::Udp, sm12.over)
+                        else {
                             return Came::Refused("no way back");
                         };
                         let over = route.map_or(Over::Clear, |route| Over::Sa(route.spi));

@@ -10,6 +10,8 @@
     reason = "a benchmark may stop"
 )]
 
+pub mod heap;
+pub mod node;
 pub mod plain;
 
 use etherparse::PacketBuilder;
