@@ -1,7 +1,7 @@
-//! A P-CSCF with a hundred thousand registered UEs in a flood of forged REGISTERs, each of which the
-//! core challenges, on a virtual clock: from one address, from a thousand, and against one user.
-//! Meanwhile UEs refresh, register again, restart, and register for the first time, at the rate of
-//! every day, and each of them must succeed.
+//! A P-CSCF with a hundred thousand registered UEs in a flood of forged REGISTERs, each of which
+//! the core challenges, on a virtual clock: from one address, from a thousand, and against one
+//! user. Meanwhile UEs refresh, register again, restart, and register for the first time, at the
+//! rate of every day, and each of them must succeed.
 //!
 //! `cargo bench --bench flood` prints a table; a number after `--` is that of the UEs.
 

@@ -40,6 +40,18 @@ crate::code::codes!(AddressError {
     AddressError::Equal(_) => "address-equal",
 });
 
+/// The number of the link that an address is of: 0 unless it is a link-local one.
+pub(crate) const fn scope(address: IpAddr, scope: u32) -> u32 {
+    if is_link_local(address) { scope } else { 0 }
+}
+
+const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
 /// The two addresses as SAs have them: `::ffff:a.b.c.d`, which a socket for both families reports,
 /// is the IPv4 address.
 ///
@@ -53,14 +65,10 @@ pub(crate) fn checked(ue: IpAddr, pcscf: IpAddr, scope: u32) -> Result<(IpAddr, 
         if address.is_multicast() {
             return Err(AddressError::Multicast(address));
         }
-        let (broadcast, link_local) = match address {
-            IpAddr::V4(address) => (address.is_broadcast(), address.is_link_local()),
-            IpAddr::V6(address) => (false, address.is_unicast_link_local()),
-        };
-        if broadcast {
+        if matches!(address, IpAddr::V4(address) if address.is_broadcast()) {
             return Err(AddressError::Broadcast(address));
         }
-        if link_local && scope == 0 {
+        if is_link_local(address) && scope == 0 {
             return Err(AddressError::LinkLocal(address));
         }
     }

@@ -186,3 +186,29 @@ fn an_sa_that_lost_its_set_is_not_taken_for_one_of_a_later_set() {
     assert_eq!(sad.remove_ends(first.ends(), Side::Pcscf), 2);
     assert!(sad.is_empty());
 }
+
+#[test]
+fn a_set_that_lost_its_outbound_sas_takes_none_of_another_into_use() {
+    let mut sad = Sad::new();
+    let first = Known::set(1, 1001, 0, 0);
+    sad.add_set(&first, Side::Pcscf).unwrap();
+    let waits = Known::set(2, 1001, 0, 0);
+    let installed = sad.add_set(&waits, Side::Pcscf).unwrap();
+    for id in installed.outbound() {
+        sad.remove_outbound(id).unwrap();
+    }
+    // A third set has the slots, and waits too.
+    let third = Known::set(3, 1001, 0, 0);
+    sad.add_set(&third, Side::Pcscf).unwrap();
+    let sa = waits.sa(SaName::UeClientToPcscfServer);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40_001), (pcscf, 50_000), b"x");
+    let mut packet = vec![0; plain.len() + 64];
+    let range = Outbound::new(&sa).seal(&plain, &mut packet).unwrap().range;
+    assert!(sad.open_in_place(&mut packet[range]).is_ok());
+    let answer = udp((pcscf, 50_000), (ue, 40_001), b"y");
+    let mut packet = vec![0; 200];
+    let range = sad.seal(&answer, &mut packet).unwrap().range;
+    let of_first = first.sa(SaName::PcscfServerToUeClient);
+    assert!(Inbound::new(&of_first, WindowSize::default()).open_in_place(&mut packet[range]).is_ok());
+}

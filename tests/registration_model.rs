@@ -182,7 +182,9 @@ impl World {
             }
             Action::Forge(forged, at_home) => self.forge(forged, at_home),
             Action::Deliver(place, how) => {
-                self.wire[place].delivered.push(how);
+                // Without what a stranger sent, a faulty P-CSCF may have sent less.
+                let Some(sent) = self.wire.get_mut(place) else { return };
+                sent.delivered.push(how);
                 let Sent { from, octets, clear, .. } = self.wire[place].clone();
                 let to = if from == Side::Ue { Side::Pcscf } else { Side::Ue };
                 if clear {

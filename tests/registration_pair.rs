@@ -457,6 +457,7 @@ impl Life {
                     assert!(self.contacts.remove(&contact).is_some(), "a contact ended twice");
                     self.ended.push(identity);
                 }
+                Event::RegistrationEnded { contact, .. } => assert!(self.contacts.contains_key(&contact)),
                 Event::RequestForgotten { request, .. } => {
                     assert!(self.requests.remove(&request).is_some(), "a request was forgotten twice");
                 }

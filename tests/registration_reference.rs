@@ -148,6 +148,8 @@ impl Reference {
             let kept = self.role(Role::Old).map(|set| set.id);
             self.sends_over = kept.or(Some(new));
             self.leaving = false;
+            // What came over a set that has gone is answered too late.
+            self.pending.retain(|(_, from, _)| from.is_clear() || Some(*from) == kept.map(From::Set));
             return true;
         }
         match self.take_pending(request) {
@@ -411,7 +413,10 @@ impl Both {
                         sets.find(|other| other.id == set.id).unwrap().role = role;
                         self.reference.at_most_six_sas_a_direction(set.id);
                     }
-                    Err(_) => self.reference.fails(set.id, now),
+                    Err(_) => {
+                        self.reference.fails(set.id, now);
+                        self.reference.at_most_six_sas_a_direction(set.id);
+                    }
                 }
             }
             Op::Success(expires) => {

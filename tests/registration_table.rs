@@ -236,6 +236,7 @@ const AT_PCSCF: [Happening<String>; 19] = [
 fn told(event: &Event) -> String {
     match event {
         Event::ContactEnded { cause, .. } => format!("contact ended, {cause}"),
+        Event::RegistrationEnded { cause, .. } => format!("registration ended, {cause}"),
         Event::RequestForgotten { .. } => "request forgotten".into(),
         Event::SetTakenIntoUse { .. } => "set taken into use".into(),
         Event::SetRemoved { cause, .. } => format!("set removed, {cause}"),

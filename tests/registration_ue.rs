@@ -698,3 +698,54 @@ fn over_any(phone: &Phone, pcscf_client: u16) -> Over {
     let spi = phone.ue.over(pcscf_client, request.via_port.get()).unwrap();
     Over::Sa(spi)
 }
+
+#[test]
+fn what_was_due_is_due_no_more_once_something_has_begun_or_ended() {
+    type Ends = fn(&mut Phone, Moment);
+    let ways: [Ends; 4] = [
+        |phone, now| {
+            let begin = phone.begin();
+            phone.ue.begin(now, &begin, &mut phone.sad).unwrap();
+        },
+        |phone, now| {
+            let begin = phone.begin().with_deregistration(true);
+            phone.ue.begin(now, &begin, &mut phone.sad).unwrap();
+        },
+        |phone, now| phone.ue.deregistered(now, &mut phone.sad),
+        |phone, now| {
+            phone.ue.handle_timeout(now, &mut phone.sad);
+            phone.ue.forget(&mut phone.sad);
+        },
+    ];
+    for ends in ways {
+        let (_, mut phone) = registered();
+        events(&mut phone);
+        let due = phone.ue.poll_timeout().unwrap();
+        // The call comes when the refresh is due, before anybody has polled.
+        ends(&mut phone, due + SECOND);
+        assert!(!events(&mut phone).contains(&UeEvent::RegisterDue));
+    }
+}
+
+#[test]
+fn a_ue_that_leaves_goes_on_leaving_after_a_bad_challenge() {
+    let (mut gm, mut phone) = registered();
+    let begin = phone.begin().with_deregistration(true);
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    let over = over_current(&phone);
+    let begin = phone.begin();
+    phone.ue.bad_challenge(gm.now, over, &begin, &mut phone.sad).unwrap();
+    phone.timed_out(gm.now);
+    gm.pass(SECOND);
+    is_over(&mut phone, gm.now);
+}
+
+#[test]
+fn retry_after_in_clear_puts_no_prompt_off() {
+    let (gm, mut phone) = registered();
+    let begin = phone.begin().with_clear(true);
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    let due = phone.ue.registered_until().unwrap();
+    phone.ue.failure(gm.now, Over::Clear, Some(1_000_000 * SECOND), &mut phone.sad).unwrap();
+    assert!(phone.ue.poll_timeout().unwrap() < due);
+}

@@ -189,7 +189,8 @@ impl Offer {
         let own = choice.setup.spis;
         let other_spis = sent_spis(&client).filter(|spi| *spi != own.client && *spi != own.server).collect();
         let client = text(sm1.security_client);
-        Ok(Self { policy: policy.clone(), ue, pcscf, scope: sm1.scope, client, choice, other_spis })
+        let scope = address::scope(ue, sm1.scope);
+        Ok(Self { policy: policy.clone(), ue, pcscf, scope, client, choice, other_spis })
     }
 
     /// The suite that was chosen.

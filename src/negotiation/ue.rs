@@ -205,6 +205,7 @@ impl Offer {
         scope: u32,
     ) -> Result<Self, OfferError> {
         let (address, pcscf) = address::checked(ue.address, pcscf, scope)?;
+        let scope = address::scope(address, scope);
         Ok(Self { policy: policy.clone(), ue: Endpoint { address, ..ue }, pcscf, scope, client })
     }
 

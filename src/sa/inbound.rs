@@ -190,12 +190,19 @@ pub struct Inbound {
     spi: Spi,
     selector: Wire,
     check: SelectorCheck,
+    /// In a table: nothing has been opened over the set yet, nor has it been taken into use.
+    pub(super) is_fresh: bool,
+    /// In a table: the slot of the other inbound SA of the set, or [`Inbound::ALONE`].
+    pub(super) sibling: u32,
     window: ReplayWindow,
     counters: InboundCounters,
     keys: OpenKeys,
 }
 
 impl Inbound {
+    /// The sibling of an SA that was added without its set.
+    pub(super) const ALONE: u32 = u32::MAX;
+
     /// An SA that has received nothing, on the best backend.
     pub fn new(spec: &SaSpec<'_>, window: WindowSize) -> Self {
         Self::new_on(spec, window, Backend::best())
@@ -207,6 +214,8 @@ impl Inbound {
             spi: spec.spi,
             selector: Wire::new(&spec.selector),
             check: SelectorCheck::Strict,
+            is_fresh: false,
+            sibling: Self::ALONE,
             window: ReplayWindow::new(window),
             counters: InboundCounters::default(),
             keys: OpenKeys::new(spec.keys, backend),
@@ -393,7 +402,7 @@ impl Inbound {
         sequence: u32,
         verify: impl FnOnce(&OpenKeys) -> Option<Authentic>,
     ) -> Result<Accepted<'_>, OpenError> {
-        let Self { spi, selector, check, window, counters, keys } = self;
+        let Self { spi, selector, check, window, counters, keys, .. } = self;
         let pending = window.check(sequence).map_err(|reason| replayed(counters, sequence, reason))?;
         let Some(authentic) = verify(keys) else {
             count(&mut counters.icv);

@@ -183,6 +183,9 @@ pub struct Outbound {
     pub(super) partner: u32,
     /// In a table: another SA with the same selector sends.
     pub(super) rests: bool,
+    /// In a table: the port that it sends to is protected, since its owner has proved to have the
+    /// set.
+    pub(super) is_proved: bool,
 }
 
 impl Outbound {
@@ -210,6 +213,7 @@ impl Outbound {
             refused: 0,
             partner: Self::ALONE,
             rests: false,
+            is_proved: false,
         };
         sa.set_limits(Limits::of(spec.keys.suite()));
         sa

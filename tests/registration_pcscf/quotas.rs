@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipsec_3gpp::registration::{Config, Over, Quota, Register, RegisterError};
+use ipsec_3gpp::registration::{Config, Over, Quota, Register, RegisterError, Request};
 
 use crate::SECOND;
 use crate::gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, config};
@@ -126,24 +126,163 @@ fn registers_of_registered_contacts_that_wait_count_too() {
 fn emergencies_have_a_share_of_their_own_with_the_same_limits_at_each_address() {
     let config = config().with_max_contacts(20, 5).with_max_addresses(100, 10).with_max_per_address(3, 2);
     let mut gm = gm_with(config);
-    // An ordinary flood from more addresses than there may be.
-    let taken = (0..200).filter(|n| forged(&mut gm, flooder(*n), "a@flood", "", false).is_ok()).count();
-    assert_eq!(taken, 100);
-    let error = forged(&mut gm, flooder(900), "a@flood", "", false).unwrap_err();
-    assert_eq!(error, Quota::Addresses { limit: 100 }.into());
-    assert!(forged(&mut gm, flooder(900), "a@flood", "", true).is_ok());
+    // An emergency, and then an ordinary flood from more addresses than there may be: the oldest of
+    // its own give way, and no emergency does.
+    let mut caller = Phone::new(40);
+    let (sm7, nonce) = sos(&mut gm, &mut caller);
+    for n in 0..1000 {
+        forged(&mut gm, flooder(n), "a@flood", "", false).unwrap();
+        assert!(gm.pcscf.open_addresses() <= 101);
+    }
+    answers(&mut gm, &caller, &sm7, &nonce);
+    let contact = gm.pcscf.find("", &caller.impi).unwrap();
+    gm.sm12(&mut caller, contact, HOUR);
     // Everybody can claim an emergency: a flood of claims from one address takes no more of the
     // share than another flood would.
-    let claims = (0..100).filter(|n| forged(&mut gm, flooder(901), &format!("{n}@flood"), "", true).is_ok());
-    assert_eq!(claims.count(), 3);
-    assert_eq!(gm.pcscf.open_addresses(), 102);
-    assert!(forged(&mut gm, flooder(902), "b@sos", "", true).is_ok());
-    // From many addresses, it fills the share, and what is registered is served.
-    let claims = (1000..1100).filter(|n| forged(&mut gm, flooder(*n), "c@flood", "", true).is_ok()).count();
-    assert_eq!((claims, gm.pcscf.open_addresses()), (7, 110));
+    let claims = (0..100).filter(|n| forged(&mut gm, flooder(2000), &format!("{n}@flood"), "", true).is_ok());
+    assert_eq!((claims.count(), gm.pcscf.open_addresses()), (3, 101));
+    // From many addresses, it fills the share, and is served as the ordinary ones are.
+    for n in 3000..4000 {
+        forged(&mut gm, flooder(n), "c@flood", "", true).unwrap();
+        assert!(gm.pcscf.open_addresses() <= 110);
+    }
+    let mut caller = Phone::new(41);
+    let (sm7, nonce) = sos(&mut gm, &mut caller);
+    (0..50).for_each(|n| drop(forged(&mut gm, flooder(5000 + n), "a@flood", "", false)));
+    answers(&mut gm, &caller, &sm7, &nonce);
     gm.pass(AWAIT + SECOND);
-    assert!(gm.pcscf.is_empty());
+    assert_eq!(gm.pcscf.len(), 1);
     lives(&mut gm, 1);
+}
+
+/// An emergency registration up to SM6.
+fn sos(gm: &mut Gm, phone: &mut Phone) -> (Request, String) {
+    let begin = phone.begin();
+    let request = phone.begins(gm.now, &begin);
+    let row = request.security_client.to_string();
+    let (rows, impus) = ([row.as_str()], [phone.impu.as_str()]);
+    let register = Register::new(Over::Clear, phone.address, PCSCF, &phone.impi)
+        .with_impus(&impus)
+        .with_priority(true)
+        .with_security_client(&rows);
+    let forward = gm.pcscf.register(gm.now, &register, &mut gm.sad).unwrap();
+    gm.remember(&forward);
+    (gm.sm6(phone, forward.contact), gm.nonce())
+}
+
+/// SM7, to the challenge of this nonce.
+fn answers(gm: &mut Gm, phone: &Phone, sm7: &Request, nonce: &str) {
+    let client = sm7.security_client.to_string();
+    let (rows, impus) = ([client.as_str()], [phone.impu.as_str()]);
+    let verify: Vec<&str> = sm7.security_verify.iter().map(AsRef::as_ref).collect();
+    let register = Register::new(crate::gm::over(sm7), phone.address, PCSCF, &phone.impi)
+        .with_impus(&impus)
+        .with_authorization(crate::gm::Answers::Response.authorization(nonce))
+        .with_security_client(&rows)
+        .with_security_verify(&verify);
+    let forward = gm.pcscf.register(gm.now, &register, &mut gm.sad).unwrap();
+    gm.remember(&forward);
+}
+
+#[test]
+fn a_flood_from_more_addresses_than_memory_is_for_keeps_nobody_out() {
+    let config = config().with_max_contacts(30, 0).with_max_addresses(1000, 0);
+    let mut gm = gm_with(config);
+    for round in 0..10 {
+        for n in 0..2000 {
+            forged(&mut gm, flooder(round * 2000 + n), "16@ims", "", false).unwrap();
+            assert!(gm.pcscf.open_addresses() <= 1000);
+        }
+        lives(&mut gm, 16);
+        lives(&mut gm, 17 + round as u8);
+    }
+    gm.pass(AWAIT + SECOND);
+    assert_eq!((gm.pcscf.len(), gm.pcscf.open_addresses()), (11, 0));
+}
+
+#[test]
+fn strangers_at_a_phones_own_address_do_not_keep_it_from_coming_back() {
+    let mut gm = gm_with(config());
+    let mut phone = Phone::new(16);
+    let contact = gm.registered(&mut phone, HOUR);
+    let from = phone.address;
+    for n in 0..100 {
+        let _ = forged(&mut gm, from, "16@ims", &format!("<urn:{n}>"), false);
+        let _ = forged(&mut gm, from, &format!("{n}@ims"), "", false);
+    }
+    let mut again = Phone::new(16);
+    assert_eq!(gm.registered(&mut again, HOUR), contact);
+    gm.message(&mut again);
+    gm.request_reaches(&mut again, contact);
+}
+
+#[test]
+fn one_subscriber_who_fails_on_purpose_takes_no_more_than_a_stranger() {
+    let config = config().with_max_contacts(5, 0).with_max_addresses(10, 0);
+    let mut gm = gm_with(config);
+    let mut phone = Phone::new(16);
+    let registered = gm.registered(&mut phone, HOUR);
+    let mut thief = Phone::new(17);
+    let mut failed = 0;
+    for n in 0..1000 {
+        // Another contact each time, an SM7 that is not what was issued, or a response that is
+        // wrong.
+        let begin = thief.begin();
+        let request = thief.begins(gm.now, &begin);
+        let (contact, client) = (format!("<urn:{n}>"), request.security_client.to_string());
+        let rows = [client.as_str()];
+        let impi = thief.impi.clone();
+        let sm1 = Register::new(Over::Clear, thief.address, PCSCF, &impi)
+            .with_contact(&contact)
+            .with_security_client(&rows);
+        let Ok(forward) = gm.pcscf.register(gm.now, &sm1, &mut gm.sad) else {
+            thief.timed_out(gm.now);
+            continue;
+        };
+        gm.remember(&forward);
+        let sm7 = gm.sm6(&mut thief, forward.contact);
+        let nonce = gm.nonce();
+        let verify = if n % 2 == 0 { sm7.security_verify[0].to_string() } else { "tls".into() };
+        let verify = [verify.as_str()];
+        let mut answer = sm1;
+        answer.over = crate::gm::over(&sm7);
+        let answer = answer
+            .with_authorization(crate::gm::Answers::Response.authorization(&nonce))
+            .with_security_verify(&verify);
+        if let Ok(forward) = gm.pcscf.register(gm.now, &answer, &mut gm.sad) {
+            gm.failure(forward.request).unwrap();
+        }
+        failed += 1;
+    }
+    assert_eq!(failed, 4, "of one user at one address");
+    // The other phone registers again over its SAs: there are SPIs for it.
+    gm.registered(&mut phone, HOUR);
+    assert_eq!(gm.sets(registered), 2);
+    gm.pass(AWAIT + SECOND);
+    assert_eq!(gm.pcscf.len(), 1);
+}
+
+#[test]
+fn those_under_way_do_not_get_past_the_limit_of_contacts() {
+    let mut gm = gm_with(config().with_max_contacts(1, 0));
+    let mut phones: Vec<Phone> = (1..=2).map(Phone::new).collect();
+    let first = gm.sm1(&mut phones[0]).contact;
+    let second = gm.sm1(&mut phones[1]).contact;
+    let of_second = gm.sm6(&mut phones[1], second);
+    let nonce_of_second = gm.nonce();
+    gm.finish(&mut phones[0], first, HOUR);
+    let client = of_second.security_client.to_string();
+    let (rows, impus) = ([client.as_str()], [phones[1].impu.as_str()]);
+    let verify: Vec<&str> = of_second.security_verify.iter().map(AsRef::as_ref).collect();
+    let sm7 = Register::new(crate::gm::over(&of_second), phones[1].address, PCSCF, &phones[1].impi)
+        .with_impus(&impus)
+        .with_authorization(crate::gm::Answers::Response.authorization(&nonce_of_second))
+        .with_security_client(&rows)
+        .with_security_verify(&verify);
+    assert_eq!(gm.pcscf.register(gm.now, &sm7, &mut gm.sad), Err(RegisterError::Full(1)));
+    // Its challenge is open still.
+    gm.pcscf.forget(first, &mut gm.sad).unwrap();
+    assert!(gm.pcscf.register(gm.now, &sm7, &mut gm.sad).is_ok());
 }
 
 #[test]

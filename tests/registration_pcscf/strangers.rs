@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipsec_3gpp::registration::{
-    Authorization, ContactId, Identity, IdentityError, MAX_IDENTITY_OCTETS, MAX_IMPUS, Over, Register,
+    Authorization, ContactId, Event, Identity, IdentityError, MAX_IDENTITY_OCTETS, MAX_IMPUS, Over, Register,
     RegisterError, RequestId,
 };
 
 use crate::gm::{AWAIT, Answers, DRAIN, Gm, HOUR, PCSCF, Phone, Says, spi_of};
+use crate::support::udp;
 use crate::{RESPONSE, SECOND, gm_and_phone};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(6, 6, 6, 6));
@@ -344,4 +345,124 @@ fn an_sm7_of_one_set_over_another_is_nothing() {
     assert!(matches!(error, RegisterError::Discard(_)), "the nonce of another challenge");
     gm.sm7(&phone, &sm7);
     assert_eq!(gm.pcscf.contact_of(spi_of(&sm7)), Some(contact));
+}
+
+#[test]
+fn ports_that_a_stranger_announces_at_a_phones_address_protect_nothing() {
+    let (mut gm, phone) = gm_and_phone();
+    // The phone's clear port is 6060; the stranger says that it is a protected one.
+    let row = row(7000, 6060, 6061);
+    let rows = [row.as_str()];
+    let register = Register::new(Over::Clear, phone.address, PCSCF, "thief@ims").with_security_client(&rows);
+    let forward = gm.pcscf.register(gm.now, &register, &mut gm.sad).unwrap();
+    gm.challenge_of(forward.request);
+    let to_pcscf = udp((phone.address, 6060), (PCSCF, 5060), b"REGISTER");
+    let to_phone = udp((PCSCF, 5060), (phone.address, 6060), b"SIP/2.0 401");
+    for datagram in [&to_pcscf, &to_phone] {
+        assert_eq!(gm.sad.is_protected(datagram), Ok(false));
+    }
+    assert_eq!(gm.pcscf.contact_at((phone.address, 6060).into()), None);
+    // Our own ports are protected from the start.
+    assert_eq!(gm.sad.is_protected(&udp((phone.address, 6060), (PCSCF, 7060), b"x")), Ok(true));
+}
+
+#[test]
+fn ports_of_a_phone_that_has_proved_to_have_them_are_protected() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let to_phone = udp((PCSCF, 5060), (phone.address, phone.server_port), b"OPTIONS");
+    assert_eq!(gm.sad.is_protected(&to_phone), Ok(true));
+    gm.pcscf.forget(contact, &mut gm.sad).unwrap();
+    assert_eq!(gm.sad.is_protected(&to_phone), Ok(false));
+}
+
+#[test]
+fn a_stranger_who_keeps_a_contact_in_the_table_keeps_nothing_of_its_registration() {
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    phone.impu = "sip:second@ims".into();
+    gm.registered(&mut phone, HOUR);
+    gm.message(&mut phone);
+    for n in 0..60 {
+        forged(&mut gm, &phone, ELSEWHERE, (Answers::None, ""), 7000 + 2 * n).unwrap();
+        gm.pass(100 * SECOND);
+    }
+    phone.ue.handle_timeout(gm.now, &mut phone.sad);
+    // It is registered no more, and that was said.
+    let ended =
+        |event: &Event| matches!(event, Event::RegistrationEnded { contact: of, .. } if *of == contact);
+    assert_eq!(gm.events().iter().filter(|event| ended(event)).count(), 1);
+    assert_eq!((gm.pcscf.len(), gm.pcscf.unregistered()), (1, 1));
+    assert_eq!(gm.pcscf.registered_contacts(&phone.impi).count(), 0);
+    // What it registers now is all that it has.
+    phone.impu = "sip:16@ims".into();
+    gm.registered(&mut phone, HOUR);
+    assert_eq!(gm.pcscf.identity(contact).unwrap().impus().collect::<Vec<_>>(), ["sip:16@ims"]);
+}
+
+#[test]
+fn a_late_answer_to_what_came_before_a_restart_ends_nothing() {
+    for leaves in [false, true] {
+        let (mut gm, mut phone) = gm_and_phone();
+        let contact = gm.registered(&mut phone, HOUR);
+        let begin = phone.begin();
+        let request = phone.begins(gm.now, &begin);
+        gm.register(&phone, &request, Says { deregisters: leaves, ..Says::default() }).unwrap();
+        let late = gm.r(contact);
+        let mut again = Phone::new(16);
+        gm.registered(&mut again, HOUR);
+        assert!(gm.success(late, Duration::ZERO).is_err());
+        gm.pass(DRAIN + SECOND);
+        assert_eq!(gm.sets(contact), 1);
+        gm.message(&mut again);
+    }
+}
+
+#[test]
+fn of_two_users_at_one_address_and_port_the_one_who_proved_it_last_has_it() {
+    let (mut gm, mut first) = gm_and_phone();
+    let contact = gm.sm1(&mut first).contact;
+    let sm7 = gm.sm6(&mut first, contact);
+    gm.sm7(&first, &sm7);
+    let late = gm.r(contact);
+    // Another user, with the same ports, while the core is slow.
+    let mut second = Phone::new(17);
+    second.moves_to(first.address);
+    second.fresh = first.fresh - 2;
+    let other = gm.registered(&mut second, HOUR);
+    let sm12 = gm.success(late, HOUR).unwrap();
+    assert_eq!(sm12.new_set, None);
+    gm.message(&mut second);
+    gm.request_reaches(&mut second, other);
+    gm.pass(DRAIN + SECOND);
+    assert_eq!((gm.pcscf.len(), gm.sets(other)), (1, 1));
+}
+
+#[test]
+fn an_sm7_that_displaces_the_set_that_its_own_sm1_came_over_is_accepted() {
+    // A re-registration over SAs and a restart in clear, both with the same new client port.
+    let (mut gm, mut phone) = gm_and_phone();
+    let contact = gm.registered(&mut phone, HOUR);
+    let begin = phone.begin();
+    let mut twin = Phone::new(16);
+    let request = twin.begins(gm.now, &begin);
+    let in_clear = gm.register(&twin, &request, Says::default()).unwrap().request;
+    let sm6 = gm.try_challenge(in_clear).unwrap();
+    let nonce_in_clear = gm.nonce();
+    let request = phone.begins(gm.now, &begin);
+    let protected = gm.register(&phone, &request, Says::default()).unwrap().request;
+    let sm6_protected = gm.try_challenge(protected).unwrap();
+    let nonce_protected = gm.nonce();
+    let (ck, ik) = crate::gm::keys();
+    let server = sm6.security_server.to_string();
+    let sm7 = twin.ue.challenged(gm.now, Over::Clear, &[&server], &ck, &ik, &mut twin.sad).unwrap();
+    answered(&mut gm, &twin, &sm7, Answers::Response.authorization(&nonce_in_clear)).unwrap();
+    gm.success(gm.r(contact), HOUR).unwrap();
+    let over = gm.to_ue(contact, sm6_protected.over);
+    let server = sm6_protected.security_server.to_string();
+    if let Ok(sm7) = phone.ue.challenged(gm.now, over, &[&server], &ck, &ik, &mut phone.sad) {
+        let result = answered(&mut gm, &phone, &sm7, Answers::Response.authorization(&nonce_protected));
+        assert!(result.is_ok() || gm.sets(contact) == 1, "{result:?}");
+    }
+    assert!(gm.pcscf.route_request(contact).is_ok());
 }

@@ -216,7 +216,8 @@ impl Pcscf {
         }
         // Those that the UE sent now, and those of its other sets.
         let mut of_ue = offer.spis();
-        of_ue.extend(contact.sets().flat_map(|(_, set)| {
+        let here = (offer.ue().address, offer.scope());
+        of_ue.extend(contact.sets_at(here.0, Some(here.1)).flat_map(|(_, set)| {
             let spis = set.ends.ue.setup.spis;
             [spis.client, spis.server]
         }));
@@ -255,7 +256,8 @@ impl Pcscf {
             let set = Set { id, ends, suite, deadline: now + REG_AWAIT_AUTH, numbers_low: false };
             let security_server = challenge.security_server().clone();
             let progress = Progress::Challenged(Box::new(challenge));
-            let temporary = Temporary { set, progress, identity, source, nonce, overlap, displaces };
+            let outdone = false;
+            let temporary = Temporary { set, progress, identity, source, nonce, overlap, displaces, outdone };
             contact.challenged(temporary, effects);
             Ok((set, security_server))
         });
@@ -356,7 +358,7 @@ impl Pcscf {
                 Over::Sa(spi) if contact.set_over(spi).is_some() => Over::Sa(spi),
                 Over::Sa(_) | Over::Clear => Over::Sa(set.server_spi()),
             };
-            contact.fail(set.id, now, effects);
+            contact.fail(set.id, now);
             Some(over)
         });
         over.flatten().map(|over| Failed { contact, over }).ok_or(Gone)

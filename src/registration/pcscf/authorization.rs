@@ -18,7 +18,7 @@ pub struct Authorization<'a> {
 /// A nonce, by a hash of 32 bits under the table's own key. Every registered contact keeps one, so
 /// it is short; a collision makes one message look like an answer to a challenge, which the core
 /// then refuses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Nonce(u32);
 
 /// How a REGISTER relates to the challenges of its contact.

@@ -107,7 +107,10 @@ impl Config {
     /// in clear is open: one that awaits the core's answer, or SM7. `reserved` more are kept for
     /// those that claim priority.
     ///
-    /// This bounds memory. Only REGISTERs from this many addresses at the same time fill it.
+    /// This bounds memory. Only REGISTERs from this many addresses at the same time fill it; then
+    /// nobody is refused, but the oldest that anybody can have made gives way, so that a flood from
+    /// ever new addresses leaves each REGISTER as much time as the flood needs to fill the limit.
+    /// What claims priority within the reserved share gives way to none.
     #[must_use]
     pub fn with_max_addresses(self, max_addresses: u32, reserved: u32) -> Self {
         Self { max_addresses, reserved_addresses: reserved, ..self }
@@ -122,14 +125,13 @@ impl Config {
     }
 
     /// The SPIs that the limits may need at the same time, for
-    /// [`SpiAllocator::new`](crate::SpiAllocator::new): six for each contact, and two for each
-    /// set whose SM7 has not been verified.
+    /// [`SpiAllocator::new`](crate::SpiAllocator::new): two for each set, of which a contact has up
+    /// to four, and an address one more than may be open there.
     pub const fn spis_needed(&self) -> u32 {
         let contacts = self.max_contacts.saturating_add(self.reserved_contacts);
         let addresses = self.max_addresses.saturating_add(self.reserved_addresses);
-        contacts
-            .saturating_mul(6)
-            .saturating_add(addresses.saturating_mul(self.max_per_address).saturating_mul(2))
+        let open = addresses.saturating_mul(self.max_per_address.saturating_add(1));
+        contacts.saturating_mul(8).saturating_add(open.saturating_mul(2))
     }
 
     /// The policy.

@@ -4,13 +4,16 @@
 //!
 //! What is open is kept apart by what it came from: over SAs, or in clear from one address. Neither
 //! displaces the other, and a set whose SM7 has been verified is displaced by nothing in clear.
+//! `in_clear` has what strangers can make many of.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::authorization::Nonce;
 use super::effects::Effects;
 use super::identity::Identity;
+use super::in_clear::InClear;
 use super::source::Source;
 use crate::algorithm::Suite;
 use crate::negotiation::Refusal;
@@ -77,6 +80,8 @@ pub(super) struct Temporary {
     pub(super) overlap: Overlap,
     /// Other sets have ports or SPIs at the UE that this one has: they go when SM7 is verified.
     pub(super) displaces: bool,
+    /// Since its SM7, the UE has proved to have another set that excludes this one.
+    pub(super) outdone: bool,
 }
 
 /// How far an authentication has come.
@@ -102,9 +107,11 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Contact {
     pub(super) identity: Identity,
-    /// Oldest first. At most one REGISTER and one challenge from each source; empty, and without
-    /// an allocation, for a registered contact at rest.
+    /// What came over SAs, and sets whose SM7 came: few. Oldest first; empty, and without an
+    /// allocation, for a registered contact at rest.
     open: Vec<Open>,
+    /// What came in clear and awaits the core, or SM7: as much as strangers like.
+    in_clear: Option<Box<InClear>>,
     /// The set of the latest successful authentication.
     pub(super) current: Option<Set>,
     /// The set of the one before it.
@@ -159,17 +166,14 @@ impl Temporary {
         matches!(self.progress, Progress::Challenged(_))
     }
 
-    /// What it counts in, as long as SM7 has not been verified.
-    const fn counted(&self) -> Option<Source> {
-        match self.progress {
-            Progress::Challenged(_) if self.source.is_clear() => Some(self.source),
-            Progress::Challenged(_) | Progress::Answered { .. } | Progress::Failed => None,
-        }
+    /// Whether anybody can have made it: a challenge in clear that awaits SM7.
+    pub(super) const fn is_anybodys(&self) -> bool {
+        self.is_challenged() && self.source.is_clear()
     }
 }
 
 impl Open {
-    fn deadline(&self) -> Moment {
+    pub(super) fn deadline(&self) -> Moment {
         match self {
             Open::Attempt(attempt) => attempt.deadline,
             Open::Temporary(temporary) => temporary.set.deadline,
@@ -204,12 +208,17 @@ impl Open {
         }
     }
 
-    /// What it counts in: REGISTERs in clear, and challenges to them that await SM7.
-    pub(super) fn counted(&self) -> Option<Source> {
+    /// Whether anybody can have made it.
+    fn is_anybodys(&self) -> bool {
         match self {
-            Open::Attempt(attempt) => Some(attempt.source).filter(|source| source.is_clear()),
-            Open::Temporary(temporary) => temporary.counted(),
+            Open::Attempt(attempt) => attempt.source.is_clear(),
+            Open::Temporary(temporary) => temporary.is_anybodys(),
         }
+    }
+
+    /// What it counts in, until it is answered or has succeeded: what began in clear.
+    pub(super) fn counted(&self) -> Option<Source> {
+        Some(self.source()).filter(|source| source.is_clear())
     }
 }
 
@@ -218,6 +227,7 @@ impl Contact {
         Self {
             identity,
             open: Vec::new(),
+            in_clear: None,
             current: None,
             old: None,
             latest_nonce: Nonce::default(),
@@ -228,7 +238,7 @@ impl Contact {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.current.is_none() && self.old.is_none()
+        self.open.is_empty() && self.in_clear.is_none() && self.current.is_none() && self.old.is_none()
     }
 
     // ---- what there is
@@ -238,42 +248,67 @@ impl Contact {
         self.current.is_some()
     }
 
-    pub(super) fn temporaries(&self) -> impl Iterator<Item = &Temporary> {
+    /// Unfinished authentications, but for those that anybody can have made.
+    fn few_temporaries(&self) -> impl Iterator<Item = &Temporary> {
         self.open.iter().filter_map(Open::temporary)
+    }
+
+    /// Every unfinished authentication.
+    pub(super) fn temporaries(&self) -> impl Iterator<Item = &Temporary> {
+        self.few_temporaries().chain(self.in_clear.iter().flat_map(|in_clear| in_clear.challenges()))
+    }
+
+    /// Those whose UE has this address.
+    pub(super) fn temporaries_at(&self, ue: IpAddr, scope: Option<u32>) -> impl Iterator<Item = &Temporary> {
+        let in_clear = self.in_clear.iter().flat_map(move |in_clear| in_clear.challenges_at(ue, scope));
+        self.few_temporaries().chain(in_clear)
+    }
+
+    /// Current and old set.
+    fn in_force(&self) -> impl Iterator<Item = (Role, &Set)> {
+        let current = self.current.as_ref().map(|set| (Role::Current, set));
+        current.into_iter().chain(self.old.as_deref().map(|set| (Role::Old, set)))
     }
 
     /// Every set, the temporary ones first.
     pub(super) fn sets(&self) -> impl Iterator<Item = (Role, &Set)> {
         let temporaries = self.temporaries().map(|temporary| (Role::Temporary, &temporary.set));
-        let current = self.current.as_ref().map(|set| (Role::Current, set));
-        temporaries.chain(current).chain(self.old.as_deref().map(|set| (Role::Old, set)))
+        temporaries.chain(self.in_force())
     }
 
-    fn sets_mut(&mut self) -> impl Iterator<Item = &mut Set> {
-        let temporaries = self.open.iter_mut().filter_map(Open::temporary_mut);
-        temporaries
-            .map(|temporary| &mut temporary.set)
-            .chain(&mut self.current)
-            .chain(self.old.as_deref_mut())
+    /// The sets that may be at an address of a UE: however much is open elsewhere, these are few.
+    pub(super) fn sets_at(&self, ue: IpAddr, scope: Option<u32>) -> impl Iterator<Item = (Role, &Set)> {
+        let temporaries = self.temporaries_at(ue, scope).map(|temporary| (Role::Temporary, &temporary.set));
+        temporaries.chain(self.in_force())
     }
 
     /// The set whose SA inbound at the P-CSCF has an SPI.
     pub(super) fn set_over(&self, spi: Spi) -> Option<(Role, &Set)> {
-        self.sets().find(|(_, set)| set.ends.inbound(Side::Pcscf, spi).is_some())
+        let in_force = self.in_force().find(|(_, set)| set.carried(Over::Sa(spi)));
+        in_force.or_else(|| self.temporary_over(spi).map(|temporary| (Role::Temporary, &temporary.set)))
+    }
+
+    /// The unfinished authentication whose set has an SPI.
+    pub(super) fn temporary_over(&self, spi: Spi) -> Option<&Temporary> {
+        let few = self.few_temporaries().find(|temporary| temporary.set.carried(Over::Sa(spi)));
+        few.or_else(|| self.in_clear.as_ref()?.challenge_over(spi))
+    }
+
+    /// A set by its id.
+    pub(super) fn set(&self, id: SetId) -> Option<&Set> {
+        let few = self.few_temporaries().map(|temporary| &temporary.set);
+        let few = few.chain(self.in_force().map(|(_, set)| set)).find(|set| set.id == id);
+        few.or_else(|| self.in_clear.as_ref()?.challenge_of(id).map(|temporary| &temporary.set))
     }
 
     fn temporary_mut(&mut self, is: impl Fn(&Temporary) -> bool) -> Option<&mut Temporary> {
         self.open.iter_mut().filter_map(Open::temporary_mut).find(|temporary| is(temporary))
     }
 
-    /// The unfinished authentication whose set has an SPI.
-    pub(super) fn temporary_over(&mut self, spi: Spi) -> Option<&mut Temporary> {
-        self.temporary_mut(|temporary| temporary.set.carried(Over::Sa(spi)))
-    }
-
     /// Whether a challenge of this nonce awaits its SM7.
     pub(super) fn has_open_nonce(&self, nonce: Nonce) -> bool {
-        self.temporaries().any(|temporary| temporary.is_challenged() && temporary.nonce == nonce)
+        self.few_temporaries().any(|temporary| temporary.is_challenged() && temporary.nonce == nonce)
+            || self.in_clear.as_ref().is_some_and(|in_clear| in_clear.source_of_nonce(nonce).is_some())
     }
 
     /// The nonce of the latest successful authentication.
@@ -283,17 +318,23 @@ impl Contact {
 
     /// The authentication whose SM7 was the request of this number.
     pub(super) fn answered(&self, request: u64) -> Option<&Temporary> {
-        self.temporaries().find(|temporary| temporary.answered() == Some(request))
+        self.few_temporaries().find(|temporary| temporary.answered() == Some(request))
     }
 
-    /// Whether something that counts is open from a source in clear.
+    /// Whether a REGISTER, or a challenge that awaits SM7, is open from a source in clear.
     pub(super) fn has_open_from(&self, source: Source) -> bool {
-        self.open.iter().any(|open| open.counted() == Some(source))
+        self.in_clear.as_ref().is_some_and(|in_clear| in_clear.has(source))
+    }
+
+    /// Whether the current set is of a UE at this address.
+    pub(super) fn is_registered_at(&self, ue: IpAddr, scope: u32) -> bool {
+        self.current.as_ref().is_some_and(|set| set.ends.ue.address == ue && set.ends.scope == scope)
     }
 
     /// The request of this number, if it awaits an answer.
     pub(super) fn attempt(&self, request: u64) -> Option<&Attempt> {
-        self.open.iter().filter_map(Open::attempt).find(|attempt| attempt.number == request)
+        let few = self.open.iter().filter_map(Open::attempt).find(|attempt| attempt.number == request);
+        few.or_else(|| self.in_clear.as_ref()?.attempt(request))
     }
 
     /// The set that the P-CSCF sends requests over.
@@ -310,7 +351,11 @@ impl Contact {
 
     fn push<D>(&mut self, open: Open, effects: &mut Effects<'_, D>) {
         effects.counts(open.counted());
-        self.open.push(open);
+        if open.is_anybodys() {
+            self.in_clear.get_or_insert_default().insert(open);
+        } else {
+            self.open.push(open);
+        }
     }
 
     /// Takes out what is open at an index. An empty list keeps no memory.
@@ -322,8 +367,31 @@ impl Contact {
         open
     }
 
-    /// Takes out one after the other what is open and meets a condition, and ends it.
-    fn end_open<D: DataPath>(
+    /// Takes out of what came in clear. Nothing left keeps no memory.
+    fn take_in_clear(&mut self, take: impl FnOnce(&mut InClear) -> Option<Open>) -> Option<Open> {
+        let in_clear = self.in_clear.as_deref_mut()?;
+        let taken = take(in_clear);
+        if in_clear.is_empty() {
+            self.in_clear = None;
+        }
+        taken
+    }
+
+    fn end<D: DataPath>(open: Open, cause: Cause, effects: &mut Effects<'_, D>) {
+        effects.counts_no_more(open.counted());
+        match open {
+            Open::Attempt(attempt) => effects.forget(attempt.number, cause),
+            Open::Temporary(temporary) => {
+                if let Some(number) = temporary.answered() {
+                    effects.forget(number, cause);
+                }
+                effects.remove(temporary.set, cause);
+            }
+        }
+    }
+
+    /// Ends of the few that are open those that meet a condition.
+    fn end_few<D: DataPath>(
         &mut self,
         is: impl Fn(&Open) -> bool,
         cause: impl Fn(&Open) -> Cause,
@@ -331,32 +399,42 @@ impl Contact {
     ) {
         while let Some(index) = self.open.iter().position(&is) {
             let open = self.take(index);
-            effects.counts_no_more(open.counted());
             let cause = cause(&open);
-            match open {
-                Open::Attempt(attempt) => effects.forget(attempt.number, cause),
-                Open::Temporary(temporary) => {
-                    if let Some(number) = temporary.answered() {
-                        effects.forget(number, cause);
-                    }
-                    effects.remove(temporary.set, cause);
-                }
-            }
+            Self::end(open, cause, effects);
+        }
+    }
+
+    /// Ends what is open from an address in clear and could be anybody's.
+    pub(super) fn end_from<D: DataPath>(
+        &mut self,
+        source: Source,
+        cause: Cause,
+        effects: &mut Effects<'_, D>,
+    ) {
+        while let Some(open) = self.take_in_clear(|in_clear| in_clear.take_any(source)) {
+            Self::end(open, cause, effects);
         }
     }
 
     /// A REGISTER was sent on. It displaces the one before it from the same source.
     pub(super) fn await_answer<D: DataPath>(&mut self, attempt: Attempt, effects: &mut Effects<'_, D>) {
-        let source = attempt.source;
-        let same = |open: &Open| open.attempt().is_some_and(|other| other.source.is_same(source));
-        self.end_open(same, |_| Cause::Displaced, effects);
+        let (source, cause) = (attempt.source, Cause::Displaced);
+        if source.is_clear() {
+            if let Some(before) = self.take_in_clear(|in_clear| in_clear.take_attempt_from(source)) {
+                Self::end(before, cause, effects);
+            }
+        } else {
+            self.end_few(|open| open.attempt().is_some(), |_| cause, effects);
+        }
         self.push(Open::Attempt(Box::new(attempt)), effects);
     }
 
     pub(super) fn take_attempt<D>(&mut self, request: u64, effects: &mut Effects<'_, D>) -> Option<Attempt> {
         let is = |open: &Open| open.attempt().is_some_and(|attempt| attempt.number == request);
-        let index = self.open.iter().position(is)?;
-        let open = self.take(index);
+        let open = match self.open.iter().position(is) {
+            Some(index) => self.take(index),
+            None => self.take_in_clear(|in_clear| in_clear.take_attempt(request))?,
+        };
         effects.counts_no_more(open.counted());
         match open {
             Open::Attempt(attempt) => Some(*attempt),
@@ -377,8 +455,15 @@ impl Contact {
 
     /// The core challenged a REGISTER: an earlier challenge to the same source ends.
     pub(super) fn supersede<D: DataPath>(&mut self, source: Source, effects: &mut Effects<'_, D>) {
-        let is = |open: &Open| open.temporary().is_some_and(|other| Self::is_superseded(other, source));
-        self.end_open(is, |_| Cause::Displaced, effects);
+        let cause = Cause::Displaced;
+        if source.is_clear() {
+            if let Some(before) = self.take_in_clear(|in_clear| in_clear.take_challenge_from(source)) {
+                Self::end(before, cause, effects);
+            }
+        } else {
+            let is = |open: &Open| open.temporary().is_some_and(|other| Self::is_superseded(other, source));
+            self.end_few(is, |_| cause, effects);
+        }
     }
 
     /// SM6 can be sent.
@@ -393,32 +478,56 @@ impl Contact {
     /// the UE has given up by sending another, then a challenge to a UE that began in clear since.
     fn keep_to_six<D: DataPath>(&mut self, newest: SetId, effects: &mut Effects<'_, D>) {
         const SETS: usize = 3;
-        let in_force = usize::from(self.current.is_some()) + usize::from(self.old.is_some());
-        let counts = |temporary: &&Temporary| temporary.counted().is_none();
-        while in_force + self.temporaries().filter(counts).count() > SETS {
+        let in_force = self.in_force().count();
+        while in_force + self.few_temporaries().count() > SETS {
             let rank = |temporary: &Temporary| match temporary.progress {
                 Progress::Failed => 0,
                 Progress::Answered { .. } => 1,
                 Progress::Challenged(_) => 2,
             };
-            let others = self.temporaries().filter(counts).filter(|other| other.set.id != newest);
-            let Some(victim) = others.min_by_key(|other| rank(other)).map(|other| other.set.id) else {
-                break;
-            };
-            self.drop_temporary(victim, Cause::Displaced, effects);
+            let others = self.few_temporaries().filter(|other| other.set.id != newest);
+            let oldest = others.min_by_key(|other| (rank(other), other.set.id.0.generation));
+            let Some(victim) = oldest.map(|other| other.set.id) else { break };
+            let is = |open: &Open| open.temporary().is_some_and(|temporary| temporary.set.id == victim);
+            self.end_few(is, |_| Cause::Displaced, effects);
         }
     }
 
-    /// SM7 was compared with what was issued, and accepted.
-    pub(super) fn accepted<D: DataPath>(
+    /// The challenge of the set that SM7 came over, taken out to be compared: until it is given
+    /// back, the authentication has failed.
+    pub(super) fn take_challenge(&mut self, spi: Spi) -> Option<(Box<Challenge>, SetId)> {
+        if let Some(open) = self.take_in_clear(|in_clear| in_clear.take_challenge_over(spi)) {
+            // Its sender has IK: from here on it is one of the few.
+            self.open.push(open);
+        }
+        let temporary = self.temporary_mut(|temporary| temporary.set.carried(Over::Sa(spi)))?;
+        match core::mem::replace(&mut temporary.progress, Progress::Failed) {
+            Progress::Challenged(challenge) => Some((challenge, temporary.set.id)),
+            progress @ (Progress::Answered { .. } | Progress::Failed) => {
+                temporary.progress = progress;
+                None
+            }
+        }
+    }
+
+    /// How far an authentication has come whose challenge was taken out.
+    pub(super) fn progressed<D: DataPath>(
         &mut self,
         id: SetId,
-        number: u64,
-        deregisters: bool,
+        progress: Progress,
         effects: &mut Effects<'_, D>,
     ) {
-        let Some(temporary) = self.temporary_mut(|temporary| temporary.set.id == id) else { return };
-        temporary.progress = Progress::Answered { number, deregisters };
+        let is = |open: &Open| open.temporary().is_some_and(|temporary| temporary.set.id == id);
+        let Some(index) = self.open.iter().position(is) else { return };
+        let mut open = self.take(index);
+        if let Some(temporary) = open.temporary_mut() {
+            temporary.progress = progress;
+        }
+        if open.is_anybodys() {
+            self.in_clear.get_or_insert_default().insert(open);
+        } else {
+            self.open.push(open);
+        }
         self.keep_to_six(id, effects);
     }
 
@@ -431,33 +540,41 @@ impl Contact {
         nonce: Nonce,
         effects: &mut Effects<'_, D>,
     ) {
-        let is = |open: &Open| {
-            open.temporary().is_some_and(|temporary| {
-                temporary.is_challenged()
-                    && temporary.nonce == nonce
-                    && (!source.is_clear() || temporary.source == source)
-            })
-        };
-        self.end_open(is, |_| Cause::Refused, effects);
+        let cause = Cause::Refused;
+        let of_nonce = self.in_clear.as_ref().and_then(|in_clear| in_clear.source_of_nonce(nonce));
+        if let Some(challenged) = of_nonce.filter(|challenged| !source.is_clear() || *challenged == source)
+            && let Some(open) = self.take_in_clear(|in_clear| in_clear.take_challenge_from(challenged))
+        {
+            Self::end(open, cause, effects);
+        }
+        if !source.is_clear() {
+            let is =
+                |open: &Open| open.temporary().is_some_and(|one| one.is_challenged() && one.nonce == nonce);
+            self.end_few(is, |_| cause, effects);
+        }
     }
 
-    pub(super) fn drop_temporary<D: DataPath>(
-        &mut self,
-        id: SetId,
-        cause: Cause,
-        effects: &mut Effects<'_, D>,
-    ) {
+    fn drop_temporary<D: DataPath>(&mut self, id: SetId, cause: Cause, effects: &mut Effects<'_, D>) {
         let is = |open: &Open| open.temporary().is_some_and(|temporary| temporary.set.id == id);
-        self.end_open(is, |_| cause, effects);
+        self.end_few(is, |_| cause, effects);
+        if let Some(open) = self.take_in_clear(|in_clear| in_clear.take_challenge_of(id)) {
+            Self::end(open, cause, effects);
+        }
     }
 
     /// The authentication failed: its set stays long enough for the message that says so, and its
     /// keys go now.
-    pub(super) fn fail<D>(&mut self, id: SetId, now: Moment, effects: &mut Effects<'_, D>) {
+    pub(super) fn fail(&mut self, id: SetId, now: Moment) {
         let Some(temporary) = self.temporary_mut(|temporary| temporary.set.id == id) else { return };
-        effects.counts_no_more(temporary.counted());
         temporary.progress = Progress::Failed;
         temporary.set.deadline = temporary.set.deadline.min(now + DRAIN);
+    }
+
+    /// The UE has proved to have another set that excludes this one. If the core has not answered
+    /// its SM7, it ends by that answer, and does not become current.
+    pub(super) fn outdo(&mut self, id: SetId) -> bool {
+        let answered = |one: &Temporary| one.set.id == id && one.answered().is_some();
+        self.temporary_mut(answered).map(|temporary| temporary.outdone = true).is_some()
     }
 
     // ---- the sets in force
@@ -479,7 +596,7 @@ impl Contact {
 
     /// The authentication succeeded: the temporary set is the current one. If SM1 came over a set
     /// that is still there, that one stays in use until the UE uses the new one. All others go
-    /// at once. False if a later authentication has succeeded already: then the set goes.
+    /// at once. False if the UE has a later set already: then this one goes.
     ///
     /// If the data path cannot take the new set into use where it must, nothing has changed.
     pub(super) fn promote<D: DataPath>(
@@ -494,9 +611,12 @@ impl Contact {
         let Some(index) = self.open.iter().position(is) else { return Ok(false) };
         let Some(temporary) = self.open.get(index).and_then(Open::temporary) else { return Ok(false) };
         let (id, over) = (temporary.set.id, temporary.source.over());
-        if self.current.is_some_and(|current| current.id.0.generation > id.0.generation) {
-            self.fail(id, now, effects);
-            self.extend(registration_ends);
+        let is_late = self.current.is_some_and(|current| current.id.0.generation > id.0.generation);
+        if is_late || temporary.outdone {
+            self.fail(id, now);
+            if is_late {
+                self.extend(registration_ends);
+            }
             return Ok(false);
         }
         let leaving = self.leaving;
@@ -506,7 +626,9 @@ impl Contact {
         if !previous().any(stays) {
             effects.take_into_use(&temporary.set)?;
         }
-        let Open::Temporary(temporary) = self.take(index) else { return Ok(false) };
+        let open = self.take(index);
+        effects.counts_no_more(open.counted());
+        let Open::Temporary(temporary) = open else { return Ok(false) };
         let Temporary { mut set, identity, nonce, .. } = *temporary;
         // Who registered is who was authenticated now, not who an earlier REGISTER said to be.
         if self.is_registered() && !leaving {
@@ -525,6 +647,12 @@ impl Contact {
         }
         (self.old_in_use, self.stuck) = (self.old.is_some(), false);
         self.current = Some(set);
+        // An answer to what came over a set that the UE has no more would be too late.
+        let old = self.old.as_deref().copied();
+        let is_stale = |open: &Open| {
+            open.attempt().is_some_and(|one| !old.is_some_and(|old| old.carried(one.source.over())))
+        };
+        self.end_few(is_stale, |_| Cause::Displaced, effects);
         self.leaving = false;
         Ok(true)
     }
@@ -572,8 +700,7 @@ impl Contact {
     /// What began in clear is another registration.
     pub(super) fn leave<D: DataPath>(&mut self, now: Moment, effects: &mut Effects<'_, D>) {
         self.leaving = true;
-        let is = |open: &Open| open.attempt().is_some() && !open.source().is_clear();
-        self.end_open(is, |_| Cause::Deregistered, effects);
+        self.end_few(|open| open.attempt().is_some(), |_| Cause::Deregistered, effects);
         for temporary in self.open.iter_mut().filter_map(Open::temporary_mut) {
             if !temporary.source.is_clear() {
                 if let Some(number) = temporary.answered() {
@@ -592,6 +719,7 @@ impl Contact {
     /// old one will end.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         let open = self.open.iter().map(Open::deadline);
+        let open = open.chain(self.in_clear.as_ref().and_then(|in_clear| in_clear.deadline()));
         let old =
             self.old.as_deref().map(|old| if self.gives_way() { old.deadline - DRAIN } else { old.deadline });
         let current = self.current.as_ref().map(|current| current.deadline);
@@ -615,7 +743,10 @@ impl Contact {
                 Progress::Challenged(_) | Progress::Answered { .. } => Cause::Expired,
             },
         };
-        self.end_open(|open| open.deadline() <= now, because, effects);
+        self.end_few(|open| open.deadline() <= now, because, effects);
+        while let Some(open) = self.take_in_clear(|in_clear| in_clear.take_expired(now)) {
+            Self::end(open, Cause::Expired, effects);
+        }
         if self.current.as_ref().is_some_and(|current| current.deadline <= now) {
             self.drop_old(cause, effects);
             self.drop_current(cause, effects);
@@ -646,14 +777,20 @@ impl Contact {
         Ok(())
     }
 
-    /// A set goes before its time: the data path has lost it, or it is displaced. A temporary one
-    /// ends its authentication, a current one the registration.
-    pub(super) fn lose<D: DataPath>(&mut self, id: SetId, cause: Cause, effects: &mut Effects<'_, D>) {
+    /// A set goes before its time: the data path has lost it, or it is displaced by another one. A
+    /// temporary one ends its authentication, a current one the registration.
+    pub(super) fn lose<D: DataPath>(
+        &mut self,
+        id: SetId,
+        by: Option<SetId>,
+        cause: Cause,
+        effects: &mut Effects<'_, D>,
+    ) {
         if self.current.is_some_and(|current| current.id == id) {
             self.drop_old(cause, effects);
             self.drop_current(cause, effects);
-            let protected = |open: &Open| !open.source().is_clear();
-            self.end_open(protected, |_| cause, effects);
+            let displaces = |open: &Open| open.temporary().is_some_and(|one| Some(one.set.id) == by);
+            self.end_few(|open| !open.source().is_clear() && !displaces(open), |_| cause, effects);
         } else if self.old.as_deref().is_some_and(|old| old.id == id) {
             let in_use = if self.old_in_use { self.use_current_now(effects) } else { Ok(()) };
             self.drop_old(cause, effects);
@@ -680,14 +817,18 @@ impl Contact {
 
     /// Everything goes at once.
     pub(super) fn clear<D: DataPath>(&mut self, cause: Cause, effects: &mut Effects<'_, D>) {
-        self.end_open(|_| true, |_| cause, effects);
+        self.end_few(|_| true, |_| cause, effects);
+        while let Some(open) = self.take_in_clear(InClear::take_one) {
+            Self::end(open, cause, effects);
+        }
         self.drop_old(cause, effects);
         self.drop_current(cause, effects);
     }
 
     /// Whether the sequence numbers of a set are said to run low for the first time.
     pub(super) fn first_numbers_low(&mut self, id: SetId) -> bool {
-        let set = self.sets_mut().find(|set| set.id == id);
+        let few = self.open.iter_mut().filter_map(Open::temporary_mut).map(|temporary| &mut temporary.set);
+        let set = few.chain(&mut self.current).chain(self.old.as_deref_mut()).find(|set| set.id == id);
         set.is_some_and(|set| !core::mem::replace(&mut set.numbers_low, true))
     }
 }

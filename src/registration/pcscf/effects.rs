@@ -12,6 +12,8 @@ use crate::sa::{DataPath, SetId, Side};
 pub(super) struct Effects<'d, D> {
     pub(super) data_path: &'d mut D,
     pub(super) done: Done,
+    /// The REGISTER that is the reason claims priority.
+    pub(super) priority: bool,
 }
 
 /// The work that remains for the table after a change of a contact.

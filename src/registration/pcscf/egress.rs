@@ -3,7 +3,7 @@
 use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
 
-use super::contact::{Contact, Role};
+use super::contact::{Contact, Role, Set, Temporary};
 use super::id::ContactId;
 use super::identity::Identity;
 use super::table::{Key, Pcscf};
@@ -33,8 +33,7 @@ impl Pcscf {
     /// [`NoSa`]; the message must not be sent in clear.
     pub fn route_in_transaction(&self, contact: ContactId, set: SetId) -> Result<Route, NoSa> {
         let contact = self.contacts.get(contact.0).ok_or(NoSa)?;
-        let began = contact.sets().map(|(_, other)| other).find(|other| other.id == set);
-        let set = began.or_else(|| contact.in_use()).ok_or(NoSa)?;
+        let set = contact.set(set).or_else(|| contact.in_use()).ok_or(NoSa)?;
         Ok(Route::of_request(set.id, &set.ends, Side::Pcscf))
     }
 
@@ -64,6 +63,15 @@ impl Pcscf {
         self.route_request(contact).is_ok()
     }
 
+    /// Whether anybody can have made a set.
+    fn is_anybodys(&self, slot: u32, role: Role, set: &Set) -> bool {
+        role == Role::Temporary && {
+            let contact = self.contacts.peek(slot);
+            let temporary = contact.and_then(|contact| contact.temporary_over(set.server_spi()));
+            temporary.is_some_and(Temporary::is_anybodys)
+        }
+    }
+
     /// Whether a port of the P-CSCF is a protected one: nothing in clear is sent from it or
     /// accepted at it.
     pub fn is_protected_port(&self, port: u16) -> bool {
@@ -72,12 +80,15 @@ impl Pcscf {
 
     /// The contact that has a protected port at an address: nothing in clear is sent there, unless
     /// the port is 5060 or 5061 ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). For a
-    /// data path that knows the addresses and ports of a message, but not its SPI. Of several, one
-    /// that is registered, and of those the one that registered last.
+    /// data path that knows the addresses and ports of a message, but not its SPI. Of several, the
+    /// one that registered last. A set whose SM7 has not been verified protects nothing here: in
+    /// clear, anybody can announce ports at any address.
     pub fn contact_at(&self, ue: SocketAddr) -> Option<ContactId> {
         let port = Port::from_peer(ue.port()).ok()?;
         let sets = self.sets_at(ue.ip().to_canonical(), scope_of(&ue), Key::Port(port));
-        let (slot, ..) = sets.max_by_key(|(_, role, set)| (*role != Role::Temporary, set.id.0.generation))?;
+        let proved = sets.filter(|(slot, role, set)| !self.is_anybodys(*slot, *role, set));
+        let (slot, ..) =
+            proved.max_by_key(|(_, role, set)| (*role != Role::Temporary, set.id.0.generation))?;
         self.contacts.id(slot).map(ContactId)
     }
 
@@ -100,8 +111,7 @@ impl Pcscf {
 
     /// The two ends of a set; `None` once it has ended.
     pub fn ends(&self, set: SetId) -> Option<&Ends> {
-        let mut sets = self.contacts.peek(set.0.slot)?.sets();
-        sets.find(|(_, other)| other.id == set).map(|(_, set)| &set.ends)
+        self.contacts.peek(set.0.slot)?.set(set).map(|set| &set.ends)
     }
 
     /// The set that has an outbound SA, by the two values that name the SA: destination and SPI.

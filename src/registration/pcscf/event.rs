@@ -23,6 +23,15 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
+    /// A contact is not registered any more, and stays in the table because something is open that
+    /// came in clear: another registration, or a stranger's. [`Event::ContactEnded`] says the same
+    /// where nothing is.
+    RegistrationEnded {
+        /// The contact.
+        contact: ContactId,
+        /// Why.
+        cause: Cause,
+    },
     /// A REGISTER awaits no answer any more: a newer one has taken its place, its time was up, or
     /// its contact has left. The core's answer to it will be refused with
     /// [`Gone`](super::Gone).

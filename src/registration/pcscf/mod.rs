@@ -8,7 +8,8 @@
 //! 5. `egress`: what is sent to the UE, and over which set.
 //! 6. `upkeep`: what time, the data path and the operator do.
 //!
-//! `contact` has the rules for the sets of one contact, `source` what keeps them apart,
+//! `contact` has the rules for the sets of one contact, `source` what keeps them apart, `in_clear`
+//! what anybody can have begun,
 //! `neighbours` the sets of others at the same address, `quotas` what strangers may have open;
 //! `table` the look-ups, and the one function through which every change of a contact goes.
 
@@ -21,6 +22,7 @@ mod egress;
 mod event;
 mod id;
 mod identity;
+mod in_clear;
 mod neighbours;
 mod quotas;
 mod register;

@@ -50,15 +50,12 @@ impl Pcscf {
         let Setup { spis, ports } = ue.setup;
         let counts = |(other, role, set): &(u32, Role, &Set)| {
             *role != Role::Temporary || {
-                let contact = self.contacts.peek(*other);
-                let temporary =
-                    contact.and_then(|contact| contact.temporaries().find(|one| one.set.id == set.id));
-                let own = *other == slot;
-                temporary.is_some_and(|one| {
-                    let began_in_clear = one.is_challenged() && one.source.is_clear();
-                    let is_removed = own && Contact::is_superseded(one, source);
-                    !began_in_clear && !is_removed
-                })
+                let temporary = self.temporary(*other, set);
+                let is_own = |one: &Temporary| {
+                    *other == slot
+                        && (Contact::is_superseded(one, source) || matches!(one.progress, Progress::Failed))
+                };
+                temporary.is_some_and(|one| !one.is_anybodys() && !is_own(one))
             }
         };
         let port = ports.client;
@@ -94,7 +91,7 @@ impl Pcscf {
                     && set.ends.ue.setup.ports.server == ue.setup.ports.server
             });
             let weight = |(other, role, set): (u32, Role, &Set)| match role {
-                Role::Temporary if other == slot && self.is_superseded(slot, set.id, source) => 0,
+                Role::Temporary if other == slot && self.is_superseded(slot, set, source) => 0,
                 Role::Temporary => 1,
                 Role::Old => 2,
                 Role::Current => 3,
@@ -118,10 +115,13 @@ impl Pcscf {
         PortPair { client: best.map_or_else(|| impossible(server), |(_, port)| port), server }
     }
 
-    fn is_superseded(&self, slot: u32, set: SetId, by: Source) -> bool {
-        let contact = self.contacts.peek(slot);
-        let mut temporaries = contact.into_iter().flat_map(Contact::temporaries);
-        temporaries.any(|one| one.set.id == set && Contact::is_superseded(one, by))
+    fn is_superseded(&self, slot: u32, set: &Set, by: Source) -> bool {
+        self.temporary(slot, set).is_some_and(|one| Contact::is_superseded(one, by))
+    }
+
+    /// The unfinished authentication that a set is of.
+    fn temporary(&self, slot: u32, set: &Set) -> Option<&Temporary> {
+        self.contacts.peek(slot)?.temporary_over(set.server_spi())
     }
 
     /// How the SAs of a set relate to those of the sets that are there, and whether the UE cannot
@@ -129,7 +129,7 @@ impl Pcscf {
     pub(super) fn overlap(&self, slot: u32, source: Source, ends: &Ends) -> (Overlap, bool) {
         let (mut overlap, mut displaces) = (Overlap::Apart, false);
         self.at_end(ends, |other, set| {
-            if other != slot || !self.is_superseded(slot, set.id, source) {
+            if other != slot || !self.is_superseded(slot, set, source) {
                 overlap = overlap.max(ends.overlap(&set.ends, Side::Pcscf));
                 displaces |= set.excludes(ends);
             }
@@ -138,16 +138,11 @@ impl Pcscf {
     }
 
     /// The sets that the UE cannot have any more once it has proved to have this one, with the
-    /// slots of their contacts. One whose own SM7 was verified ends by its answer.
+    /// slots of their contacts.
     pub(super) fn displaced(&self, id: SetId, ends: &Ends) -> Vec<(u32, SetId)> {
         let mut displaced = Vec::new();
         self.at_end(ends, |slot, set| {
-            let contact = self.contacts.peek(slot);
-            let answered = |temporary: &Temporary| {
-                temporary.set.id == set.id && matches!(temporary.progress, Progress::Answered { .. })
-            };
-            let is_answered = contact.is_some_and(|contact| contact.temporaries().any(answered));
-            if set.id != id && set.excludes(ends) && !is_answered && !displaced.contains(&(slot, set.id)) {
+            if set.id != id && set.excludes(ends) && !displaced.contains(&(slot, set.id)) {
                 displaced.push((slot, set.id));
             }
         });

@@ -1,5 +1,6 @@
 //! How much anybody may have open in clear: counts per address, and per user and address.
 
+use alloc::collections::VecDeque;
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
@@ -8,15 +9,33 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use super::config::Config;
 use super::source::Source;
 
-/// What is open in clear: REGISTERs that await the core's answer, and challenges that await SM7.
+/// What is open in clear: what began in clear and has neither been answered nor succeeded.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
-    /// How many are open, by the hash of an address, and of a user at an address. An entry is
-    /// there while something is.
-    open: HashMap<u64, u32>,
-    /// Addresses at which something is open.
-    addresses: u32,
+    /// How much is open, by the hash of an address, and of a user at an address. An entry is there
+    /// while something is.
+    open: HashMap<u64, Count>,
+    /// Addresses at which something is open, by the share that they have.
+    addresses: [u32; 2],
+    /// What began, oldest first; some of it has ended.
+    began: [VecDeque<(u32, Source)>; 2],
     hasher: DefaultHashBuilder,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    open: u32,
+    /// The share that the address was admitted to.
+    share: Share,
+}
+
+/// A share of the addresses at which something may be open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Share {
+    #[default]
+    Ordinary,
+    /// That of emergencies and of users with priority.
+    Reserved,
 }
 
 /// Too much is open in clear. It ends by itself: a REGISTER after 64*T1, a challenge after
@@ -40,18 +59,11 @@ pub enum Quota {
         /// The limit.
         limit: u32,
     },
-    /// At too many addresses.
-    #[error("REGISTERs are open in clear at {limit} addresses")]
-    Addresses {
-        /// The limit, with what is reserved if the REGISTER claims priority.
-        limit: u32,
-    },
 }
 
 crate::code::codes!(Quota {
     Quota::Address { .. } => "quota-address",
     Quota::Impi { .. } => "quota-impi",
-    Quota::Addresses { .. } => "quota-addresses",
 });
 
 /// The part of an address that one subscriber has: 64 bits of IPv6.
@@ -79,7 +91,7 @@ impl Quotas {
     }
 
     fn count(&self, key: u64) -> u32 {
-        self.open.get(&key).copied().unwrap_or(0)
+        self.open.get(&key).map_or(0, |count| count.open)
     }
 
     /// Whether one more of a user may be open at an address.
@@ -88,32 +100,83 @@ impl Quotas {
         config: &Config,
         (address, scope): (IpAddr, u32),
         impi: &str,
-        priority: bool,
     ) -> Result<(), Quota> {
         let [at_address, of_impi] = self.keys(address, scope, impi);
         let open = self.count(at_address);
-        if open == 0 {
-            let reserved = if priority { config.reserved_addresses } else { 0 };
-            let limit = config.max_addresses.saturating_add(reserved);
-            return if self.addresses < limit { Ok(()) } else { Err(Quota::Addresses { limit }) };
-        }
-        if open >= config.max_per_address {
+        if open > 0 && open >= config.max_per_address {
             return Err(Quota::Address { address, limit: config.max_per_address });
         }
-        if self.count(of_impi) >= config.max_per_impi {
+        if open > 0 && self.count(of_impi) >= config.max_per_impi {
             return Err(Quota::Impi { address, limit: config.max_per_impi });
         }
         Ok(())
     }
 
+    /// The share that a REGISTER is admitted to from an address that has nothing open.
+    fn share(&self, config: &Config, priority: bool) -> Share {
+        let [_, reserved] = self.addresses;
+        if priority && reserved < config.reserved_addresses { Share::Reserved } else { Share::Ordinary }
+    }
+
+    /// What must end before something may begin at an address that has nothing open: the oldest of
+    /// what anybody can have begun. To be asked again until there is nothing.
+    pub(super) fn next_to_evict(
+        &mut self,
+        config: &Config,
+        source: Source,
+        priority: bool,
+    ) -> Option<(u32, Source)> {
+        let Source::Clear { address, scope } = source else { return None };
+        let [at_address, _] = self.keys(address, scope, "");
+        let [ordinary, _] = self.addresses;
+        let is_full = self.share(config, priority) == Share::Ordinary && ordinary >= config.max_addresses;
+        if self.count(at_address) > 0 || !is_full {
+            return None;
+        }
+        let [oldest, _] = &mut self.began;
+        oldest.pop_front()
+    }
+
     /// Something began to be open.
-    pub(super) fn began(&mut self, source: Source, impi: &str) {
+    pub(super) fn began(&mut self, config: &Config, slot: u32, source: Source, impi: &str, priority: bool) {
         let Source::Clear { address, scope } = source else { return };
         let [at_address, of_impi] = self.keys(address, scope, impi);
-        let count = self.open.entry(at_address).or_insert(0);
-        self.addresses += u32::from(*count == 0);
-        *count += 1;
-        *self.open.entry(of_impi).or_insert(0) += 1;
+        let share = self.share(config, priority);
+        let count = self.open.entry(at_address).or_insert(Count { open: 0, share });
+        let index = usize::from(count.share == Share::Reserved);
+        if count.open == 0
+            && let Some(addresses) = self.addresses.get_mut(index)
+        {
+            *addresses += 1;
+        }
+        count.open += 1;
+        self.open.entry(of_impi).or_default().open += 1;
+        if let Some(began) = self.began.get_mut(index) {
+            began.push_back((slot, source));
+        }
+        self.forget_what_ended();
+    }
+
+    /// The queues hold no more than about twice what is open.
+    fn forget_what_ended(&mut self) {
+        let Self { open, began, hasher, .. } = self;
+        let is_open = |source: &Source| match source {
+            Source::Clear { address, scope } => {
+                open.contains_key(&hasher.hash_one((subscriber(*address), *scope)))
+            }
+            Source::Sa(_) => false,
+        };
+        for queue in began {
+            // From the front a few each time, and all of it when it has grown.
+            for _ in 0..2 {
+                if queue.front().is_some_and(|(_, source)| !is_open(source)) {
+                    queue.pop_front();
+                }
+            }
+            if queue.len() > 1024 && queue.len() > open.len().saturating_mul(4) {
+                queue.retain(|(_, source)| is_open(source));
+            }
+        }
     }
 
     /// Something is open no more.
@@ -122,10 +185,13 @@ impl Quotas {
         let keys = self.keys(address, scope, impi);
         for (key, is_address) in keys.into_iter().zip([true, false]) {
             if let Some(count) = self.open.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
+                count.open -= 1;
+                if count.open == 0 {
+                    let index = usize::from(count.share == Share::Reserved);
                     self.open.remove(&key);
-                    self.addresses -= u32::from(is_address);
+                    if let Some(addresses) = self.addresses.get_mut(index).filter(|_| is_address) {
+                        *addresses -= 1;
+                    }
                 }
             }
         }
@@ -133,6 +199,7 @@ impl Quotas {
 
     /// Addresses at which something is open.
     pub(super) const fn addresses(&self) -> u32 {
-        self.addresses
+        let [ordinary, reserved] = self.addresses;
+        ordinary + reserved
     }
 }

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use super::authorization::{Answers, Authorization, Nonce};
 use super::config::WithoutSecAgree;
-use super::contact::{Attempt, Contact, Offered, Progress, Role, Temporary};
+use super::contact::{Attempt, Contact, Offered, Progress, Role};
 use super::effects::Effects;
 use super::id::{ContactId, RequestId};
 use super::identity::{Identity, IdentityError};
@@ -221,7 +221,8 @@ pub enum RegisterError {
     /// An identity cannot be one.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The table has as many registered contacts as the configuration allows. Nothing has changed.
+    /// The table has as many registered contacts as the configuration allows. Nothing has changed;
+    /// a challenge whose SM7 this is stays open.
     #[error("contact limit of {0} reached")]
     Full(u32),
     /// Too much is open in clear at its address.
@@ -279,8 +280,9 @@ impl Pcscf {
         data_path: &mut D,
     ) -> Result<Forward, RegisterError> {
         let now = self.at(now, data_path);
-        let canonical =
-            Register { ue: register.ue.to_canonical(), pcscf: register.pcscf.to_canonical(), ..*register };
+        let (ue, pcscf) = (register.ue.to_canonical(), register.pcscf.to_canonical());
+        let scope = address::scope(ue, register.scope);
+        let canonical = Register { ue, pcscf, scope, ..*register };
         let result = match register.over {
             Over::Clear => self.register_in_clear(now, &canonical, data_path),
             Over::Sa(spi) => self.register_over(now, &canonical, spi, data_path),
@@ -303,14 +305,21 @@ impl Pcscf {
         let known = self.find_slot(register.contact, register.impi);
         self.has_room(register, known, source)?;
         let offer = self.offer_in_clear(register)?;
-        let slot = match known {
+        while let Some((slot, oldest)) = self.quotas.next_to_evict(&self.config, source, register.priority) {
+            let cause = Cause::Displaced;
+            self.step(slot, data_path, |contact, effects| contact.end_from(oldest, cause, effects));
+        }
+        // Making room may have ended a contact, this one too.
+        let slot = match self.find_slot(register.contact, register.impi) {
             Some(slot) => slot,
             None => self.add(identity.clone())?,
         };
         self.forward(now, register, (slot, source), (offer, identity), data_path).map(|(forward, _)| forward)
     }
 
-    /// The limits of what anybody can send.
+    /// The limits of what anybody can send. A REGISTER from an address that has nothing open is
+    /// always admitted: where the limit of memory is reached, what has been open for the longest
+    /// time gives way.
     fn has_room(
         &self,
         register: &Register<'_>,
@@ -318,19 +327,25 @@ impl Pcscf {
         source: Source,
     ) -> Result<(), RegisterError> {
         let contact = known.and_then(|slot| self.contacts.peek(slot));
-        // Another try takes the place of the one before.
-        if contact.is_some_and(|contact| contact.has_open_from(source)) {
-            return Ok(());
-        }
+        // Another try takes the place of the one before. A phone that restarts is asked for nothing
+        // that others at its address can use up.
+        let is_again = contact.is_some_and(|contact| contact.has_open_from(source));
+        let restarts = contact.is_some_and(|contact| contact.is_registered_at(register.ue, register.scope));
         if contact.is_none() {
-            let reserved = if register.priority { self.config.reserved_contacts } else { 0 };
-            let limit = self.config.max_contacts.saturating_add(reserved);
-            if self.len() - self.unregistered() >= limit {
-                return Err(RegisterError::Full(limit));
-            }
+            self.admits_contact(register.priority)?;
         }
-        let from = (register.ue, register.scope);
-        Ok(self.quotas.admits(&self.config, from, register.impi, register.priority)?)
+        if !is_again && !restarts {
+            let from = (register.ue, register.scope);
+            self.quotas.admits(&self.config, from, register.impi)?;
+        }
+        Ok(())
+    }
+
+    /// Whether one more contact may register.
+    fn admits_contact(&self, priority: bool) -> Result<(), RegisterError> {
+        let reserved = if priority { self.config.reserved_contacts } else { 0 };
+        let limit = self.config.max_contacts.saturating_add(reserved);
+        if self.len() - self.unregistered() < limit { Ok(()) } else { Err(RegisterError::Full(limit)) }
     }
 
     fn offer_in_clear(&self, register: &Register<'_>) -> Result<Offered, RegisterError> {
@@ -372,6 +387,9 @@ impl Pcscf {
             });
         }
         if role == Role::Temporary {
+            if !contact.is_registered() {
+                self.admits_contact(register.priority)?;
+            }
             return self.sm7(now, register, spi, slot, data_path);
         }
         let ended = contact.leaving;
@@ -413,13 +431,14 @@ impl Pcscf {
     ) -> Result<(Forward, Answers), RegisterError> {
         let number = self.number();
         let nonce = self.nonce(register.authorization.nonce);
-        let Register { deregisters, authorization, .. } = *register;
+        let Register { deregisters, authorization, priority, .. } = *register;
         let answers = self.step(slot, data_path, |contact, effects| {
             let answers = authorization.answers(nonce, contact.has_open_nonce(nonce), contact.latest_nonce());
             if answers == Answers::Refuses {
                 contact.refused_challenge(source, nonce, effects);
             }
             let deadline = now + DRAIN;
+            effects.priority = priority;
             contact.await_answer(Attempt { number, offer, identity, source, deregisters, deadline }, effects);
             answers
         });
@@ -457,13 +476,15 @@ impl Pcscf {
     /// or SPIs. They go, and what is sent to it goes over this set.
     fn displace<D: DataPath>(&mut self, slot: u32, spi: Spi, data_path: &mut D) {
         let contact = self.contacts.peek(slot);
-        let over = |one: &&Temporary| one.set.ends.inbound(Side::Pcscf, spi).is_some();
-        let Some(temporary) = contact.and_then(|contact| contact.temporaries().find(over)) else { return };
+        let Some(temporary) = contact.and_then(|contact| contact.temporary_over(spi)) else { return };
         let (set, displaces, overlap) = (temporary.set, temporary.displaces, temporary.overlap);
         if displaces {
             for (other, displaced) in self.displaced(set.id, &set.ends) {
-                let cause = Cause::Displaced;
-                self.step(other, data_path, |contact, effects| contact.lose(displaced, cause, effects));
+                self.step(other, data_path, |contact, effects| {
+                    if !contact.outdo(displaced) {
+                        contact.lose(displaced, Some(set.id), Cause::Displaced, effects);
+                    }
+                });
             }
         }
         if overlap != Overlap::Apart {
@@ -558,30 +579,21 @@ fn accept_sm7<D: DataPath>(
         let [needed, found] = [needed.join(", "), register.impus.join(", ")].map(String::into_boxed_str);
         return Err(RegisterError::OtherImpus { needed, found });
     }
-    let id = temporary.set.id;
-    let challenge = match core::mem::replace(&mut temporary.progress, Progress::Failed) {
-        Progress::Challenged(challenge) => challenge,
-        progress @ (Progress::Answered { .. } | Progress::Failed) => {
-            temporary.progress = progress;
-            return Err(wrong());
-        }
-    };
-    let counted = Some(temporary.source).filter(|source| source.is_clear());
+    let (challenge, id) = contact.take_challenge(over).ok_or_else(wrong)?;
     let Register { security_client, security_verify, deregisters, .. } = *register;
     match challenge.receive_sm7(&Sm7 { over, security_client, security_verify }) {
         Ok(response) => {
             let protection = response.protection();
-            effects.counts_no_more(counted);
-            contact.accepted(id, number, deregisters, effects);
+            contact.progressed(id, Progress::Answered { number, deregisters }, effects);
             Ok(protection)
         }
         Err(Sm7Error::WrongSa { challenge, .. }) => {
-            temporary.progress = Progress::Challenged(challenge);
+            contact.progressed(id, Progress::Challenged(challenge), effects);
             Err(wrong())
         }
         Err(Sm7Error::Refused(refusal)) => {
-            effects.counts_no_more(counted);
-            contact.fail(id, now, effects);
+            contact.fail(id, now);
+            contact.progressed(id, Progress::Failed, effects);
             Err(refusal.into())
         }
     }

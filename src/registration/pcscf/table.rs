@@ -200,13 +200,18 @@ impl Pcscf {
     ) -> Option<T> {
         let (contact, id) = self.contacts.at(slot)?;
         let was_registered = contact.is_registered();
-        let mut effects = Effects { data_path, done: Done::default() };
+        let mut effects = Effects { data_path, done: Done::default(), priority: false };
         let result = change(contact, &mut effects);
         let is_registered = contact.is_registered();
+        let stays = !contact.is_empty();
         if was_registered != is_registered {
             self.count_registered(slot, is_registered);
         }
-        self.settle(ContactId(id), effects.done);
+        let ended = (was_registered && !is_registered && stays).then_some(effects.done.cause).flatten();
+        self.settle(ContactId(id), effects.done, effects.priority);
+        if let Some(cause) = ended {
+            self.events.push(Event::RegistrationEnded { contact: ContactId(id), cause });
+        }
         Some(result)
     }
 
@@ -228,7 +233,7 @@ impl Pcscf {
 
     /// Releases what ended sets had, says what ended, sets the timer again, and drops a contact
     /// that has nothing left.
-    fn settle(&mut self, id: ContactId, done: Done) {
+    fn settle(&mut self, id: ContactId, done: Done, priority: bool) {
         let slot = id.0.slot;
         for (set, cause) in done.removed {
             let spis = set.ends.pcscf.setup.spis;
@@ -253,7 +258,9 @@ impl Pcscf {
         let Some(contact) = self.contacts.peek(slot) else { return };
         for (source, counting) in done.counted {
             match counting {
-                Counting::Began => self.quotas.began(source, contact.identity.impi()),
+                Counting::Began => {
+                    self.quotas.began(&self.config, slot, source, contact.identity.impi(), priority)
+                }
                 Counting::Ended => self.quotas.ended(source, contact.identity.impi()),
             }
         }
@@ -311,7 +318,7 @@ impl Pcscf {
     /// The slot of a set's contact.
     pub(super) fn slot_of(&self, set: SetId) -> Option<u32> {
         let slot = set.0.slot;
-        self.contacts.peek(slot)?.sets().any(|(_, other)| other.id == set).then_some(slot)
+        self.contacts.peek(slot)?.set(set).map(|_| slot)
     }
 
     pub(super) fn nonce(&self, text: &str) -> Nonce {
@@ -340,7 +347,8 @@ impl Pcscf {
         let scope = scope.into();
         let at = self.key_at(0, ue, key);
         self.by_end.iter_hash(at.hash()).filter(move |other| other.hash == at.hash).flat_map(move |other| {
-            let sets = self.contacts.peek(other.contact).into_iter().flat_map(Contact::sets);
+            let contact = self.contacts.peek(other.contact).into_iter();
+            let sets = contact.flat_map(move |contact| contact.sets_at(ue, scope));
             sets.filter(move |(_, set)| {
                 let Setup { spis, ports } = set.ends.ue.setup;
                 set.ends.ue.address == ue

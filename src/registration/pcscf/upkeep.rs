@@ -103,7 +103,7 @@ impl Pcscf {
     pub fn data_path_failed<D: DataPath>(&mut self, set: SetId, data_path: &mut D) -> Result<(), Gone> {
         let slot = self.slot_of(set).ok_or(Gone)?;
         let cause = Cause::DataPath;
-        self.step(slot, data_path, |contact, effects| contact.lose(set, cause, effects)).ok_or(Gone)
+        self.step(slot, data_path, |contact, effects| contact.lose(set, None, cause, effects)).ok_or(Gone)
     }
 
     /// Compares the SAs that the data path holds, in both directions, with those that it should

@@ -46,6 +46,11 @@ impl Events {
         self.queue.push_back(event);
     }
 
+    /// What asked for a registration is out of date.
+    pub(super) fn forget_due(&mut self) {
+        self.queue.retain(|event| *event != UeEvent::RegisterDue);
+    }
+
     pub(super) fn pop(&mut self) -> Option<UeEvent> {
         self.queue.pop_front()
     }

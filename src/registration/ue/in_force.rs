@@ -246,6 +246,7 @@ impl Ue {
     /// The registration has ended: its sets drain.
     pub(super) fn leave(&mut self, now: Moment) {
         (self.leaving, self.refresh) = (true, None);
+        self.events.forget_due();
         for set in self.current.iter_mut().chain(&mut self.old) {
             set.deadline = set.deadline.min(now + DRAIN);
         }

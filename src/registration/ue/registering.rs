@@ -213,25 +213,27 @@ impl Ue {
         if begin.leaves {
             self.refresh = None;
         }
-        Ok(self.send_sm1(now, offer, begin, data_path))
+        Ok(self.send_sm1(now, offer, begin.in_clear, begin.leaves, data_path))
     }
 
     fn send_sm1<D: DataPath>(
         &mut self,
         now: Moment,
         offer: Offer,
-        begin: &Begin,
+        in_clear: bool,
+        leaves: bool,
         data_path: &mut D,
     ) -> Request {
+        self.events.forget_due();
         self.end_procedure(Cause::Displaced, data_path);
-        let over = self.current.as_ref().filter(|_| !begin.in_clear);
+        let over = self.current.as_ref().filter(|_| !in_clear);
         let request = Request {
             security_client: offer.security_client().clone(),
             security_verify: if over.is_some() { self.verify.clone() } else { Vec::new() },
             route: over.map(|set| Route::of_request(set.id, &set.ends, Side::Ue)),
         };
         let over = over.map(|set| set.id);
-        let (deadline, leaves) = (now + REG_AWAIT_AUTH, begin.leaves);
+        let deadline = now + REG_AWAIT_AUTH;
         self.procedure = Procedure::Registering { offer: Box::new(offer), over, deadline, leaves };
         request
     }
@@ -341,7 +343,9 @@ impl Ue {
         }
         let offer = self.offer(begin)?;
         self.bad_challenges += 1;
-        Ok(self.send_sm1(now, offer, begin, data_path))
+        // A UE that leaves goes on leaving.
+        let leaves = begin.leaves || self.procedure.leaves();
+        Ok(self.send_sm1(now, offer, begin.in_clear, leaves, data_path))
     }
 
     /// A 2xx that expires after this time arrived over this. After SM7, the temporary set becomes
@@ -434,6 +438,8 @@ impl Ue {
             }
             Procedure::Answered { .. } => self.answers_sm7(over),
         };
+        // Anybody can have sent what came in clear: it puts no prompt off.
+        let retry_after = retry_after.filter(|_| over != Over::Clear);
         if expected { self.fail(now, retry_after, data_path) } else { Err(NoProcedure) }
     }
 

@@ -204,6 +204,7 @@ impl Ue {
         sets.into_iter().for_each(|set| self.remove(set, cause, data_path));
         self.verify.clear();
         self.refresh = None;
+        self.events.forget_due();
         if registered {
             self.events.push(UeEvent::Ended(cause));
         }

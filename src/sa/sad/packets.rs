@@ -44,7 +44,9 @@ impl Sad {
         let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let opened = sa.open_parsed(&datagram, packet, out)?;
-        self.has_arrived(slot);
+        if sa.is_fresh {
+            self.arrived_over(slot);
+        }
         Ok(Arrived { sa: InboundId(id), opened })
     }
 
@@ -56,16 +58,10 @@ impl Sad {
         let (datagram, slot) = self.arrive(0, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let opened = sa.open_parsed_in_place(&datagram, buffer)?;
-        self.has_arrived(slot);
-        Ok(Arrived { sa: InboundId(id), opened })
-    }
-
-    /// A packet was opened: a set that waits to be taken into use, is.
-    #[inline]
-    fn has_arrived(&mut self, slot: u32) {
-        if !self.waiting.is_empty() {
+        if sa.is_fresh {
             self.arrived_over(slot);
         }
+        Ok(Arrived { sa: InboundId(id), opened })
     }
 
     /// Seals a datagram into another buffer with the SA that its addresses and ports select; see
@@ -139,17 +135,24 @@ impl Sad {
     /// [`Sad::seal_batch`].
     pub fn open_batch(&mut self, jobs: &mut [OpenJob<'_>]) {
         open_all(self, jobs);
-        if !self.waiting.is_empty() {
-            jobs.iter().filter_map(OpenJob::sa).for_each(|sa| self.arrived_over(sa.0.slot));
+        if self.fresh != 0 {
+            for id in jobs.iter().filter_map(OpenJob::sa) {
+                if self.inbound(id).is_some_and(|sa| sa.is_fresh) {
+                    self.arrived_over(id.0.slot);
+                }
+            }
         }
     }
 
     /// Whether a datagram must not pass in clear: it comes from or goes to a protected port, of
     /// this side or of a peer (TS 33.203 7.1), or an SA without ports selects it. A peer's
     /// protected port 5060 or 5061 alone does not protect it: some phones announce these, and get
-    /// their answers in clear there ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). One
-    /// that was received in clear must be discarded (RFC 4301 5.2), and one that is to be sent must
-    /// be sealed.
+    /// their answers in clear there ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). Nor
+    /// does a peer's port of a set that a [`DataPath`](crate::DataPath) installed and over which
+    /// nothing has been opened: anybody can announce ports at any address.
+    ///
+    /// One that was received in clear must be discarded (RFC 4301 5.2), and one that is to be sent
+    /// must be sealed.
     ///
     /// # Errors
     /// [`IpError`] if the datagram cannot be read; it must not pass either.

@@ -43,9 +43,8 @@ pub struct Sad {
     rivals: HashMap<Wire, Vec<u32>>,
     /// How many outbound SAs do not send.
     resting: usize,
-    /// Sets that wait to be taken into use: the slots of the outbound SAs, by that of each inbound
-    /// one.
-    pub(super) waiting: HashMap<u32, [u32; 2]>,
+    /// Sets over which nothing has been opened and that have not been taken into use.
+    pub(super) fresh: usize,
     /// Slots of outbound SAs by the address and port that they send to.
     by_remote: HashTable<u32>,
     /// The number of SAs with a protected port here, by address and port: few entries, even with a
@@ -145,7 +144,7 @@ impl Default for Sad {
             by_selector: Index::default(),
             rivals: HashMap::default(),
             resting: 0,
-            waiting: HashMap::default(),
+            fresh: 0,
             by_remote: HashTable::new(),
             local: HashMap::default(),
             hasher: DefaultHashBuilder::default(),
@@ -161,14 +160,14 @@ impl DataPath for Sad {
     type Error = InstallError;
 
     fn install(&mut self, _: SetId, side: Side, set: &SaSet, _: Overlap) -> Result<(), InstallError> {
-        if self.holds(set.ends(), side) { Ok(()) } else { self.add_set(set, side).map(drop) }
+        if self.holds(set.ends(), side) { Ok(()) } else { self.insert_set(set, side, true).map(drop) }
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
         let (inbound, outbound) = self.of_ends(ends, side);
         match (inbound, outbound) {
-            ([Some(_), Some(_)], [Some(first), Some(second)]) => {
-                self.use_outbound([first.0.slot, second.0.slot]);
+            ([Some(first), Some(second)], [Some(third), Some(fourth)]) => {
+                self.use_set(&InstalledSet { inbound: [first, second], outbound: [third, fourth] });
                 Ok(())
             }
             _ => Err(InstallError::NotInstalled(id)),
@@ -248,6 +247,12 @@ impl Sad {
     /// # Errors
     /// [`InstallError`]; nothing has changed.
     pub fn add_set(&mut self, set: &SaSet, side: Side) -> Result<InstalledSet, InstallError> {
+        self.insert_set(set, side, false)
+    }
+
+    /// Adds a set. A fresh one protects no port of the peer, whose end anybody can have made up,
+    /// until it has been used; one whose selectors others have is fresh too.
+    fn insert_set(&mut self, set: &SaSet, side: Side, is_fresh: bool) -> Result<InstalledSet, InstallError> {
         let (inbound, outbound) = SaName::of(side);
         let inbound = inbound.map(|name| set.sa(name));
         let outbound = outbound.map(|name| set.sa(name));
@@ -257,14 +262,23 @@ impl Sad {
         }
         let ([first, second], [third, fourth]) = (inbound, outbound);
         let inbound = [self.add_inbound(&first)?, self.add_inbound(&second)?];
-        let slots = inbound.map(|id| id.0.slot);
+        let [one, other] = inbound.map(|id| id.0.slot);
         let rests = self.resting;
-        let outbound = [self.insert_outbound(&third, slots[0])?, self.insert_outbound(&fourth, slots[1])?];
-        if self.resting > rests {
-            let of_set = outbound.map(|id| id.0.slot);
-            self.waiting.extend(slots.map(|slot| (slot, of_set)));
+        let outbound = [self.insert_outbound(&third, one)?, self.insert_outbound(&fourth, other)?];
+        let set = InstalledSet { inbound, outbound };
+        for (slot, sibling) in [(one, other), (other, one)] {
+            if let Some((sa, _)) = self.inbound.at(slot) {
+                (sa.is_fresh, sa.sibling) = (true, sibling);
+            }
         }
-        Ok(InstalledSet { inbound, outbound })
+        self.fresh += 1;
+        // What is made known with a packet must not allocate.
+        let Self { outbound: sas, by_remote, hasher, fresh, .. } = self;
+        by_remote.reserve(2 * *fresh, |slot| hash_of_slot(sas, hasher, *slot));
+        if !is_fresh && self.resting == rests {
+            self.use_set(&set);
+        }
+        Ok(set)
     }
 
     /// From now on, traffic of the outbound selectors of a set goes over that set. False if its
@@ -272,35 +286,66 @@ impl Sad {
     pub fn use_set(&mut self, set: &InstalledSet) -> bool {
         let is_there = set.outbound.iter().all(|id| self.outbound(*id).is_some());
         if is_there {
-            self.use_outbound(set.outbound.map(|id| id.0.slot));
+            for id in set.inbound {
+                self.is_used(id.0.slot);
+            }
+            for id in set.outbound {
+                self.sends(id.0.slot);
+            }
         }
         is_there
     }
 
-    /// A packet over the SA in this slot was opened while sets wait.
+    /// A packet over the fresh SA in this slot was opened: its set is used.
     #[cold]
-    pub(super) fn arrived_over(&mut self, inbound: u32) {
-        if let Some(outbound) = self.waiting.get(&inbound).copied() {
-            self.use_outbound(outbound);
+    pub(super) fn arrived_over(&mut self, slot: u32) {
+        let sibling = self.inbound.peek(slot).map(|sa| sa.sibling);
+        let is_sibling = |other: &u32| self.inbound.peek(*other).is_some_and(|sa| sa.sibling == slot);
+        let sibling = sibling.filter(is_sibling);
+        for inbound in [Some(slot), sibling].into_iter().flatten() {
+            let mirrored = self.inbound.peek(inbound).map(|sa| Wire::new(&sa.selector().mirrored()));
+            let partner = mirrored.and_then(|wire| self.of_selector(&wire, |sa| sa.partner == inbound));
+            if let Some(outbound) = partner {
+                self.sends(outbound);
+            }
+            self.is_used(inbound);
         }
     }
 
-    /// The outbound SAs of a set send from now on. Allocates nothing.
-    fn use_outbound(&mut self, slots: [u32; 2]) {
-        for slot in slots {
-            let Self { outbound, rivals, by_selector, waiting, hasher, .. } = self;
-            let Some(sa) = outbound.peek(slot) else { continue };
-            waiting.remove(&sa.partner);
-            let Some(rivals) = rivals.get_mut(sa.wire()) else { continue };
-            if let (Some(before), Some(position)) =
+    /// An inbound SA is not fresh any more; the set is counted once.
+    fn is_used(&mut self, slot: u32) {
+        let Some((sa, _)) = self.inbound.at(slot) else { return };
+        let was_fresh = core::mem::replace(&mut sa.is_fresh, false);
+        let sibling = sa.sibling;
+        let sibling_is_fresh = self.inbound.peek(sibling).is_some_and(|sa| sa.is_fresh && sa.sibling == slot);
+        if was_fresh && !sibling_is_fresh {
+            self.fresh -= 1;
+        }
+    }
+
+    /// An outbound SA sends from now on, and the port that it sends to is protected. Allocates
+    /// nothing.
+    fn sends(&mut self, slot: u32) {
+        let Self { outbound, rivals, by_selector, by_remote, hasher, .. } = self;
+        let Some(sa) = outbound.peek(slot) else { return };
+        if !sa.is_proved
+            && let Some(remote) = sa.selector().destination_end()
+        {
+            let hash = hasher.hash_one(remote);
+            by_remote.insert_unique(hash, slot, |slot| hash_of_slot(outbound, hasher, *slot));
+        }
+        if let Some(rivals) = rivals.get_mut(sa.wire())
+            && let (Some(before), Some(position)) =
                 (rivals.last().copied(), rivals.iter().position(|rival| *rival == slot))
-            {
-                rivals.remove(position);
-                rivals.push(slot);
-                by_selector.replace(hasher.hash_one(sa.wire()), before, slot);
-                self.set_resting(before, true);
-                self.set_resting(slot, false);
-            }
+        {
+            rivals.remove(position);
+            rivals.push(slot);
+            by_selector.replace(hasher.hash_one(sa.wire()), before, slot);
+            self.set_resting(before, true);
+            self.set_resting(slot, false);
+        }
+        if let Some((sa, _)) = self.outbound.at(slot) {
+            sa.is_proved = true;
         }
     }
 
@@ -340,7 +385,9 @@ impl Sad {
         if self.exact_slot(self.hasher.hash_one(wire), &wire).is_some() {
             return Err(InstallError::SelectorInUse(spec.selector));
         }
-        self.insert_outbound(spec, Outbound::ALONE)
+        let id = self.insert_outbound(spec, Outbound::ALONE)?;
+        self.sends(id.0.slot);
+        Ok(id)
     }
 
     /// Adds an outbound SA, which rests where there is one of the same selector.
@@ -351,18 +398,13 @@ impl Sad {
         let mut sa = Outbound::new_on(spec, self.backend);
         (sa.partner, sa.rests) = (partner, sends.is_some());
         let id = self.outbound.insert(sa).ok_or(InstallError::Full)?;
-        let Self { outbound, by_selector, by_remote, hasher, rivals, resting, .. } = self;
+        let Self { by_selector, rivals, resting, .. } = self;
         match sends {
             None => by_selector.insert(hash, id.slot),
             Some(sends) => {
                 rivals.entry(wire).or_insert_with(|| [sends].into()).insert(0, id.slot);
                 *resting += 1;
             }
-        }
-        if let Some(remote) = spec.selector.destination_end() {
-            let hash =
-                |slot: &u32| outbound.peek(*slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()));
-            by_remote.insert_unique(hasher.hash_one(remote), id.slot, hash);
         }
         self.count_local(spec.selector.source_end(), true);
         Ok(OutboundId(id))
@@ -444,7 +486,7 @@ impl Sad {
         let selector = sa.selector();
         let (local, mirrored) = (selector.destination_end(), Wire::new(&selector.mirrored()));
         self.by_spi.remove(hash, id.0.slot);
-        self.waiting.remove(&id.0.slot);
+        self.is_used(id.0.slot);
         // Its slot will be another's.
         if let Some(partner) = self.of_selector(&mirrored, |sa| sa.partner == id.0.slot)
             && let Some((partner, _)) = self.outbound.at(partner)
@@ -602,6 +644,10 @@ impl Sad {
 #[inline]
 fn hash_of(hasher: &DefaultHashBuilder, spi: u32, destination: IpAddr) -> u64 {
     hasher.hash_one((spi, destination))
+}
+
+fn hash_of_slot(outbound: &Slab<Outbound>, hasher: &DefaultHashBuilder, slot: u32) -> u64 {
+    outbound.peek(slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()))
 }
 
 fn hash_of_remote(hasher: &DefaultHashBuilder, selector: &Selector) -> u64 {
