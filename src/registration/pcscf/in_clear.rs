@@ -66,8 +66,12 @@ impl InClear {
         self.from.contains_key(&source)
     }
 
+    /// By deadline: the order is the same in every run.
     pub(super) fn challenges(&self) -> impl Iterator<Item = &Temporary> {
-        self.from.values().filter_map(|from| from.challenge.as_deref())
+        self.deadlines.values().filter_map(|(source, kind)| match kind {
+            Kind::Attempt => None,
+            Kind::Challenge => self.challenge_from(*source),
+        })
     }
 
     /// Those to an address, on whichever link if none is given.

@@ -1,6 +1,6 @@
 //! How much anybody may have open in clear: counts per address, and per user and address.
 
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
@@ -17,9 +17,20 @@ pub(super) struct Quotas {
     open: HashMap<u64, Count>,
     /// Addresses at which something is open, by the share that they have.
     addresses: [u32; 2],
-    /// What began, oldest first; some of it has ended.
-    began: [VecDeque<(u32, Source)>; 2],
+    /// What is open of a contact from a source.
+    items: HashMap<(u32, Source), Item>,
+    /// The same by number, which is the order in which it began, for each share.
+    began: [BTreeMap<u64, (u32, Source)>; 2],
+    /// The last number given.
+    number: u64,
     hasher: DefaultHashBuilder,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    /// A REGISTER, a challenge, or both.
+    open: u32,
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,8 +144,8 @@ impl Quotas {
         if self.count(at_address) > 0 || !is_full {
             return None;
         }
-        let [oldest, _] = &mut self.began;
-        oldest.pop_front()
+        let [ordinary, _] = &mut self.began;
+        ordinary.pop_first().map(|(_, oldest)| oldest)
     }
 
     /// Something began to be open.
@@ -151,37 +162,30 @@ impl Quotas {
         }
         count.open += 1;
         self.open.entry(of_impi).or_default().open += 1;
-        if let Some(began) = self.began.get_mut(index) {
-            began.push_back((slot, source));
-        }
-        self.forget_what_ended();
-    }
-
-    /// The queues hold no more than about twice what is open.
-    fn forget_what_ended(&mut self) {
-        let Self { open, began, hasher, .. } = self;
-        let is_open = |source: &Source| match source {
-            Source::Clear { address, scope } => {
-                open.contains_key(&hasher.hash_one((subscriber(*address), *scope)))
-            }
-            Source::Sa(_) => false,
-        };
-        for queue in began {
-            // From the front a few each time, and all of it when it has grown.
-            for _ in 0..2 {
-                if queue.front().is_some_and(|(_, source)| !is_open(source)) {
-                    queue.pop_front();
-                }
-            }
-            if queue.len() > 1024 && queue.len() > open.len().saturating_mul(4) {
-                queue.retain(|(_, source)| is_open(source));
-            }
+        let number = self.number + 1;
+        let item = self.items.entry((slot, source)).or_insert(Item { open: 0, number });
+        item.open += 1;
+        if item.number == number
+            && let Some(began) = self.began.get_mut(index)
+        {
+            self.number = number;
+            began.insert(number, (slot, source));
         }
     }
 
     /// Something is open no more.
-    pub(super) fn ended(&mut self, source: Source, impi: &str) {
+    pub(super) fn ended(&mut self, slot: u32, source: Source, impi: &str) {
         let Source::Clear { address, scope } = source else { return };
+        if let Some(item) = self.items.get_mut(&(slot, source)) {
+            item.open -= 1;
+            let Item { open, number } = *item;
+            if open == 0 {
+                self.items.remove(&(slot, source));
+                for began in &mut self.began {
+                    began.remove(&number);
+                }
+            }
+        }
         let keys = self.keys(address, scope, impi);
         for (key, is_address) in keys.into_iter().zip([true, false]) {
             if let Some(count) = self.open.get_mut(&key) {
@@ -201,5 +205,54 @@ impl Quotas {
     pub(super) const fn addresses(&self) -> u32 {
         let [ordinary, reserved] = self.addresses;
         ordinary + reserved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may fail")]
+
+    use super::*;
+    use crate::algorithm::Suite;
+    use crate::policy::{Confidentiality, Policy};
+    use crate::setup::Port;
+
+    fn at(last: u8) -> Source {
+        Source::Clear { address: [192, 0, 2, last].into(), scope: 0 }
+    }
+
+    fn config() -> Config {
+        let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Offered).unwrap();
+        let port = |number| Port::new(number).unwrap();
+        Config::new(policy, port(5100), &[5101, 5102, 5103].map(port)).unwrap().with_max_addresses(2, 0)
+    }
+
+    #[test]
+    fn an_address_at_which_something_is_always_open_takes_no_more_with_time() {
+        let (config, mut quotas) = (config(), Quotas::default());
+        quotas.began(&config, 0, at(1), "a", false);
+        for slot in 1..10_000 {
+            quotas.began(&config, slot, at(1), "a", false);
+            quotas.ended(slot - 1, at(1), "a");
+            assert_eq!((quotas.items.len(), quotas.began.each_ref().map(BTreeMap::len)), (1, [1, 0]));
+        }
+        assert_eq!((quotas.addresses(), quotas.open.len()), (1, 2));
+        quotas.ended(9999, at(1), "a");
+        assert_eq!((quotas.addresses(), quotas.open.len(), quotas.items.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_gives_way_is_what_has_been_open_for_the_longest_time() {
+        let (config, mut quotas) = (config(), Quotas::default());
+        quotas.began(&config, 1, at(1), "a", false);
+        quotas.began(&config, 2, at(2), "b", false);
+        // The first ends, and its address begins something else.
+        quotas.ended(1, at(1), "a");
+        quotas.began(&config, 3, at(1), "a", false);
+        // What is open already needs no room; an address that has nothing open does.
+        assert_eq!(quotas.next_to_evict(&config, at(1), false), None);
+        assert_eq!(quotas.next_to_evict(&config, at(3), false), Some((2, at(2))));
+        quotas.ended(2, at(2), "b");
+        assert_eq!(quotas.next_to_evict(&config, at(3), false), None);
     }
 }

@@ -261,7 +261,7 @@ impl Pcscf {
                 Counting::Began => {
                     self.quotas.began(&self.config, slot, source, contact.identity.impi(), priority)
                 }
-                Counting::Ended => self.quotas.ended(source, contact.identity.impi()),
+                Counting::Ended => self.quotas.ended(slot, source, contact.identity.impi()),
             }
         }
         match contact.next_deadline() {
