@@ -169,7 +169,7 @@ fn negotiate(policy: Policy) -> (Policy, Sad) {
     let sm1 = pcscf::Sm1 {
         ue: [10, 0, 0, 2].into(),
         pcscf: [10, 0, 0, 1].into(),
-
+        scope: 0,
         sec_agree: SecAgree::Present,
         security_client: &[client],
     };
