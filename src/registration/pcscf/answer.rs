@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::contact::{Attempt, Offered, Progress, Set, Temporary};
 use super::id::{ContactId, RequestId};
 use super::identity::IdentityError;
 use super::neighbours::InUse;
+use super::open::{Attempt, Offered, Progress, Set, Temporary};
 use super::table::Pcscf;
 use crate::key::{Ck, Ik};
 use crate::negotiation::pcscf::Sm6MakeError;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::contact::Set;
+use super::open::Set;
 use super::source::Source;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId, Side};

@@ -3,9 +3,10 @@
 use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
 
-use super::contact::{Contact, Role, Set, Temporary};
+use super::contact::{Contact, Role};
 use super::id::ContactId;
 use super::identity::Identity;
+use super::open::{Set, Temporary};
 use super::table::{Key, Pcscf};
 use crate::algorithm::Suite;
 use crate::registration::route::{NoSa, Over, Route, Transport};

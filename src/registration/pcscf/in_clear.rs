@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::authorization::Nonce;
-use super::contact::{Attempt, Open, Temporary};
+use super::open::{Attempt, Open, Temporary};
 use super::source::Source;
 use crate::sa::SetId;
 use crate::spi::Spi;

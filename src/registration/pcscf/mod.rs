@@ -24,6 +24,7 @@ mod id;
 mod identity;
 mod in_clear;
 mod neighbours;
+mod open;
 mod quotas;
 mod register;
 mod source;

@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::contact::{Contact, Progress, Role, Set, Temporary};
+use super::contact::{Contact, Role};
+use super::open::{Progress, Set, Temporary};
 use super::source::Source;
 use super::table::{Key, Pcscf};
 use crate::impossible::impossible;

@@ -8,10 +8,11 @@ use core::net::IpAddr;
 
 use super::authorization::{Answers, Authorization, Nonce};
 use super::config::WithoutSecAgree;
-use super::contact::{Attempt, Contact, Offered, Progress, Role};
+use super::contact::{Contact, Role};
 use super::effects::Effects;
 use super::id::{ContactId, RequestId};
 use super::identity::{Identity, IdentityError};
+use super::open::{Attempt, Offered, Progress};
 use super::quotas::Quota;
 use super::source::Source;
 use super::table::{Full, Pcscf};

@@ -9,11 +9,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::authorization::Nonce;
 use super::config::Config;
-use super::contact::{Contact, Role, Set};
+use super::contact::{Contact, Role};
 use super::effects::{Counting, Done, Effects};
 use super::event::{Event, Events};
 use super::id::{ContactId, RequestId};
 use super::identity::Identity;
+use super::open::Set;
 use super::quotas::Quotas;
 use super::timers::Timers;
 use crate::id::{Id, TableId};
