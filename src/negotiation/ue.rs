@@ -17,7 +17,7 @@ use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::negotiation::refusal::{Refusal, Rejected, SecAgree};
 use crate::policy::{Confidentiality, OfferVerdict, Policy, Reason, SuiteVerdict};
 use crate::sa::{Endpoint, Ends, SaSet, SetError};
-use crate::sec_agree::{Quirk, SecurityClient, SecurityServer};
+use crate::sec_agree::{SecurityClient, SecurityServer};
 use crate::setup::SetupError;
 
 /// SM1 has been made; SM6 is awaited.
@@ -186,8 +186,8 @@ impl Offer {
         match selection.chosen() {
             Some(choice) => {
                 match choice.setup.check_own() {
-                    // As some phones do: whoever writes it into a list means it.
-                    Err(SetupError::SipPort(_)) if policy.tolerated().contains(Quirk::SipPort) => {}
+                    // As some phones do: it is in the list on purpose, and the policy tolerates it.
+                    Err(SetupError::SipPort(_)) => {}
                     checked => checked?,
                 }
                 Self::checked(policy, Endpoint { address: ue, setup: choice.setup }, pcscf, list, scope)
@@ -256,9 +256,7 @@ impl Offer {
             });
         };
         let pcscf = Endpoint { address: self.pcscf, setup: choice.setup };
-        // Before the keys: a set that cannot be is no reason to expand any.
         let ends = Ends { ue: self.ue, pcscf, scope: self.scope };
-        ends.check()?;
         Ok(SaSet::between(ends, SaKeys::expand(choice.suite, ck, ik)?)?)
     }
 }
