@@ -17,7 +17,7 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ipsec_3gpp::Suite;
 use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, SealJob, WindowSize, open_batch, seal_batch};
-use support::{datagram, keys_of, spec};
+use support::{datagram, endless, keys_of, spec};
 
 const SAS: usize = 64;
 const BATCHES: [usize; 5] = [1, 8, 16, 64, 256];
@@ -76,7 +76,7 @@ impl Work {
 }
 
 fn senders(suite: Suite) -> Vec<Outbound> {
-    (0..SAS).map(|n| Outbound::new(&spec(&keys_of(suite, n as u8)))).collect()
+    (0..SAS).map(|n| Outbound::new(&spec(&keys_of(suite, n as u8))).with_limits(endless(suite))).collect()
 }
 
 fn batches(c: &mut Criterion) {

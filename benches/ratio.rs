@@ -28,7 +28,7 @@ use ipsec_3gpp::algorithm::Encryption;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, SealJob, WindowSize, open_batch, seal_batch};
 use support::plain::Plain;
-use support::{SIZES, datagram, keys_of, median, spec, spi};
+use support::{SIZES, datagram, endless, keys_of, median, spec, spi};
 
 /// Packets of a round: one for each SA, or sixteen of one where they go one at a time.
 const PACKETS: usize = 64;
@@ -153,7 +153,8 @@ impl Work {
     fn renew(&mut self) {
         let keys: Vec<_> = (0..self.sas).map(|n| keys_of(self.suite, n as u8)).collect();
         let window = WindowSize::default();
-        self.senders = keys.iter().map(|keys| Outbound::new_on(&spec(keys), self.backend)).collect();
+        let sender = |keys| Outbound::new_on(&spec(keys), self.backend).with_limits(endless(self.suite));
+        self.senders = keys.iter().map(sender).collect();
         self.receivers = keys.iter().map(|keys| Inbound::new_on(&spec(keys), window, self.backend)).collect();
         self.plains = keys.iter().map(|keys| Plain::new(keys, spi().value())).collect();
     }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::registration::{Config, Over, Register};
-use ipsec_3gpp::sa::{Endpoint, OpenJob, SaSet, SealJob, SelectorCheck, Side, WindowSize};
+use ipsec_3gpp::sa::{Checks, Endpoint, OpenJob, SaSet, SealJob, Side, WindowSize};
 use ipsec_3gpp::setup::Port;
 use ipsec_3gpp::spi::SpiSlice;
 use ipsec_3gpp::{Confidentiality, Moment, Pcscf, Policy, Sad, SpiAllocator, Suite};
@@ -59,9 +59,7 @@ fn sealing_and_opening_allocate_nothing_whether_they_succeed_or_not() {
     for suite in Suite::ALL {
         for ipv6 in [false, true] {
             let set = set(suite, ipv6);
-            let mut ue = Sad::new()
-                .with_window(WindowSize::new(4096).unwrap())
-                .with_selector_check(SelectorCheck::Strict);
+            let mut ue = Sad::new().with_window(WindowSize::new(4096).unwrap()).with_checks(Checks::DEFAULT);
             let mut pcscf = Sad::new();
             ue.add_set(&set, Side::Ue).unwrap();
             pcscf.add_set(&set, Side::Pcscf).unwrap();

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use hmac::{Hmac, KeyInit, Mac};
 use ipsec_3gpp::esp::{IpError, PacketError, TrailerError};
 use ipsec_3gpp::sa::{
-    Endpoint, Inbound, InstallError, Limits, OpenError, Outbound, Ports, ReplayError, SaName, SaSet,
-    SealError, Selector, SelectorCheck, SetError, Side, Warning, WindowError, WindowSize,
+    Checks, Endpoint, Inbound, InstallError, Limits, OpenError, OpenJob, Outbound, Ports, ReplayError,
+    SaName, SaSet, SealError, SealJob, Selector, SetError, Side, Warning, WindowError, WindowSize,
 };
 use ipsec_3gpp::{Sad, Suite};
 use support::{addresses, keys, port, set, setup, spi, udp};
@@ -149,14 +149,14 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
     let mut forged = good(2);
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(open(&forged).0, Err(OpenError::Icv { sequence: 2 }));
-    // Authentic packets that are wrong inside. A trailer that cannot be right leaves its number
-    // free:
+    // Authentic packets that are wrong inside use up their numbers (RFC 4303 3.4.3): each costs a
+    // replay next to nothing.
     let pad_length = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 2, 11, 17]].concat());
     assert_eq!(open(&pad_length).0, Err(OpenError::Trailer(TrailerError::PadLength(11))));
-    let padding = authentic(spi, 3, &[&ports(40001, 50002)[..], &[1, 3, 2, 17]].concat());
+    assert_eq!(open(&pad_length).0, Err(OpenError::Replay { sequence: 3, reason: ReplayError::Seen }));
+    let padding = authentic(spi, 9, &[&ports(40001, 50002)[..], &[1, 3, 2, 17]].concat());
     assert_eq!(open(&padding).0, Err(OpenError::Trailer(TrailerError::Padding)));
-    assert_eq!(open(&good(3)).0, Ok(3));
-    // A dummy, and ports of another SA, do not.
+    assert_eq!(open(&good(9)).0, Err(OpenError::Replay { sequence: 9, reason: ReplayError::Seen }));
     assert_eq!(open(&authentic(spi, 4, &[1, 2, 2, 59])).0, Err(OpenError::Dummy));
     assert_eq!(open(&good(4)).0, Err(OpenError::Replay { sequence: 4, reason: ReplayError::Seen }));
     for (sequence, body) in [
@@ -179,10 +179,10 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
     assert_eq!(last, Err(OpenError::Replay { sequence: 136, reason: ReplayError::Old }));
     // Everything but what was opened was tried twice, in place the second time; a number that was
     // used up is a replay then. The last was counted once so far.
-    assert_eq!((counters.packets, counters.octets), (3, 24));
-    assert_eq!((counters.malformed, counters.icv, counters.trailer), (4, 2, 6));
+    assert_eq!((counters.packets, counters.octets), (2, 16));
+    assert_eq!((counters.malformed, counters.icv, counters.trailer), (4, 2, 3));
     assert_eq!((counters.dummy, counters.ports), (1, 3));
-    assert_eq!((counters.replayed, counters.late), (2 + 2 + 1 + 2 + 3, 1));
+    assert_eq!((counters.replayed, counters.late), (2 + 2 + 3 * 3 + 3 + 1, 1));
 }
 
 #[test]
@@ -261,7 +261,8 @@ fn other_addresses_are_refused_before_the_packet_is_verified() {
 fn another_source_port_passes_only_where_that_was_asked_for() {
     let set = set(SUITE, false);
     let spec = set.sa(SaName::UeClientToPcscfServer);
-    let mut sa = Inbound::new(&spec, WindowSize::default()).with_selector_check(SelectorCheck::AnySourcePort);
+    let mut sa =
+        Inbound::new(&spec, WindowSize::default()).with_checks(Checks::DEFAULT.with_any_source_port());
     let packet = |sequence, source, destination| {
         authentic(2002, sequence, &[&ports(source, destination)[..], &[1, 2, 2, 17]].concat())
     };
@@ -295,16 +296,178 @@ fn sequence_numbers_stop_before_they_repeat() {
 }
 
 #[test]
-fn des_ede3_warns_by_volume() {
+fn des_ede3_warns_by_volume_and_stops() {
     let set = set(Suite::HMAC_MD5_96_DES_EDE3_CBC, false);
     let (ue, pcscf) = addresses(false);
     let plain = udp((ue, 40001), (pcscf, 50002), &[0; 992]);
     let mut sa = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
-    let warned_after = (1..).find(|_| sa.seal(&plain, &mut [0; 1100]).unwrap().warning.is_some()).unwrap();
+    let mut seal = || sa.seal(&plain, &mut [0; 1100]);
     // A quarter of 2^20 blocks, since four SAs share the key: SPI and number, IV, payload padded,
     // ICV.
-    assert_eq!(warned_after, 2 * 1024 * 1024 / (8 + 8 + 1008 + 12) + 1);
-    assert_eq!(Limits::of(Suite::HMAC_SHA_1_96_AES_CBC).soft_octets, None);
+    let (limit, each) = (2 * 1024 * 1024, 8 + 8 + 1008 + 12);
+    let warned_after = (1..).find(|_| seal().unwrap().warning.is_some()).unwrap();
+    assert_eq!(warned_after, limit / 4 * 3 / each + 1);
+    let stopped_after = warned_after + (1..).find(|_| seal().is_err()).unwrap() - 1;
+    assert_eq!(seal(), Err(SealError::Volume(spi(2002))));
+    // With the largest packet it could have been more than the limit, and not before.
+    let (now, before) = (stopped_after * each, (stopped_after - 1) * each);
+    assert!(now + 65_535 > limit && before + 65_535 <= limit && now <= limit, "{now}");
+    assert_eq!((sa.counters().refused, sa.next_sequence()), (2, None));
+    // As a batch says.
+    let mut out = [0; 1100];
+    let mut jobs = [SealJob::new(&plain, &mut out)];
+    sa.seal_batch(&mut jobs);
+    assert_eq!(jobs[0].result(), Some(&Err(SealError::Volume(spi(2002)))));
+    // Whoever raises the limit can go on.
+    sa.set_limits(Limits::of(sa.suite()).with_hard_octets(None));
+    assert_eq!(sa.seal(&plain, &mut [0; 1100]).unwrap().sequence, stopped_after as u32 + 1);
+    let aes = Limits::of(Suite::HMAC_SHA_1_96_AES_CBC);
+    assert_eq!((aes.soft_octets, aes.hard_octets), (None, None));
+}
+
+#[test]
+fn a_window_that_begins_at_a_number_refuses_all_below() {
+    let set = set(SUITE, false);
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let good = |sequence| authentic(2002, sequence, &[&ports(40001, 50002)[..], &[1, 2, 2, 17]].concat());
+    for size in [32, 64, 100, 65_536] {
+        for begin in [1, 2, 63, 64, 65, 127, 128, 129, 1000, u32::MAX] {
+            let new = || Inbound::new(&spec, WindowSize::new(size).unwrap());
+            let mut sa = new();
+            assert!(sa.advance_to(begin));
+            for below in (begin.saturating_sub(size + 2).max(1)..begin).rev().step_by(7) {
+                let refused = sa.open(&good(below), &mut [0; 100]);
+                assert!(matches!(refused, Err(OpenError::Replay { .. })), "{below} below {begin}, {size}");
+            }
+            // What is above comes in any order, as in a window that has seen all below.
+            let last = begin.saturating_add(70);
+            for sequence in [begin, last].into_iter().chain(begin.max(last - 20)..last) {
+                let expected = sa.window().would_accept(sequence).is_ok();
+                assert_eq!(sa.open(&good(sequence), &mut [0; 100]).is_ok(), expected);
+                assert!(expected || sequence == begin, "{sequence} from {begin} on");
+                assert!(sa.open(&good(sequence), &mut [0; 100]).is_err());
+            }
+            assert!(!sa.advance_to(last), "it was delivered");
+            assert!(last == u32::MAX || sa.advance_to(last + 1), "the next one");
+        }
+        let mut sa = Inbound::new(&spec, WindowSize::new(size).unwrap());
+        assert!(!sa.advance_to(0));
+        assert!(sa.open(&good(5), &mut [0; 100]).is_ok());
+        assert!(sa.advance_to(6) && sa.open(&good(4), &mut [0; 100]).is_err());
+    }
+    let mut sad = Sad::new();
+    let ids = sad.add_set(&set, Side::Pcscf).unwrap();
+    let server = sad.find_inbound(spi(2002), addresses(false).1).unwrap();
+    assert!(sad.advance_window_to(server, 8) && !sad.advance_window_to(server, 7));
+    assert!(sad.open(&good(7), &mut [0; 100]).is_err() && sad.open(&good(8), &mut [0; 100]).is_ok());
+    sad.remove_set(&ids);
+    assert!(!sad.advance_window_to(server, 9));
+}
+
+#[test]
+fn padding_that_does_not_count_passes_only_where_that_was_asked_for() {
+    let set = set(SUITE, false);
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let mut sa = Inbound::new(&spec, WindowSize::default()).with_checks(Checks::DEFAULT.with_any_padding());
+    let packet =
+        |sequence, trailer: &[u8]| authentic(2002, sequence, &[&ports(40001, 50002)[..], trailer].concat());
+    let mut out = [0; 100];
+    for (sequence, trailer) in [(1, [0, 0, 2, 17]), (2, [7, 9, 2, 17]), (3, [1, 2, 2, 17])] {
+        let opened = sa.open(&packet(sequence, &trailer), &mut out).unwrap();
+        assert_eq!(opened.range.len(), 28);
+    }
+    let too_long = sa.open(&packet(4, &[0, 0, 11, 17]), &mut out);
+    assert_eq!(too_long, Err(OpenError::Trailer(TrailerError::PadLength(11))));
+    // A dummy's padding is not counted in vain.
+    assert_eq!(sa.open(&packet(5, &[0, 0, 2, 59]), &mut out), Err(OpenError::Dummy));
+    let counters = sa.counters();
+    assert_eq!((counters.other_padding, counters.trailer, counters.packets), (3, 1, 3));
+}
+
+#[test]
+fn headers_that_esp_does_not_authenticate_are_refused_where_that_was_asked_for() {
+    for ipv6 in [false, true] {
+        let set = set(SUITE, ipv6);
+        let spec = set.sa(SaName::UeClientToPcscfServer);
+        let (ue, pcscf) = addresses(ipv6);
+        let plain = udp((ue, 40001), (pcscf, 50002), b"x");
+        // Options of IPv4: no operation, four times. Destination options of IPv6, for padding.
+        let (header, option): (usize, &[u8]) =
+            if ipv6 { (40, &[17, 0, 1, 4, 0, 0, 0, 0]) } else { (20, &[1, 1, 1, 1]) };
+        let mut long = [&plain[..header], option, &plain[header..]].concat();
+        if ipv6 {
+            (long[5], long[6]) = (long[5] + 8, 60);
+        } else {
+            (long[0], long[3]) = (0x46, long[3] + 4);
+        }
+        let mut outbound = Outbound::new(&spec);
+        let mut out = [0; 200];
+        let [first, second] = [&plain, &long].map(|datagram| {
+            let sealed = outbound.seal(datagram, &mut out).unwrap();
+            out[sealed.range].to_vec()
+        });
+        let new = |checks| Inbound::new(&spec, WindowSize::default()).with_checks(checks);
+        let mut sa = new(Checks::DEFAULT);
+        assert!(sa.open(&first, &mut out).is_ok() && sa.open(&second, &mut out).is_ok());
+        let mut sa = new(Checks::DEFAULT.with_plain_headers_only());
+        assert!(sa.open(&first, &mut out).is_ok());
+        assert_eq!(sa.open(&second, &mut out), Err(OpenError::Headers(spi(2002))));
+        let mut jobs = [OpenJob::new(&second, &mut out)];
+        sa.open_batch(&mut jobs);
+        assert_eq!(jobs[0].result(), Some(&Err(OpenError::Headers(spi(2002)))));
+        assert_eq!((sa.counters().addresses, sa.window().highest()), (2, 1));
+    }
+}
+
+#[test]
+fn transport_protocols_that_are_not_of_sip_are_refused_where_that_was_asked_for() {
+    let set = set(SUITE, false);
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let new = |checks| Inbound::new(&spec, WindowSize::default()).with_checks(checks);
+    let packet = |sequence, len: usize, protocol: u8| {
+        let mut body = [40001_u16.to_be_bytes(), 50002_u16.to_be_bytes()].concat();
+        body.resize(len, 0);
+        let pad = (4 - (len + 2) % 4) % 4;
+        body.extend((1..=pad as u8).chain([pad as u8, protocol]));
+        authentic(2002, sequence, &body)
+    };
+    let (mut any, mut sip) = (new(Checks::DEFAULT), new(Checks::DEFAULT.with_udp_and_tcp_only()));
+    let mut refused = 0;
+    for (n, (protocol, len, is_sip)) in [
+        (17, 4, false),
+        (17, 7, false),
+        (17, 8, true),
+        (6, 19, false),
+        (6, 20, true),
+        (33, 20, false),
+        (132, 20, false),
+        (136, 20, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let packet = packet(n as u32 + 1, len, protocol);
+        assert!(any.open(&packet, &mut [0; 100]).is_ok(), "{protocol}, {len}");
+        let expected = if is_sip { Ok(()) } else { Err(OpenError::Transport(protocol, len)) };
+        assert_eq!(sip.open(&packet, &mut [0; 100]).map(drop), expected);
+        refused += u32::from(!is_sip);
+    }
+    assert_eq!((sip.counters().ports, sip.counters().packets), (refused, 2));
+}
+
+#[test]
+fn the_ids_of_one_table_are_nothing_to_another() {
+    let (mut one, mut other) = (Sad::new(), Sad::new());
+    let first = one.add_set(&set(SUITE, false), Side::Pcscf).unwrap();
+    let second = other.add_set(&set(SUITE, true), Side::Pcscf).unwrap();
+    assert_ne!(first, second);
+    assert!(!other.remove_set(&first) && !other.use_set(&first));
+    let [inbound, _] = first.inbound();
+    let [outbound, _] = first.outbound();
+    assert!(other.inbound(inbound).is_none() && other.outbound(outbound).is_none());
+    assert!(other.remove_inbound(inbound).is_none() && other.remove_outbound(outbound).is_none());
+    assert!(!other.advance_to(outbound, 9) && !other.advance_window_to(inbound, 9));
+    assert_eq!((one.len(), other.len()), (4, 4));
 }
 
 #[test]

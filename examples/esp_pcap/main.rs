@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use capture::{Capture, Next};
 use ipsec_3gpp::Sad;
-use ipsec_3gpp::sa::{OpenError, SealError, SelectorCheck, WindowSize};
+use ipsec_3gpp::sa::{OpenError, SealError, WindowSize};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -115,7 +115,7 @@ enum Outcome {
 
 /// Returns whether the run was a success.
 fn run(options: &Options) -> Result<bool> {
-    let mut sad = Sad::new().with_window(options.window).with_selector_check(SelectorCheck::Strict);
+    let mut sad = Sad::new().with_window(options.window);
     let text = std::fs::read_to_string(&options.sas)
         .map_err(|error| format!("{}: {error}", options.sas.display()))?;
     let between = sas::install(&text, options.direction == Direction::Open, &mut sad)

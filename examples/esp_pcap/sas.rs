@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
+use ipsec_3gpp::sa::{Limits, Ports, SaSpec, Selector};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{Sad, Suite};
 use serde_json::Value;
@@ -65,7 +65,9 @@ fn add(sa: &Value, inbound: bool, sad: &mut Sad) -> Result<(IpAddr, IpAddr)> {
     if inbound {
         sad.add_inbound(&spec)?;
     } else {
-        sad.add_outbound(&spec)?;
+        let id = sad.add_outbound(&spec)?;
+        // A capture is of any size.
+        sad.set_limits(id, Limits::of(keys.suite()).with_hard_octets(None));
     }
     Ok((selector.source, selector.destination))
 }

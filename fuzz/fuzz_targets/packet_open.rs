@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ipsec_3gpp::algorithm::Integrity;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, Selector, SelectorCheck, WindowSize};
+use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, Selector, Checks, WindowSize};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{Ck, Ik, Suite};
 use libfuzzer_sys::fuzz_target;
@@ -90,8 +90,8 @@ fuzz_target!(|input: Input| {
         selector: Selector { source, destination, ports },
         keys: &keys,
     };
-    let check = if input.relaxed { SelectorCheck::AnySourcePort } else { SelectorCheck::Strict };
-    let inbound = || Inbound::new(&spec(ports), WindowSize::default()).with_selector_check(check);
+    let check = if input.relaxed { Checks::DEFAULT.with_any_source_port() } else { Checks::DEFAULT };
+    let inbound = || Inbound::new(&spec(ports), WindowSize::default()).with_checks(check);
 
     let plain = datagram(&input, source, destination);
     let iv = &input.iv[..suite.encryption().iv_len()];
@@ -126,7 +126,7 @@ fuzz_target!(|input: Input| {
     let copied = copying.open(&packet, &mut out);
     let moved = moving.open_in_place(&mut buffer);
     for backend in Backend::available() {
-        let mut sa = Inbound::new_on(&spec(ports), WindowSize::default(), backend).with_selector_check(check);
+        let mut sa = Inbound::new_on(&spec(ports), WindowSize::default(), backend).with_checks(check);
         let (mut outs, mut in_place) = ([vec![0xee; packet.len()], vec![0xee; packet.len()]], packet.clone());
         let [first, second] = &mut outs;
         let mut jobs =

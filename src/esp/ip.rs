@@ -4,20 +4,27 @@
 use crate::impossible::part;
 use core::net::IpAddr;
 
-use super::PROTOCOL_ESP;
+use super::{PROTOCOL_ESP, PROTOCOL_NONE};
 
 const HOP_BY_HOP: u8 = 0;
+const ICMP: u8 = 1;
+const IGMP: u8 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DCCP: u8 = 33;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
+const ICMPV6: u8 = 58;
 const DESTINATION_OPTIONS: u8 = 60;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
+
+/// Extension headers of one datagram. RFC 8200 4.1 has five where ESP is the next one; a limit of
+/// eight is what RFC 8504 5.3 suggests.
+const MAX_EXTENSIONS: usize = 8;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +77,13 @@ pub enum IpError {
     /// A fragment. Transport mode takes whole datagrams (RFC 4301 7): the caller reassembles first.
     #[error("fragment: reassemble first")]
     Fragment,
+    /// More IPv6 extension headers than are read.
+    #[error("more than {MAX_EXTENSIONS} extension headers")]
+    Extensions,
+    /// A protocol that hides whether there are ports, and which ones: AH, Mobility, HIP, Shim6, IP
+    /// in IP, and any other that is not known to have none.
+    #[error("protocol {0} hides the ports")]
+    HiddenPorts(u8),
 }
 
 crate::code::codes!(IpError {
@@ -78,6 +92,8 @@ crate::code::codes!(IpError {
     IpError::Length => "ip-length",
     IpError::Checksum => "ip-checksum",
     IpError::Fragment => "ip-fragment",
+    IpError::Extensions => "ip-extensions",
+    IpError::HiddenPorts(_) => "ip-hidden-ports",
 });
 
 /// Source and destination, which follow each other in a packet.
@@ -235,7 +251,12 @@ impl Datagram {
             packet.get(..total_len).ok_or(IpError::Truncated { needed: total_len, found: packet.len() })?;
         let mut datagram =
             Self { total_len, header_len: IPV6_HEADER, protocol_at: 6, protocol: next.into(), version: 6 };
+        let mut extensions = 0;
         while belongs_before_esp(datagram.protocol()) {
+            if extensions == MAX_EXTENSIONS {
+                return Err(IpError::Extensions);
+            }
+            extensions += 1;
             let rest = part(packet, datagram.header_len..);
             let len = extension_len(datagram.protocol(), rest)?;
             datagram.protocol_at = datagram.header_len;
@@ -351,23 +372,63 @@ impl Datagram {
         most - self.header_len
     }
 
-    /// Source and destination port, as they are there, of the transport header in a payload of
-    /// this datagram, after the IPv6 extension headers that may precede it; `None` if
-    /// there is no port (ICMP) or no room for one.
+    /// Source and destination port, in network order, of the transport header in a payload of this
+    /// datagram, after the IPv6 extension headers that may precede it; `None` if there is no port
+    /// (ICMP), or [`Datagram::visible_ports`] has an error.
     #[inline(always)]
-    pub(crate) fn ports(&self, mut protocol: u8, mut payload: &[u8]) -> Option<[u8; 4]> {
-        if self.version == 6 {
-            while is_extension(protocol) {
-                let len = extension_len(protocol, payload).ok()?;
-                protocol = *payload.first()?;
-                payload = payload.get(len..)?;
-            }
-        }
+    pub(crate) fn ports(&self, protocol: u8, payload: &[u8]) -> Option<[u8; 4]> {
+        let (protocol, payload) = match self.version {
+            6 if is_extension(protocol) => transport(protocol, payload).ok()?,
+            _ => (protocol, payload),
+        };
+        if has_ports(protocol) { payload.first_chunk().copied() } else { None }
+    }
+
+    /// Source and destination port of a datagram in clear; `None` for a protocol that has none and
+    /// carries none.
+    ///
+    /// # Errors
+    /// [`IpError`] where the ports cannot be seen: [`IpError::HiddenPorts`], and whatever is wrong
+    /// with the headers in front of them.
+    pub(crate) fn visible_ports(&self, packet: &[u8]) -> Result<Option<[u8; 4]>, IpError> {
+        let (protocol, payload) = match self.version {
+            6 => transport(self.protocol(), self.payload(packet))?,
+            _ => (self.protocol(), self.payload(packet)),
+        };
         match protocol {
-            TCP | UDP | DCCP | SCTP | UDP_LITE => payload.first_chunk().copied(),
-            _ => None,
+            _ if has_ports(protocol) => first(payload).copied().map(Some),
+            ICMP | IGMP | ICMPV6 | PROTOCOL_ESP | PROTOCOL_NONE => Ok(None),
+            hidden => Err(IpError::HiddenPorts(hidden)),
         }
     }
+}
+
+/// Whether a payload of this protocol and length is UDP or TCP with a whole header.
+pub(crate) const fn is_sip_transport(protocol: u8, len: usize) -> bool {
+    match protocol {
+        UDP => len >= 8,
+        TCP => len >= 20,
+        _ => false,
+    }
+}
+
+const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | DCCP | SCTP | UDP_LITE)
+}
+
+/// The first protocol that is not an extension header of IPv6, and what begins there.
+fn transport(mut protocol: u8, mut payload: &[u8]) -> Result<(u8, &[u8]), IpError> {
+    let mut extensions = 0;
+    while is_extension(protocol) {
+        if extensions == MAX_EXTENSIONS {
+            return Err(IpError::Extensions);
+        }
+        extensions += 1;
+        let len = extension_len(protocol, payload)?;
+        protocol = payload.first().copied().unwrap_or(protocol);
+        payload = part(payload, len..);
+    }
+    Ok((protocol, payload))
 }
 
 const fn is_extension(protocol: u8) -> bool {

@@ -22,6 +22,7 @@ use sequential as packets;
 
 pub(crate) use authentic::Authentic;
 pub use backend::Backend;
+pub(crate) use ip::is_sip_transport;
 pub use ip::{Family, IpError};
 pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids};
 pub use packet::{PacketError, TrailerError};

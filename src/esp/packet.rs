@@ -17,15 +17,16 @@ pub enum PacketError {
     NoSpi,
 }
 
-/// Why the trailer of a packet with a right ICV is refused: the peer's fault.
+/// Why the trailer of a packet with a right ICV is refused: IK is the peer's, but it encrypts with
+/// another CK, or another algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrailerError {
     /// The pad length is more than there are octets.
-    #[error("ESP pad length {0} exceeds the packet")]
+    #[error("ICV right, but pad length {0} exceeds the packet: another CK or encryption algorithm")]
     PadLength(u8),
     /// The padding is not 1, 2, 3, ... (RFC 4303 2.4).
-    #[error("invalid ESP padding")]
+    #[error("ICV right, but padding invalid: another CK or encryption algorithm")]
     Padding,
 }
 
@@ -160,6 +161,8 @@ fn counting_to<const N: usize>(last: u8) -> [u8; N] {
 pub(crate) struct Decrypted {
     pub(crate) payload_len: usize,
     pub(crate) next_header: u8,
+    /// Whether the padding is 1, 2, 3, ...
+    pub(crate) padding_counts: bool,
 }
 
 /// SPI and sequence number of an ESP packet.
@@ -185,11 +188,8 @@ pub(super) fn read_trailer(body: &[u8]) -> Result<Decrypted, TrailerError> {
         return Err(TrailerError::PadLength(0));
     };
     let payload_len = rest.len().checked_sub(pad_len.into()).ok_or(TrailerError::PadLength(pad_len))?;
-    let padding = part(rest, payload_len..);
-    if !is_padding(padding) {
-        return Err(TrailerError::Padding);
-    }
-    Ok(Decrypted { payload_len, next_header })
+    let padding_counts = is_padding(part(rest, payload_len..));
+    Ok(Decrypted { payload_len, next_header, padding_counts })
 }
 
 #[cfg(test)]

@@ -11,21 +11,63 @@ use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
 use crate::esp::{
-    Authentic, Backend, Decrypted, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, body_len, ids,
+    Authentic, Backend, Decrypted, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, body_len,
+    ids, is_sip_transport,
 };
 use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
 
-/// How closely the ports of an opened packet are compared with the selector (RFC 4303 3.4.4.1: step
-/// 4 of RFC 4301 5.2).
+/// How closely an inbound SA looks at what it receives. By default it demands what the RFCs do, and
+/// no more: each tolerance and each refusal beyond that is named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SelectorCheck {
-    /// Both ports must be those of the SA.
-    #[default]
-    Strict,
-    /// The source port may differ; each such packet is counted. Some networks send from a port that
-    /// they did not announce.
-    AnySourcePort,
+pub struct Checks(u8);
+
+impl Checks {
+    /// Those of the RFCs: ports are exactly those of the SA (RFC 4303 3.4.4.1: step 4 of RFC 4301
+    /// 5.2), padding is 1, 2, 3, ... (RFC 4303 2.4: SHOULD).
+    pub const DEFAULT: Self = Self(0);
+
+    const ANY_SOURCE_PORT: u8 = 1;
+    const ANY_PADDING: u8 = 2;
+    const PLAIN_HEADERS: u8 = 4;
+    const SIP_TRANSPORTS: u8 = 8;
+
+    /// Each is a bit: an SA has room for no more without another cache line.
+    #[inline(always)]
+    const fn has(self, check: u8) -> bool {
+        self.0 & check != 0
+    }
+
+    /// Tolerates any source port; each such packet is counted
+    /// ([`InboundCounters::other_source_port`]). Some networks send from a port that they did not
+    /// announce.
+    #[must_use]
+    pub const fn with_any_source_port(self) -> Self {
+        Self(self.0 | Self::ANY_SOURCE_PORT)
+    }
+
+    /// Tolerates any contents of the padding, as Linux does; each such packet is counted
+    /// ([`InboundCounters::other_padding`]).
+    #[must_use]
+    pub const fn with_any_padding(self) -> Self {
+        Self(self.0 | Self::ANY_PADDING)
+    }
+
+    /// Refuses IPv4 options and IPv6 extension headers in front of ESP ([`OpenError::Headers`]).
+    /// Transport mode does not authenticate them: a source route, a Home Address or another option
+    /// may be of anybody on the path. The library takes neither identity nor addresses from them.
+    #[must_use]
+    pub const fn with_plain_headers_only(self) -> Self {
+        Self(self.0 | Self::PLAIN_HEADERS)
+    }
+
+    /// Refuses what is neither UDP nor TCP with a whole header ([`OpenError::Transport`]): the
+    /// transport protocols of SIP over these SAs (TS 33.203 7.1). Without this, SCTP, DCCP, UDP-Lite
+    /// and headers that are cut off after the ports pass within an SA.
+    #[must_use]
+    pub const fn with_udp_and_tcp_only(self) -> Self {
+        Self(self.0 | Self::SIP_TRANSPORTS)
+    }
 }
 
 /// A packet that was opened.
@@ -60,6 +102,10 @@ pub enum OpenError {
     /// No SA has this SPI at this destination.
     #[error("no SA with SPI {0}")]
     NoSa(u32),
+    /// IPv4 options or IPv6 extension headers in front of ESP
+    /// ([`Checks::with_plain_headers_only`]).
+    #[error("headers in front of ESP that it does not authenticate, SPI {0}")]
+    Headers(Spi),
     /// The addresses are not those of the SA.
     #[error("addresses differ from those of the SA with SPI {0}")]
     Addresses(Spi),
@@ -85,8 +131,8 @@ pub enum OpenError {
         /// Octets available.
         found: usize,
     },
-    /// The packet is authentic, but its trailer cannot be right: the peer's fault. Its sequence
-    /// number is not used up.
+    /// The packet is authentic, but its trailer cannot be right: the peer encrypts with another CK
+    /// or another algorithm. Its sequence number is used up.
     #[error(transparent)]
     Trailer(#[from] TrailerError),
     /// A dummy packet (RFC 4303 2.6), to be dropped silently. Its sequence number is used up.
@@ -96,6 +142,10 @@ pub enum OpenError {
     /// up.
     #[error("ports differ from those of the SA with SPI {0}")]
     Ports(Spi),
+    /// The packet is authentic, but carries neither UDP nor TCP with a whole header
+    /// ([`Checks::with_udp_and_tcp_only`]). Its sequence number is used up.
+    #[error("protocol {0} with {1} octets is neither UDP nor TCP")]
+    Transport(u8, usize),
     /// A fault of this library. Nothing was opened.
     #[error("internal error")]
     Internal,
@@ -104,11 +154,13 @@ pub enum OpenError {
 crate::code::codes!(OpenError {
     OpenError::NotEsp(_) => "open-not-esp",
     OpenError::NoSa(_) => "open-no-sa",
+    OpenError::Headers(_) => "open-headers",
     OpenError::Addresses(_) => "open-addresses",
     OpenError::Icv { .. } => "open-icv",
     OpenError::Room { .. } => "open-room",
     OpenError::Dummy => "open-dummy",
     OpenError::Ports(_) => "open-ports",
+    OpenError::Transport(..) => "open-transport",
     OpenError::Internal => "open-internal",
     ;
     OpenError::Ip(error) => error,
@@ -165,7 +217,8 @@ pub struct InboundCounters {
     pub octets: u64,
     /// Not the length of an ESP packet of the suite.
     pub malformed: u32,
-    /// Addresses not those of the SA, seen before the packet was verified.
+    /// Addresses not those of the SA, or headers in front of ESP that are refused, seen before the
+    /// packet was verified.
     pub addresses: u32,
     /// Sequence numbers seen before, or 0.
     pub replayed: u32,
@@ -178,10 +231,13 @@ pub struct InboundCounters {
     pub trailer: u32,
     /// Dummy packets.
     pub dummy: u32,
-    /// Authentic packets whose ports are not those of the SA: refused.
+    /// Authentic packets whose ports or transport protocol are not those of the SA: refused.
     pub ports: u32,
-    /// Authentic packets let through from another source port, by [`SelectorCheck::AnySourcePort`].
+    /// Authentic packets let through from another source port, by
+    /// [`Checks::with_any_source_port`].
     pub other_source_port: u32,
+    /// Authentic packets let through with other padding, by [`Checks::with_any_padding`].
+    pub other_padding: u32,
 }
 
 /// An inbound SA.
@@ -189,7 +245,7 @@ pub struct InboundCounters {
 pub struct Inbound {
     spi: Spi,
     selector: Wire,
-    check: SelectorCheck,
+    checks: Checks,
     /// In a table: nothing has been opened over the set yet, nor has it been taken into use.
     pub(super) is_fresh: bool,
     /// In a table: the slot of the other inbound SA of the set, or [`Inbound::ALONE`].
@@ -213,7 +269,7 @@ impl Inbound {
         Self {
             spi: spec.spi,
             selector: Wire::new(&spec.selector),
-            check: SelectorCheck::Strict,
+            checks: Checks::DEFAULT,
             is_fresh: false,
             sibling: Self::ALONE,
             window: ReplayWindow::new(window),
@@ -222,10 +278,19 @@ impl Inbound {
         }
     }
 
-    /// The same SA with another selector check.
+    /// The same SA with other checks.
     #[must_use]
-    pub fn with_selector_check(self, check: SelectorCheck) -> Self {
-        Self { check, ..self }
+    pub const fn with_checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Lets the window begin at a number: those below it are refused as seen. For an SA that another
+    /// process, or this one before it was restarted, has received over; the counterpart of
+    /// [`Outbound::advance_to`](super::Outbound::advance_to). False, and nothing changed, if a number
+    /// as high was delivered before.
+    pub fn advance_to(&mut self, sequence: u32) -> bool {
+        self.window.advance_to(sequence)
     }
 
     /// The SPI that packets must carry.
@@ -379,6 +444,9 @@ impl Inbound {
         if !self.selector.covers_addresses(datagram, packet) {
             return Err(OpenError::Addresses(self.spi));
         }
+        if self.checks.has(Checks::PLAIN_HEADERS) && datagram.header_len != datagram.family().header_len() {
+            return Err(OpenError::Headers(self.spi));
+        }
         Ok((sequence, body_len))
     }
 
@@ -388,7 +456,7 @@ impl Inbound {
         self.examine(datagram, packet).inspect_err(|error| {
             if let OpenError::Packet(_) = error {
                 count(&mut self.counters.malformed);
-            } else if let OpenError::Addresses(_) = error {
+            } else if let OpenError::Addresses(_) | OpenError::Headers(_) = error {
                 count(&mut self.counters.addresses);
             }
         })
@@ -402,13 +470,13 @@ impl Inbound {
         sequence: u32,
         verify: impl FnOnce(&OpenKeys) -> Option<Authentic>,
     ) -> Result<Accepted<'_>, OpenError> {
-        let Self { spi, selector, check, window, counters, keys, .. } = self;
+        let Self { spi, selector, checks, window, counters, keys, .. } = self;
         let pending = window.check(sequence).map_err(|reason| replayed(counters, sequence, reason))?;
         let Some(authentic) = verify(keys) else {
             count(&mut counters.icv);
             return Err(OpenError::Icv { sequence });
         };
-        Ok(Accepted { spi: *spi, selector, check: *check, counters, keys, pending, authentic })
+        Ok(Accepted { spi: *spi, selector, checks: *checks, counters, keys, pending, authentic })
     }
 }
 
@@ -438,7 +506,7 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
 struct Accepted<'a> {
     spi: Spi,
     selector: &'a Wire,
-    check: SelectorCheck,
+    checks: Checks,
     counters: &'a mut InboundCounters,
     keys: &'a OpenKeys,
     pending: Pending<'a>,
@@ -463,7 +531,7 @@ impl Accepted<'_> {
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
         let decrypted = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
         match self.deliver(datagram, decrypted, body) {
-            Ok(Decrypted { payload_len, next_header }) => {
+            Ok(Decrypted { payload_len, next_header, .. }) => {
                 datagram.write_headers(packet, headers, payload_len, next_header);
                 Ok(header_len + payload_len)
             }
@@ -489,7 +557,7 @@ impl Accepted<'_> {
         let decrypted = self.keys.decrypt(&self.authentic, esp);
         let body = part_mut(esp, headroom..headroom + body_len);
         match self.deliver(datagram, decrypted, body) {
-            Ok(Decrypted { payload_len, next_header }) => {
+            Ok(Decrypted { payload_len, next_header, .. }) => {
                 datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
                 Ok(header_len + payload_len)
             }
@@ -500,9 +568,9 @@ impl Accepted<'_> {
         }
     }
 
-    /// Looks at the trailer, commits the sequence number, drops dummies, and compares the ports: in
-    /// this order. The datagram is shorter than the one that was parsed, so its length fits its
-    /// header.
+    /// Commits the sequence number (RFC 4303 3.4.3: once the ICV is right), looks at the trailer,
+    /// drops dummies, and compares the ports: in this order. The datagram is shorter than the one
+    /// that was parsed, so its length fits its header.
     #[inline(always)]
     fn deliver(
         self,
@@ -511,19 +579,28 @@ impl Accepted<'_> {
         body: &[u8],
     ) -> Result<Decrypted, OpenError> {
         let counters = self.counters;
-        let trailer = decrypted.inspect_err(|_| count(&mut counters.trailer))?;
         self.pending.commit(self.authentic);
+        let trailer = decrypted.inspect_err(|_| count(&mut counters.trailer))?;
+        if !trailer.padding_counts {
+            if !self.checks.has(Checks::ANY_PADDING) {
+                count(&mut counters.trailer);
+                return Err(TrailerError::Padding.into());
+            }
+            count(&mut counters.other_padding);
+        }
         if trailer.next_header == PROTOCOL_NONE {
             count(&mut counters.dummy);
             return Err(OpenError::Dummy);
         }
         let payload = part(body, ..trailer.payload_len);
+        if self.checks.has(Checks::SIP_TRANSPORTS) && !is_sip_transport(trailer.next_header, payload.len()) {
+            count(&mut counters.ports);
+            return Err(OpenError::Transport(trailer.next_header, payload.len()));
+        }
         if let Some(ports) = self.selector.ports() {
             match datagram.ports(trailer.next_header, payload) {
                 Some(found) if found == ports => {}
-                Some([_, _, to @ ..])
-                    if ports.ends_with(&to) && self.check == SelectorCheck::AnySourcePort =>
-                {
+                Some([_, _, to @ ..]) if ports.ends_with(&to) && self.checks.has(Checks::ANY_SOURCE_PORT) => {
                     count(&mut counters.other_source_port);
                 }
                 Some(_) | None => {

@@ -15,7 +15,7 @@ mod set;
 pub use batch::{OpenJob, SealJob, open_batch, seal_batch};
 pub use data_path::DataPath;
 pub use id::{InboundId, OutboundId, SetId};
-pub use inbound::{Inbound, InboundCounters, OpenError, Opened, Peek, SelectorCheck, peek};
+pub use inbound::{Checks, Inbound, InboundCounters, OpenError, Opened, Peek, peek};
 pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, SealedSize, Warning};
 pub use plan::{Plan, PlanStep, Planned};
 pub use replay::{ReplayError, ReplayWindow, WindowError, WindowSize};

@@ -20,7 +20,14 @@ pub struct Limits {
     /// Octets of ESP, from SPI to ICV, after which each packet carries [`Warning::Octets`]; `None`
     /// for no such limit.
     pub soft_octets: Option<u64>,
+    /// Octets of ESP that the SA never goes beyond: it seals nothing more as soon as the largest
+    /// packet could ([`SealError::Volume`]). `None` for no such limit. It is for ciphers of 64-bit
+    /// blocks, and 32 bits are more than any of them may have.
+    pub hard_octets: Option<u32>,
 }
+
+/// The largest packet.
+const LARGEST: u32 = u16::MAX as u32;
 
 impl Limits {
     /// The same limits with another number of packets.
@@ -35,18 +42,26 @@ impl Limits {
         Self { soft_octets, ..self }
     }
 
-    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB.
-    /// NIST SP 800-67 wants another key after 2^20 blocks of 64 bits, which is 8 MiB, and the
-    /// four SAs of a set share one.
+    /// The same limits with another number of octets after which the SA stops.
+    #[must_use]
+    pub const fn with_hard_octets(self, hard_octets: Option<u32>) -> Self {
+        Self { hard_octets, ..self }
+    }
+
+    /// The limits of a suite: three quarters of the sequence numbers; for des-ede3-cbc also 2 MiB,
+    /// with the warning after three quarters of them. NIST SP 800-67 allows 2^20 blocks of 64 bits
+    /// with one key, which is 8 MiB, and the four SAs of a set share one.
     pub const fn of(suite: Suite) -> Self {
-        Self {
-            soft_packets: u32::MAX / 4 * 3,
-            soft_octets: match suite.encryption() {
-                #[cfg(feature = "des-ede3-cbc")]
-                Encryption::DesEde3Cbc => Some((1 << 20) * 8 / 4),
-                Encryption::Null | Encryption::AesCbc => None,
-            },
-        }
+        let hard_octets = match suite.encryption() {
+            #[cfg(feature = "des-ede3-cbc")]
+            Encryption::DesEde3Cbc => Some((1 << 20) * 8 / 4),
+            Encryption::Null | Encryption::AesCbc => None,
+        };
+        let soft_octets = match hard_octets {
+            Some(octets) => Some(octets as u64 / 4 * 3),
+            None => None,
+        };
+        Self { soft_packets: u32::MAX / 4 * 3, soft_octets, hard_octets }
     }
 }
 
@@ -119,6 +134,9 @@ pub enum SealError {
     /// All sequence numbers are used (RFC 4303 3.3.3). Only a new SA can send more.
     #[error("the sequence numbers of SPI {0} are used up")]
     Exhausted(Spi),
+    /// The SA has encrypted as much as it may ([`Limits::hard_octets`]). Only a new SA can send more.
+    #[error("the volume limit of SPI {0} is reached")]
+    Volume(Spi),
     /// The initialisation vector given is not as long as those of the suite.
     #[error("initialisation vector of {found} octets: the suite has {needed}")]
     Iv {
@@ -138,6 +156,7 @@ crate::code::codes!(SealError {
     SealError::Room { .. } => "seal-room",
     SealError::TooLong(_) => "seal-too-long",
     SealError::Exhausted(_) => "seal-exhausted",
+    SealError::Volume(_) => "seal-volume",
     SealError::Iv { .. } => "seal-iv",
     SealError::Internal => "seal-internal",
     ;
@@ -152,8 +171,8 @@ pub struct OutboundCounters {
     pub packets: u64,
     /// Octets of payload sealed: all after the IP headers.
     pub octets: u64,
-    /// Datagrams refused, for whatever reason.
-    pub refused: u64,
+    /// Datagrams refused, for whatever reason, up to 2^32 - 1.
+    pub refused: u32,
 }
 
 /// An outbound SA.
@@ -175,9 +194,12 @@ pub struct Outbound {
     esp_octets: u64,
     /// `u64::MAX` for no limit.
     soft_octets: u64,
+    /// Once there are more `esp_octets`, the largest packet could go beyond the hard limit;
+    /// `u32::MAX` for none.
+    last_octets: u32,
     selector: Wire,
     keys: SealKeys,
-    refused: u64,
+    refused: u32,
     /// In a table: the slot of the inbound SA of the same set between the same ports, or
     /// [`Outbound::ALONE`].
     pub(super) partner: u32,
@@ -208,6 +230,7 @@ impl Outbound {
             octets: 0,
             esp_octets: 0,
             soft_octets: 0,
+            last_octets: 0,
             selector: Wire::new(&spec.selector),
             keys: SealKeys::new(spec.keys, backend),
             refused: 0,
@@ -257,9 +280,17 @@ impl Outbound {
         OutboundCounters { packets: self.packets as u64, octets: self.octets, refused: self.refused }
     }
 
-    /// The sequence number of the next packet; `None` once all are used.
+    /// The sequence number of the next packet; `None` once all are used, or the volume limit is
+    /// reached.
     pub const fn next_sequence(&self) -> Option<u32> {
-        if self.next_sequence == 0 { None } else { Some(self.next_sequence) }
+        if self.next_sequence == 0 || self.has_volume_ended() { None } else { Some(self.next_sequence) }
+    }
+
+    #[inline(always)]
+    const fn has_volume_ended(&self) -> bool {
+        const MOST: u64 = u32::MAX as u64;
+        let octets = if self.esp_octets < MOST { self.esp_octets } else { MOST };
+        octets as u32 > self.last_octets
     }
 
     /// Goes on at a later sequence number: for an SA that another process, or this one before it
@@ -279,6 +310,10 @@ impl Outbound {
         self.soft_octets = match limits.soft_octets {
             Some(octets) => octets,
             None => u64::MAX,
+        };
+        self.last_octets = match limits.hard_octets {
+            Some(octets) => octets.saturating_sub(LARGEST),
+            None => u32::MAX,
         };
     }
 
@@ -359,6 +394,7 @@ impl Outbound {
         if self.selector.covers(&datagram, packet) {
             Ok(datagram)
         } else {
+            datagram.visible_ports(packet)?;
             Err(SealError::Selector(Wire::of(&datagram, packet).selector()))
         }
     }
@@ -404,7 +440,7 @@ impl Outbound {
         match result {
             Ok(value) => Ok(value),
             Err(error) => {
-                self.refused += 1;
+                self.refused = self.refused.saturating_add(1);
                 Err(error)
             }
         }
@@ -412,7 +448,13 @@ impl Outbound {
 
     #[inline(always)]
     pub(super) fn sequence(&self) -> Result<u32, SealError> {
-        self.next_sequence().ok_or(SealError::Exhausted(self.spi))
+        self.next_sequence().ok_or_else(|| self.ended())
+    }
+
+    /// Why there is no next sequence number.
+    #[cold]
+    const fn ended(&self) -> SealError {
+        if self.next_sequence == 0 { SealError::Exhausted(self.spi) } else { SealError::Volume(self.spi) }
     }
 
     #[inline(always)]

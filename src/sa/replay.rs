@@ -116,6 +116,23 @@ impl ReplayWindow {
         self.highest
     }
 
+    /// Refuses all numbers below this one as seen. False, and nothing changed, if a number as high
+    /// was delivered before.
+    pub(crate) fn advance_to(&mut self, sequence: u32) -> bool {
+        let Some(highest) = sequence.checked_sub(1).filter(|highest| *highest >= self.highest) else {
+            return false;
+        };
+        let words = self.ring.words();
+        let mask = words.len() as u32 - 1;
+        words.fill(u64::MAX);
+        if let Some(word) = words.get_mut(((highest / WORD) & mask) as usize) {
+            // Its later numbers are ahead.
+            *word >>= WORD - 1 - highest % WORD;
+        }
+        self.highest = highest;
+        true
+    }
+
     /// Whether a packet with this sequence number could be delivered. Changes nothing.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use ipsec_3gpp::algorithm::Encryption;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::sa::{
-    Inbound, OpenJob, Outbound, Ports, SaSpec, SealJob, Selector, WindowSize, open_batch, seal_batch,
+    Inbound, Limits, OpenJob, Outbound, Ports, SaSpec, SealJob, Selector, WindowSize, open_batch, seal_batch,
 };
 use ipsec_3gpp::spi::Spi;
 use peers::{Packet, Sa};
@@ -156,7 +156,13 @@ impl Bench {
     /// SAs that have sent and received nothing.
     fn renew(&mut self) {
         let spec = |n: usize| spec(&self.keys[n], n);
-        self.senders = (0..SAS).map(|n| Outbound::new_on(&spec(n), self.backend)).collect();
+        // The limits of des-ede3-cbc would end a sender.
+        let sender = |n| {
+            let sa = Outbound::new_on(&spec(n), self.backend);
+            let limits = Limits::of(sa.suite()).with_hard_octets(None);
+            sa.with_limits(limits)
+        };
+        self.senders = (0..SAS).map(sender).collect();
         self.receivers =
             (0..SAS).map(|n| Inbound::new_on(&spec(n), WindowSize::default(), self.backend)).collect();
     }

@@ -90,7 +90,8 @@ fn seal_alone(
 }
 
 /// Everything except encryption and authentication. `begun` gets the slot of the SA, and the packet
-/// that must still be protected. `None` if something is wrong: nothing has changed then.
+/// that must still be protected. `None` if something is wrong: nothing has changed then but perhaps
+/// the result.
 #[inline(never)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
@@ -147,7 +148,14 @@ fn begin_selected<'p>(
         Buffers::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
         Buffers::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
     };
-    let (range, esp) = laid_out.ok()?;
+    let (range, esp) = match laid_out {
+        Ok(laid_out) => laid_out,
+        Err(error) => {
+            // Now, and not after the later jobs: these may use the last sequence number.
+            *result = Some(sa.count(Err(error)));
+            return None;
+        }
+    };
     // Constructed in place: copying it would cause store-forwarding stalls.
     *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
     Some((slot, esp))

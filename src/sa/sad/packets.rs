@@ -97,7 +97,7 @@ impl Sad {
     pub fn target(&self, packet: &[u8]) -> Result<Target, SealError> {
         let datagram = Datagram::parse_plain(packet)?;
         let wire = Wire::of(&datagram, packet);
-        let slot = self.outbound_slot(&wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+        let slot = self.outbound_slot(&wire).ok_or_else(|| no_sa(&datagram, packet, &wire))?;
         let (Some(id), Some(sa)) = (self.outbound.id(slot), self.outbound.peek(slot)) else {
             return Err(impossible(SealError::Internal));
         };
@@ -144,26 +144,39 @@ impl Sad {
         }
     }
 
-    /// Whether a datagram must not pass in clear: it comes from or goes to a protected port, of
-    /// this side or of a peer (TS 33.203 7.1), or an SA without ports selects it. A peer's
-    /// protected port 5060 or 5061 alone does not protect it: some phones announce these, and get
-    /// their answers in clear there ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). Nor
-    /// does a peer's port of a set that a [`DataPath`](crate::DataPath) installed and over which
-    /// nothing has been opened: anybody can announce ports at any address.
+    /// Whether a datagram must not pass in clear (TS 33.203 7.1). It must not if
     ///
-    /// One that was received in clear must be discarded (RFC 4301 5.2), and one that is to be sent
-    /// must be sealed.
+    /// - its end at this side is a protected port, as source or as destination: one that
+    ///   [`Sad::protect`] names, or that an SA has;
+    /// - it is sent to a protected port of a peer. Ports 5060 and 5061 are excepted: some phones
+    ///   announce these, and get their answers in clear there
+    ///   ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). So are those of a set that a
+    ///   [`DataPath`](crate::DataPath) installed and over which nothing has been opened: anybody can
+    ///   announce ports at any address;
+    /// - an SA without ports selects it.
+    ///
+    /// One that was received in clear must be discarded (RFC 4301 5.2), and one that will be sent
+    /// must be sealed. Whole datagrams only: reassemble first.
     ///
     /// # Errors
-    /// [`IpError`] if the datagram cannot be read; it must not pass either.
+    /// [`IpError`] if the ports cannot be seen; it must not pass either. A protocol that hides them
+    /// ([`IpError::HiddenPorts`]) is an error at addresses of this side that have protected ports,
+    /// and passes elsewhere.
     pub fn is_protected(&self, packet: &[u8]) -> Result<bool, IpError> {
         let datagram = Datagram::parse_plain(packet)?;
+        let ports = datagram.visible_ports(packet);
         let wire = Wire::of(&datagram, packet);
         let selector = wire.selector();
-        let ends = [selector.source_end(), selector.destination_end()];
-        Ok(ends.into_iter().flatten().any(|end| self.is_protected_end(end))
-            || self.outbound_slot(&wire).is_some()
-            || self.outbound_slot(&Wire::new(&selector.mirrored())).is_some())
+        if self.outbound_slot(&wire).is_some()
+            || self.outbound_slot(&Wire::new(&selector.mirrored())).is_some()
+        {
+            return Ok(true);
+        }
+        match ports {
+            Ok(_) => Ok(self.is_protected_traffic(&selector)),
+            Err(IpError::HiddenPorts(_)) if !self.has_protected_address(&selector) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The SA that a packet came over. `probable` is the slot to look at first.
@@ -183,6 +196,7 @@ impl Sad {
                 // Before an SA is found, only the outside of the packet can be wrong.
                 OpenError::Ip(_)
                 | OpenError::Packet(_)
+                | OpenError::Headers(_)
                 | OpenError::Addresses(_)
                 | OpenError::Replay { .. }
                 | OpenError::Icv { .. }
@@ -190,6 +204,7 @@ impl Sad {
                 | OpenError::Trailer(_)
                 | OpenError::Dummy
                 | OpenError::Ports(_)
+                | OpenError::Transport(..)
                 | OpenError::Internal => &mut self.counters.malformed,
             };
             *counter += 1;
@@ -202,8 +217,7 @@ impl Sad {
     pub(super) fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
         let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
             let wire = Wire::of(&datagram, packet);
-            let slot =
-                self.departure_slot(probable, &wire).ok_or_else(|| SealError::NoSa(wire.selector()))?;
+            let slot = self.departure_slot(probable, &wire).ok_or_else(|| no_sa(&datagram, packet, &wire))?;
             Ok((datagram, slot))
         });
         self.counters.no_outbound_sa += u64::from(found.is_err());
@@ -214,5 +228,14 @@ impl Sad {
     #[inline(always)]
     pub(super) fn departure_slot(&self, probable: u32, wire: &Wire) -> Option<u32> {
         if self.is_of(probable, wire) { Some(probable) } else { self.outbound_slot(wire) }
+    }
+}
+
+/// Why no SA is for a datagram.
+#[cold]
+fn no_sa(datagram: &Datagram, packet: &[u8], wire: &Wire) -> SealError {
+    match datagram.visible_ports(packet) {
+        Ok(_) => SealError::NoSa(wire.selector()),
+        Err(error) => SealError::Ip(error),
     }
 }

@@ -1,19 +1,19 @@
 //! The table itself: its SAs, how they come and go, and how they are found.
 
-use core::hash::BuildHasher;
-use core::net::IpAddr;
+use core::hash::{BuildHasher, Hash};
+use core::net::{IpAddr, SocketAddr};
 
 use alloc::vec::Vec;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use crate::esp::Backend;
 use crate::esp::ip::Datagram;
+use crate::esp::{Backend, Family};
 use crate::id::TableId;
 use crate::index::Index;
 use crate::sa::data_path::DataPath;
 use crate::sa::id::{InboundId, OutboundId, SetId};
-use crate::sa::inbound::{Inbound, InboundCounters, SelectorCheck};
+use crate::sa::inbound::{Checks, Inbound, InboundCounters};
 use crate::sa::outbound::{Limits, Outbound, OutboundCounters};
 use crate::sa::replay::WindowSize;
 use crate::sa::selector::{Selector, Wire};
@@ -29,7 +29,7 @@ use crate::spi::Spi;
 #[derive(Debug)]
 pub struct Sad {
     window: WindowSize,
-    check: SelectorCheck,
+    checks: Checks,
     pub(super) backend: Backend,
     pub(super) inbound: Slab<Inbound>,
     pub(super) outbound: Slab<Outbound>,
@@ -50,6 +50,10 @@ pub struct Sad {
     /// The number of SAs with a protected port here, by address and port: few entries, even with a
     /// million SAs.
     local: HashMap<(IpAddr, u16), usize>,
+    /// The number of such ports, by address.
+    local_addresses: HashMap<IpAddr, usize>,
+    /// Ports of this side that are protected without an SA.
+    own: Vec<(IpAddr, u16)>,
     pub(super) hasher: DefaultHashBuilder,
     pub(super) counters: SadCounters,
 }
@@ -116,6 +120,9 @@ pub enum InstallError {
     /// same ([`Overlap`]).
     #[error("selector {0} is already in use")]
     SelectorInUse(Selector),
+    /// The addresses of an SA are of two families: no packet goes between them.
+    #[error("address families differ: {0}")]
+    Families(Selector),
     /// The table has its 2^32 SAs.
     #[error("table of SAs is full")]
     Full,
@@ -127,6 +134,7 @@ pub enum InstallError {
 crate::code::codes!(InstallError {
     InstallError::SpiInUse { .. } => "install-spi-in-use",
     InstallError::SelectorInUse(_) => "install-selector-in-use",
+    InstallError::Families(_) => "install-families",
     InstallError::Full => "install-full",
     InstallError::NotInstalled(_) => "install-not-installed",
 });
@@ -136,7 +144,7 @@ impl Default for Sad {
         let table = TableId::draw();
         Self {
             window: WindowSize::default(),
-            check: SelectorCheck::default(),
+            checks: Checks::DEFAULT,
             backend: Backend::default(),
             inbound: Slab::new(table),
             outbound: Slab::new(table),
@@ -147,6 +155,8 @@ impl Default for Sad {
             fresh: 0,
             by_remote: HashTable::new(),
             local: HashMap::default(),
+            local_addresses: HashMap::default(),
+            own: Vec::new(),
             hasher: DefaultHashBuilder::default(),
             counters: SadCounters::default(),
         }
@@ -191,10 +201,10 @@ impl Sad {
         Self { window, ..self }
     }
 
-    /// The same table; inbound SAs that are installed from now on check ports in this way.
+    /// The same table; inbound SAs that are installed from now on have these checks.
     #[must_use]
-    pub fn with_selector_check(self, check: SelectorCheck) -> Self {
-        Self { check, ..self }
+    pub fn with_checks(self, checks: Checks) -> Self {
+        Self { checks, ..self }
     }
 
     /// The same table; SAs that are installed from now on have this backend, and so have batches.
@@ -202,6 +212,36 @@ impl Sad {
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self { backend, ..self }
+    }
+
+    /// The same table with protected ports of this side; see [`Sad::protect`].
+    #[must_use]
+    pub fn with_protected(mut self, ends: impl IntoIterator<Item = SocketAddr>) -> Self {
+        ends.into_iter().for_each(|end| self.protect(end));
+        self
+    }
+
+    /// Protects a port of this side, whether or not an SA has it: nothing may come to it in clear,
+    /// or leave from it ([`Sad::is_protected`]). A P-CSCF names its protected ports at each of its
+    /// addresses before it opens its sockets; a UE names its server port, and its client ports come
+    /// with each set. `::ffff:a.b.c.d` is the IPv4 address.
+    pub fn protect(&mut self, end: SocketAddr) {
+        let end = (end.ip().to_canonical(), end.port());
+        if !self.own.contains(&end) {
+            self.own.push(end);
+            self.count_local(Some(end), true);
+        }
+    }
+
+    /// Takes back what [`Sad::protect`] said: the port is protected only as long as an SA has it.
+    /// False if it had not been named.
+    pub fn unprotect(&mut self, end: SocketAddr) -> bool {
+        let end = (end.ip().to_canonical(), end.port());
+        let named = self.own.iter().position(|other| *other == end);
+        named
+            .map(|index| self.own.swap_remove(index))
+            .inspect(|end| self.count_local(Some(*end), false))
+            .is_some()
     }
 
     /// The table that the ids of its SAs name.
@@ -243,6 +283,10 @@ impl Sad {
     /// [`DataPath`]. Where another set has the same outbound selectors, that one goes on sending
     /// until this one is taken into use: with [`Sad::use_set`], or by the first packet over it
     /// that is opened.
+    ///
+    /// Each SA begins with sequence number 1 and an empty window. A set that was in a table before
+    /// would use its numbers and initialisation vectors a second time, and take replays: install one
+    /// once, or move its SAs on with [`Sad::advance_to`] and [`Sad::advance_window_to`].
     ///
     /// # Errors
     /// [`InstallError`]; nothing has changed.
@@ -366,10 +410,11 @@ impl Sad {
     /// Adds one inbound SA.
     ///
     /// # Errors
-    /// [`InstallError::SpiInUse`] and [`InstallError::Full`]; nothing has changed.
+    /// [`InstallError::SpiInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing has
+    /// changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
         let hash = self.admits_inbound(spec)?;
-        let sa = Inbound::new_on(spec, self.window, self.backend).with_selector_check(self.check);
+        let sa = Inbound::new_on(spec, self.window, self.backend).with_checks(self.checks);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
         self.by_spi.insert(hash, id.slot);
         self.count_local(spec.selector.destination_end(), true);
@@ -379,8 +424,10 @@ impl Sad {
     /// Adds one outbound SA.
     ///
     /// # Errors
-    /// [`InstallError::SelectorInUse`] and [`InstallError::Full`]; nothing has changed.
+    /// [`InstallError::SelectorInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing
+    /// has changed.
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
+        check_families(&spec.selector)?;
         let wire = Wire::new(&spec.selector);
         if self.exact_slot(self.hasher.hash_one(wire), &wire).is_some() {
             return Err(InstallError::SelectorInUse(spec.selector));
@@ -412,6 +459,7 @@ impl Sad {
 
     /// Returns the hash that the SA will be looked up by.
     fn admits_inbound(&self, spec: &SaSpec<'_>) -> Result<u64, InstallError> {
+        check_families(&spec.selector)?;
         let (spi, destination) = (spec.spi, spec.selector.destination);
         let hash = hash_of(&self.hasher, spi.value(), destination);
         if self.inbound_slot(hash, spi.value(), destination).is_some() {
@@ -555,6 +603,12 @@ impl Sad {
         self.outbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
 
+    /// Lets the replay window of an inbound SA begin at a number; see [`Inbound::advance_to`]. False
+    /// if the SA is not in the table, or a number as high was delivered before.
+    pub fn advance_window_to(&mut self, id: InboundId, sequence: u32) -> bool {
+        self.inbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
+    }
+
     /// The inbound SA of an SPI at a destination.
     pub fn find_inbound(&self, spi: Spi, destination: IpAddr) -> Option<InboundId> {
         let hash = hash_of(&self.hasher, spi.value(), destination);
@@ -567,25 +621,35 @@ impl Sad {
         self.outbound.id(self.outbound_slot(&Wire::new(selector))?).map(OutboundId)
     }
 
-    pub(super) fn is_protected_end(&self, end: (IpAddr, u16)) -> bool {
-        let is_remote = |slot: &u32| {
+    /// Whether a datagram with these addresses and ports is protected: by its end at this side, or
+    /// by that at a peer that it is sent to.
+    pub(super) fn is_protected_traffic(&self, selector: &Selector) -> bool {
+        let (source, destination) = (selector.source_end(), selector.destination_end());
+        [source, destination].into_iter().flatten().any(|end| self.local.contains_key(&end))
+            || destination.is_some_and(|end| self.is_protected_at_peer(end))
+    }
+
+    fn is_protected_at_peer(&self, end: (IpAddr, u16)) -> bool {
+        let is = |slot: &u32| {
             self.outbound.peek(*slot).is_some_and(|sa| sa.selector().destination_end() == Some(end))
         };
         let may_be_clear = Port::from_peer(end.1).is_ok_and(Port::is_sip);
-        self.local.contains_key(&end)
-            || !may_be_clear && self.by_remote.find(self.hasher.hash_one(end), is_remote).is_some()
+        !may_be_clear && self.by_remote.find(self.hasher.hash_one(end), is).is_some()
+    }
+
+    /// Whether one of two addresses is of this side and has protected ports.
+    pub(super) fn has_protected_address(&self, selector: &Selector) -> bool {
+        [selector.source, selector.destination]
+            .iter()
+            .any(|address| self.local_addresses.contains_key(address))
     }
 
     /// Counts one SA more, or one fewer, at a port of this side.
     fn count_local(&mut self, end: Option<(IpAddr, u16)>, more: bool) {
         let Some(end) = end else { return };
-        if more {
-            *self.local.entry(end).or_default() += 1;
-        } else if let Some(count) = self.local.get_mut(&end) {
-            *count -= 1;
-            if *count == 0 {
-                self.local.remove(&end);
-            }
+        let Self { local, local_addresses, .. } = self;
+        if count_at(local, end, more) {
+            count_at(local_addresses, end.0, more);
         }
     }
 
@@ -639,6 +703,27 @@ impl Sad {
         let exact = |wire: &Wire| self.exact_slot(self.hasher.hash_one(wire), wire);
         exact(wire).or_else(|| exact(&wire.any_port()))
     }
+}
+
+fn check_families(selector: &Selector) -> Result<(), InstallError> {
+    let same = Family::of(selector.source) == Family::of(selector.destination);
+    if same { Ok(()) } else { Err(InstallError::Families(*selector)) }
+}
+
+/// Counts one more, or one fewer, of a key. True if that was the first or the last.
+fn count_at<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, more: bool) -> bool {
+    if more {
+        let count = counts.entry(key).or_default();
+        *count += 1;
+        return *count == 1;
+    }
+    let Some(count) = counts.get_mut(&key) else { return false };
+    *count -= 1;
+    let is_last = *count == 0;
+    if is_last {
+        counts.remove(&key);
+    }
+    is_last
 }
 
 #[inline]
