@@ -66,7 +66,9 @@
 //! let spis = SpiAllocator::new(SpiSlice::WHOLE, config.spis_needed(), Io::random())?;
 //! let clock = Anchor::new(Instant::now());
 //! let mut pcscf = Pcscf::new(config, spis, clock.moment(Instant::now()));
-//! let mut sad = Sad::new();
+//! // Nothing comes to these ports in clear, whether or not there are SAs.
+//! let own = [7060, 7101, 7102, 7103].map(|port| ([192, 0, 2, 1], port).into());
+//! let mut sad = Sad::new().with_protected(own);
 //! loop {
 //!     while let Some(event) = pcscf.poll_event() {
 //!         io.forget(event);
@@ -127,17 +129,30 @@
 //!             }
 //!         }
 //!         Input::Success(request, expires) => {
-//!             let Ok(sm12) = pcscf.success(now, request, Accepted::new(expires), &mut sad) else {
-//! continue };             (Some(sm12.contact), sm12.over, Sent::Success)         }
-//! Input::Error(request, status) => {             let Ok(failed) = pcscf.failure(now, request, &mut
-//! sad) else { continue };             (Some(failed.contact), failed.over, Sent::Error(status))
-//! }         Input::Request(contact, message) => {             let Ok(route) =
-//! pcscf.route_request(contact) else { continue };             let request =
-//! io.datagram(Some(route), Sent::Request(&message));             send(&mut io, &mut sad,
-//! &request);             continue;         }     };     let route = match contact {         None
-//! => None,         Some(contact) => match pcscf.route_response(contact, Transport::Udp, over) {
-//! Ok(route) => route,             Err(_) => continue, // its SAs have gone: it is not sent
-//! },     };     let answer = io.datagram(route, sent);     send(&mut io, &mut sad, &answer);
+//!             let accepted = Accepted::new(expires);
+//!             let Ok(sm12) = pcscf.success(now, request, accepted, &mut sad) else { continue };
+//!             (Some(sm12.contact), sm12.over, Sent::Success)
+//!         }
+//!         Input::Error(request, status) => {
+//!             let Ok(failed) = pcscf.failure(now, request, &mut sad) else { continue };
+//!             (Some(failed.contact), failed.over, Sent::Error(status))
+//!         }
+//!         Input::Request(contact, message) => {
+//!             let Ok(route) = pcscf.route_request(contact) else { continue };
+//!             let request = io.datagram(Some(route), Sent::Request(&message));
+//!             send(&mut io, &mut sad, &request);
+//!             continue;
+//!         }
+//!     };
+//!     let route = match contact {
+//!         None => None,
+//!         Some(contact) => match pcscf.route_response(contact, Transport::Udp, over) {
+//!             Ok(route) => route,
+//!             Err(_) => continue, // its SAs have gone: it is not sent
+//!         },
+//!     };
+//!     let answer = io.datagram(route, sent);
+//!     send(&mut io, &mut sad, &answer);
 //! #   if true { break }
 //! }
 //!

@@ -26,9 +26,9 @@ pub fn normalised_impi(impi: &str) -> String {
 ///
 /// ```
 /// use ipsec_3gpp::registration::normalised_impu;
-/// assert_eq!(normalised_impu("\"A\" <SIP:%61lice@IMS.Example;user=phone>;tag=1"),
-/// "sip:alice@ims.example"); assert_eq!(normalised_impu("tel:+1-201-555-0123;phone-context=x"),
-/// "tel:+12015550123");
+/// let from = "\"A\" <SIP:%61lice@IMS.Example;user=phone>;tag=1";
+/// assert_eq!(normalised_impu(from), "sip:alice@ims.example");
+/// assert_eq!(normalised_impu("tel:+1-201-555-0123;phone-context=x"), "tel:+12015550123");
 /// ```
 pub fn normalised_impu(impu: &str) -> String {
     let uri = match impu.rsplit_once('<') {

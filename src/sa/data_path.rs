@@ -25,8 +25,16 @@ use super::set::{Ends, Overlap, SaSet, Side};
 /// impl DataPath for Double {
 ///     type Error = std::convert::Infallible;
 ///
-///     fn install(&mut self, id: SetId, _: Side, _: &SaSet, _: Overlap) -> Result<(), Self::Error>
-/// {         self.installed.push(id);         Ok(())     }
+///     fn install(
+///         &mut self,
+///         id: SetId,
+///         _: Side,
+///         _: &SaSet,
+///         _: Overlap,
+///     ) -> Result<(), Self::Error> {
+///         self.installed.push(id);
+///         Ok(())
+///     }
 ///
 ///     fn take_into_use(&mut self, id: SetId, _: Side, _: &Ends) -> Result<(), Self::Error> {
 ///         self.in_use = Some(id);
