@@ -78,6 +78,24 @@ pub(crate) fn checked(ue: IpAddr, pcscf: IpAddr, scope: u32) -> Result<(IpAddr, 
     if ue == pcscf { Err(AddressError::Equal(ue)) } else { Ok((ue, pcscf)) }
 }
 
+/// The part of an address that one subscriber has: 64 bits of IPv6.
+pub(crate) fn subscriber(address: IpAddr) -> [u8; 8] {
+    let mut part = [0; 8];
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            // No prefix of IPv6 that is assigned begins like that.
+            part = [0xff, 0xff, 0xff, 0xff, a, b, c, d];
+        }
+        IpAddr::V6(address) => {
+            if let Some(prefix) = address.octets().first_chunk() {
+                part = *prefix;
+            }
+        }
+    }
+    part
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

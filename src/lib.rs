@@ -261,6 +261,7 @@
 //! | [`sec_agree`], [`policy`] | the three headers, and the choice among what they offer |
 //! | [`key`], [`algorithm`], [`spi`] | keys, suites, SPIs |
 //! | [`setup`], [`address`], [`time`] | ports, addresses, the clock |
+//! | [`fragments`] | IP fragments, reassembled and made |
 //! | [`esp`], [`export`] | backends and IP errors; rows for Wireshark |
 //!
 //! # Features
@@ -285,6 +286,7 @@ mod code;
 pub mod docs;
 pub mod esp;
 pub mod export;
+pub mod fragments;
 mod id;
 mod impossible;
 mod index;

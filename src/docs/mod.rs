@@ -3,12 +3,16 @@
 //! | page | for whom |
 //! |---|---|
 //! | [`duties`] | who embeds the library: what it does not do, and the caller must |
+//! | [`fragments`] | who carries ESP in user space: MTU, MSS, fragments, ICMP |
 //! | [`conformance`] | who compares it with the standards: versions, choices, deviations |
 //! | [`error_codes`] | who logs or counts errors, or calls from another language |
 //! | [`glossary`] | who does not know IMS |
 
 #[doc = include_str!("duties.md")]
 pub mod duties {}
+
+#[doc = include_str!("fragments.md")]
+pub mod fragments {}
 
 #[doc = include_str!("conformance.md")]
 pub mod conformance {}
@@ -30,6 +34,7 @@ mod tests {
     use crate::address::AddressError;
     use crate::algorithm::UnknownAlgorithm;
     use crate::esp::{IpError, PacketError, TrailerError};
+    use crate::fragments::{FragmentError, ReassemblyError};
     use crate::key::KeyError;
     use crate::negotiation::Refusal;
     use crate::negotiation::pcscf::{Sm6MakeError, Sm7Error};
@@ -52,6 +57,8 @@ mod tests {
             IpError::CODES,
             PacketError::CODES,
             TrailerError::CODES,
+            FragmentError::CODES,
+            ReassemblyError::CODES,
             KeyError::CODES,
             Refusal::CODES,
             Sm6MakeError::CODES,

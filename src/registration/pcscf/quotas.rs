@@ -8,6 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::config::Config;
 use super::source::Source;
+use crate::address;
 
 /// What is open in clear: what began in clear and has neither been answered nor succeeded.
 #[derive(Debug, Default)]
@@ -77,27 +78,9 @@ crate::code::codes!(Quota {
     Quota::Impi { .. } => "quota-impi",
 });
 
-/// The part of an address that one subscriber has: 64 bits of IPv6.
-fn subscriber(address: IpAddr) -> [u8; 8] {
-    let mut part = [0; 8];
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            // No prefix of IPv6 that is assigned begins like that.
-            part = [0xff, 0xff, 0xff, 0xff, a, b, c, d];
-        }
-        IpAddr::V6(address) => {
-            if let Some(prefix) = address.octets().first_chunk() {
-                part = *prefix;
-            }
-        }
-    }
-    part
-}
-
 impl Quotas {
     fn keys(&self, address: IpAddr, scope: u32, impi: &str) -> [u64; 2] {
-        let subscriber = (subscriber(address), scope);
+        let subscriber = (address::subscriber(address), scope);
         [self.hasher.hash_one(subscriber), self.hasher.hash_one((subscriber, impi))]
     }
 

@@ -156,7 +156,7 @@ impl Sad {
     /// - an SA without ports selects it.
     ///
     /// One that was received in clear must be discarded (RFC 4301 5.2), and one that will be sent
-    /// must be sealed. Whole datagrams only: reassemble first.
+    /// must be sealed. Whole datagrams only: [reassemble](crate::fragments) first.
     ///
     /// # Errors
     /// [`IpError`] if the ports cannot be seen; it must not pass either. A protocol that hides them
