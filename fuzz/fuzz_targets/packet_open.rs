@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ipsec_3gpp::algorithm::Integrity;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::sa::{Inbound, OpenJob, Outbound, Ports, SaSpec, Selector, Checks, WindowSize};
+use ipsec_3gpp::sa::{Checks, Inbound, OpenJob, Outbound, Ports, SaSpec, Selector, WindowSize};
 use ipsec_3gpp::spi::Spi;
 use ipsec_3gpp::{Ck, Ik, Suite};
 use libfuzzer_sys::fuzz_target;
