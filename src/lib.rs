@@ -303,6 +303,7 @@ pub mod setup;
 mod slab;
 pub mod spi;
 pub mod time;
+mod wipe;
 
 pub use algorithm::Suite;
 pub use id::TableId;

@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::id::{Id, TableId};
 use crate::prefetch::prefetch;
+use crate::wipe::Wiped;
 
 /// Values in slots that never move: a growing vector would leave copies of keys unwiped. The slots
 /// are in chunks, the first of them small, for a UE with four SAs, the later ones of one size.
@@ -34,7 +35,7 @@ struct Slot<T: Slotted> {
     /// Takes no room, aligns the slot.
     _alignment: [T::Alignment; 0],
     generation: u32,
-    value: Option<T>,
+    value: Wiped<T>,
 }
 
 const FIRST_BITS: u32 = 2;
@@ -79,23 +80,28 @@ impl<T: Slotted> Slab<T> {
         Id { table: self.table, slot, generation: generation.into() }
     }
 
+    /// Makes room for one more value. Before values with keys are made: a new chunk may begin with
+    /// copies of what is on the stack.
+    pub(crate) fn make_room(&mut self) {
+        let (chunk, _, size) = locate(self.used);
+        if self.free.is_empty() && chunk == self.chunks.len() {
+            let empty = || Slot { _alignment: [], generation: 0, value: Wiped::EMPTY };
+            self.chunks.push((0..size).map(|_| empty()).collect());
+        }
+    }
+
     pub(crate) fn insert(&mut self, value: T) -> Option<Id> {
+        self.make_room();
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
                 let number = self.used;
-                let (chunk, _, size) = locate(number);
-                if chunk == self.chunks.len() {
-                    self.chunks.push(
-                        (0..size).map(|_| Slot { _alignment: [], generation: 0, value: None }).collect(),
-                    );
-                }
                 self.used = number.checked_add(1)?;
                 number
             }
         };
         let slot = self.slot_mut(number)?;
-        slot.value = Some(value);
+        slot.value = Wiped::new(value);
         let generation = slot.generation;
         Some(self.id_of(number, generation))
     }
@@ -103,10 +109,10 @@ impl<T: Slotted> Slab<T> {
     /// Drops a value where it is.
     pub(crate) fn remove(&mut self, id: Id) -> bool {
         let Some(slot) = self.index(id).and_then(|number| self.slot_mut(number)) else { return false };
-        if slot.value.is_none() {
+        if slot.value.get().is_none() {
             return false;
         }
-        slot.value = None;
+        slot.value.wipe();
         // A slot whose generations are used up is never used again, so that no SA has the name of
         // another.
         if let Some(next) = slot.generation.checked_add(1) {
@@ -122,17 +128,17 @@ impl<T: Slotted> Slab<T> {
 
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         let number = self.index(id)?;
-        self.slot_mut(number)?.value.as_mut()
+        self.slot_mut(number)?.value.get_mut()
     }
 
     pub(crate) fn id(&self, number: u32) -> Option<Id> {
         let slot = self.slot(number)?;
-        slot.value.as_ref().map(|_| self.id_of(number, slot.generation))
+        slot.value.get().map(|_| self.id_of(number, slot.generation))
     }
 
     #[inline]
     pub(crate) fn peek(&self, slot: u32) -> Option<&T> {
-        self.slot(slot)?.value.as_ref()
+        self.slot(slot)?.value.get()
     }
 
     /// Prefetches slots that will be needed soon.
@@ -150,11 +156,11 @@ impl<T: Slotted> Slab<T> {
         let table = self.table;
         let slot = self.slot_mut(number)?;
         let id = Id { table, slot: number, generation: slot.generation.into() };
-        slot.value.as_mut().map(|value| (value, id))
+        slot.value.get_mut().map(|value| (value, id))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten().filter_map(|slot| slot.value.as_ref())
+        self.chunks.iter().flatten().filter_map(|slot| slot.value.get())
     }
 
     #[inline]

@@ -597,3 +597,24 @@ fn received_datagrams_that_are_not_esp_of_a_known_sa_are_told_apart() {
         (1, 1, 4, 1)
     );
 }
+
+#[test]
+fn nothing_prints_plaintext_keys_or_seeds() {
+    let (mut ue, mut pcscf, _) = pair(SUITE, false);
+    let (from, to) = addresses(false);
+    let plain = udp((from, 40001), (to, 50002), b"SECRETSIP");
+    let needle = format!("{:?}", b"SECRETSIP");
+    let needle = needle.trim_matches(['[', ']']);
+    assert!(format!("{plain:?}").contains(needle));
+    let (mut out, mut back) = ([0; 200], [0; 200]);
+    let mut jobs = [SealJob::new(&plain, &mut out)];
+    assert!(!format!("{jobs:?}").contains(needle));
+    ue.seal_batch(&mut jobs);
+    let packet = jobs[0].packet().unwrap().to_vec();
+    let mut jobs = [OpenJob::new(&packet, &mut back)];
+    pcscf.open_batch(&mut jobs);
+    let printed = format!("{jobs:?} {ue:?} {pcscf:?}");
+    assert!(printed.contains("sequence: 1") && !printed.contains(needle), "{printed}");
+    // Two tables differ in nothing but the seed.
+    assert_eq!(format!("{:?}", Sad::new()), format!("{:?}", Sad::new()));
+}

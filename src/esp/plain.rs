@@ -4,8 +4,8 @@
 //! tested against.
 //!
 //! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where
-//! a cache is shared with an attacker. The crates wipe their keys when an SA is dropped; `hmac`
-//! leaves a padded copy on the stack of the call that makes one.
+//! a cache is shared with an attacker. The crates wipe their keys when an SA is dropped; what they
+//! leave on the stack is wiped after each call.
 
 use core::fmt;
 
@@ -25,6 +25,7 @@ use super::authentic::{Authentic, ICV};
 use super::packet::IDS;
 use crate::algorithm::{Encryption, Integrity};
 use crate::key::SaKeys;
+use crate::wipe::wiped_packet;
 
 /// The keys of an outbound SA.
 pub(super) struct Sealer {
@@ -81,8 +82,8 @@ impl Sealer {
         match &self.cipher {
             Encryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
-            Encryptor::DesEde3(cipher) => encrypt(cipher, text, iv_is_given)?,
-            Encryptor::Aes(cipher) => encrypt(cipher, text, iv_is_given)?,
+            Encryptor::DesEde3(cipher) => wiped_packet(|| encrypt(cipher, text, iv_is_given))?,
+            Encryptor::Aes(cipher) => wiped_packet(|| encrypt(cipher, text, iv_is_given))?,
         }
         *icv = self.mac.icv(message);
         Some(())
@@ -111,8 +112,8 @@ impl Opener {
         match &self.cipher {
             Decryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
-            Decryptor::DesEde3(cipher) => decrypt(cipher, text),
-            Decryptor::Aes(cipher) => decrypt(cipher, text),
+            Decryptor::DesEde3(cipher) => wiped_packet(|| decrypt(cipher, text)),
+            Decryptor::Aes(cipher) => wiped_packet(|| decrypt(cipher, text)),
         }
     }
 
@@ -121,8 +122,8 @@ impl Opener {
         match &self.cipher {
             Decryptor::Null => body.iter_mut().zip(text).for_each(|(to, from)| *to = *from),
             #[cfg(feature = "des-ede3-cbc")]
-            Decryptor::DesEde3(cipher) => decrypt_into(cipher, text, body),
-            Decryptor::Aes(cipher) => decrypt_into(cipher, text, body),
+            Decryptor::DesEde3(cipher) => wiped_packet(|| decrypt_into(cipher, text, body)),
+            Decryptor::Aes(cipher) => wiped_packet(|| decrypt_into(cipher, text, body)),
         }
     }
 }
@@ -145,8 +146,12 @@ impl Mac {
     fn icv(&self, message: &[u8]) -> [u8; ICV] {
         match self {
             #[cfg(feature = "hmac-md5-96")]
-            Mac::Md5(mac) => first(&mac.clone().chain_update(message).finalize().into_bytes()),
-            Mac::Sha1(mac) => first(&mac.clone().chain_update(message).finalize().into_bytes()),
+            Mac::Md5(mac) => {
+                wiped_packet(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
+            }
+            Mac::Sha1(mac) => {
+                wiped_packet(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
+            }
         }
     }
 }

@@ -10,24 +10,25 @@ use super::plain::{Opener, Sealer};
 use crate::algorithm::Suite;
 use crate::impossible::{part, part_mut};
 use crate::key::SaKeys;
+use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
 #[derive(Debug)]
 pub(crate) struct SealKeys {
     suite: Suite,
-    plain: Box<Sealer>,
+    plain: Box<Wiped<Sealer>>,
 }
 
 /// The keys of an inbound SA.
 #[derive(Debug)]
 pub(crate) struct OpenKeys {
     suite: Suite,
-    plain: Box<Opener>,
+    plain: Box<Wiped<Opener>>,
 }
 
 impl SealKeys {
     pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
-        Self { suite: keys.suite(), plain: Box::new(Sealer::new(keys)) }
+        Self { suite: keys.suite(), plain: Box::new(Wiped::new(Sealer::new(keys))) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
@@ -40,13 +41,13 @@ impl SealKeys {
 
     /// Encrypts a packet that has been framed, and appends its ICV.
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
-        self.plain.protect(esp, iv_is_given)
+        self.plain.get()?.protect(esp, iv_is_given)
     }
 }
 
 impl OpenKeys {
     pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
-        Self { suite: keys.suite(), plain: Box::new(Opener::new(keys)) }
+        Self { suite: keys.suite(), plain: Box::new(Wiped::new(Opener::new(keys))) }
     }
 
     pub(crate) const fn suite(&self) -> Suite {
@@ -59,7 +60,7 @@ impl OpenKeys {
 
     /// Verifies the ICV at the end of a packet, in constant time.
     pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
-        self.plain.verify(esp)
+        self.plain.get()?.verify(esp)
     }
 
     /// Decrypts into a buffer that is as long as payload and trailer. The packet's ICV was right.
@@ -70,14 +71,14 @@ impl OpenKeys {
         body: &mut [u8],
     ) -> Result<Decrypted, TrailerError> {
         let message = esp.len().saturating_sub(ICV);
-        self.plain.decrypt_into(part(esp, IDS..message), body);
+        self.plain.get().into_iter().for_each(|keys| keys.decrypt_into(part(esp, IDS..message), body));
         read_trailer(body)
     }
 
     /// Decrypts in place. The packet's ICV was right.
     pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Decrypted, TrailerError> {
         let message = esp.len().saturating_sub(ICV);
-        self.plain.decrypt(part_mut(esp, IDS..message));
+        self.plain.get().into_iter().for_each(|keys| keys.decrypt(part_mut(esp, IDS..message)));
         read_trailer(part(esp, self.suite.headroom()..message))
     }
 }

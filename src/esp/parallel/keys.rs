@@ -11,6 +11,7 @@ use super::icv::Mac;
 use crate::algorithm::{Integrity, Suite};
 use crate::impossible::{part, part_mut};
 use crate::key::SaKeys;
+use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct SealKeys {
 #[derive(Debug)]
 enum SealState {
     /// Boxed: the state of the crates is larger, and no other SA pays for it.
-    Plain(Box<Sealer>),
+    Plain(Box<Wiped<Sealer>>),
     Kernels(Mac, Encryptor),
 }
 
@@ -40,14 +41,14 @@ pub(crate) struct OpenKeys {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "what is not boxed is what most SAs have")]
 enum OpenState {
-    Plain(Box<Opener>),
+    Plain(Box<Wiped<Opener>>),
     Kernels(Decryptor, Mac),
 }
 
 impl SealKeys {
     pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
         let state = if backend == Backend::PLAIN {
-            SealState::Plain(Box::new(Sealer::new(keys)))
+            SealState::Plain(Box::new(Wiped::new(Sealer::new(keys))))
         } else {
             SealState::Kernels(Mac::new(keys), Encryptor::new(keys, backend.vectors()))
         };
@@ -108,7 +109,7 @@ impl SealKeys {
     #[inline]
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (mac, cipher) = match &self.state {
-            SealState::Plain(plain) => return plain.protect(esp, iv_is_given),
+            SealState::Plain(plain) => return plain.get()?.protect(esp, iv_is_given),
             SealState::Kernels(mac, cipher) => (mac, cipher),
         };
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
@@ -152,7 +153,7 @@ const PLAIN: u8 = 1 << 3;
 impl OpenKeys {
     pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
         let state = if backend == Backend::PLAIN {
-            OpenState::Plain(Box::new(Opener::new(keys)))
+            OpenState::Plain(Box::new(Wiped::new(Opener::new(keys))))
         } else {
             OpenState::Kernels(Decryptor::new(keys, backend.vectors()), Mac::new(keys))
         };
@@ -180,7 +181,7 @@ impl OpenKeys {
     #[inline]
     pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         match &self.state {
-            OpenState::Plain(plain) => plain.verify(esp),
+            OpenState::Plain(plain) => plain.get()?.verify(esp),
             OpenState::Kernels(_, mac) => {
                 let (message, icv) = esp.split_last_chunk::<ICV>()?;
                 Authentic::compare(icv, &mac.icv(message))
@@ -198,7 +199,7 @@ impl OpenKeys {
     ) -> Result<Decrypted, TrailerError> {
         let text = part(esp, IDS..esp.len().saturating_sub(ICV));
         match &self.state {
-            OpenState::Plain(plain) => plain.decrypt_into(text, body),
+            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt_into(text, body)),
             OpenState::Kernels(cipher, _) => cipher.decrypt_into(text, body),
         }
         read_trailer(body)
@@ -210,7 +211,7 @@ impl OpenKeys {
         let message = esp.len().saturating_sub(ICV);
         let text = part_mut(esp, IDS..message);
         match &self.state {
-            OpenState::Plain(plain) => plain.decrypt(text),
+            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt(text)),
             OpenState::Kernels(cipher, _) => cipher.decrypt(text),
         }
         read_trailer(part(esp, self.suite.headroom()..message))

@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use super::aes::{self, Chains, Schedules, ni, vaes};
 use super::detect::{Kind, Vectors};
 use crate::kernels::cbc_lanes::{CbcTask, Lanes, encrypt};
+use crate::wipe::wiped_lanes;
 
 /// Encrypts with AES-128.
 pub(crate) fn encrypt_aes<'k>(vectors: Vectors, tasks: impl Iterator<Item = CbcTask<'k, aes::Key>>) {
@@ -54,7 +55,7 @@ impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
         unsafe {
             match (&mut *keys, room.take()) {
                 (Some(keys), _) if all && Self::WIDE => vaes::expand_again(chains, keys),
-                (Some(keys), _) if all => ni::expand_eight(chains, keys),
+                (Some(keys), _) if all => wiped_lanes(|| ni::expand_eight(chains, keys)),
                 (Some(keys), _) => {
                     for (lane, chain) in chains.as_chunks_mut().0.iter_mut().enumerate() {
                         if *begun >> lane & 1 == 1 {
@@ -64,7 +65,10 @@ impl<const N: usize> Lanes<'_, aes::Key, N> for Aes<'_, N> {
                     }
                 }
                 (None, Some(room)) if Self::WIDE => *keys = Some(vaes::expand(chains, room)),
-                (None, Some(room)) => ni::expand_eight(chains, keys.insert(room.write(Schedules::new()))),
+                (None, Some(room)) => {
+                    let keys = keys.insert(room.write(Schedules::new()));
+                    wiped_lanes(|| ni::expand_eight(chains, keys));
+                }
                 (None, None) => {}
             }
         }

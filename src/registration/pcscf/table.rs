@@ -2,6 +2,7 @@
 //! change one.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 
@@ -56,7 +57,6 @@ impl Slotted for Contact {
 ///
 /// See [`registration`](crate::registration) for the contract, and the crate's front page for a run
 /// loop.
-#[derive(Debug)]
 pub struct Pcscf {
     pub(super) config: Config,
     pub(super) spis: SpiAllocator,
@@ -82,6 +82,16 @@ pub struct Pcscf {
     pub(super) events: Events,
     next_number: u64,
     pub(super) counters: Counters,
+}
+
+impl fmt::Debug for Pcscf {
+    /// How many contacts there are, and what has happened: not millions of contacts, nor the seed of
+    /// the hashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Pcscf");
+        fields.field("config", &self.config).field("len", &self.len).field("registered", &self.registered);
+        fields.field("counters", &self.counters).finish_non_exhaustive()
+    }
 }
 
 /// The ports and SPIs that a set has at an address of its UE.

@@ -5,6 +5,7 @@ mod open;
 mod seal;
 mod tiles;
 
+use core::fmt;
 use core::ops::Range;
 
 pub(super) use open::open_all;
@@ -21,7 +22,6 @@ use crate::impossible::impossible;
 ///
 /// Jobs are given to [`Sad::seal_batch`](crate::Sad::seal_batch), [`Outbound::seal_batch`] or
 /// [`seal_batch`]. A job that has a result is passed over.
-#[derive(Debug)]
 pub struct SealJob<'a> {
     buffers: Buffers<'a>,
     result: Option<Result<Sealed, SealError>>,
@@ -31,14 +31,12 @@ pub struct SealJob<'a> {
 ///
 /// Jobs are given to [`Sad::open_batch`](crate::Sad::open_batch), [`Inbound::open_batch`] or
 /// [`open_batch`]. A job that has a result is passed over.
-#[derive(Debug)]
 pub struct OpenJob<'a> {
     buffers: Buffers<'a>,
     result: Option<Result<Opened, OpenError>>,
     sa: Option<InboundId>,
 }
 
-#[derive(Debug)]
 enum Buffers<'a> {
     Apart { packet: &'a [u8], out: &'a mut [u8] },
     InPlace { buffer: &'a mut [u8], range: Range<usize> },
@@ -50,6 +48,21 @@ impl Buffers<'_> {
             Buffers::Apart { packet, .. } => packet,
             Buffers::InPlace { buffer, range } => buffer.get(range.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl fmt::Debug for SealJob<'_> {
+    /// Without what is in the buffers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealJob").field("result", &self.result).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OpenJob<'_> {
+    /// Without what is in the buffers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("OpenJob");
+        fields.field("result", &self.result).field("sa", &self.sa).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table itself: its SAs, how they come and go, and how they are found.
 
+use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::net::{IpAddr, SocketAddr};
 
@@ -21,12 +22,12 @@ use crate::sa::set::{Ends, Overlap, SaName, SaSet, SaSpec, Side};
 use crate::setup::Port;
 use crate::slab::{CacheLine, Slab, Slotted};
 use crate::spi::Spi;
+use crate::wipe::wiped;
 
 /// The SAs of a node: inbound ones by SPI and destination, outbound ones by selector. Nothing
 /// passes without one.
 ///
 /// Sealing and opening allocate nothing; installing does.
-#[derive(Debug)]
 pub struct Sad {
     window: WindowSize,
     checks: Checks,
@@ -139,6 +140,14 @@ crate::code::codes!(InstallError {
     InstallError::NotInstalled(_) => "install-not-installed",
 });
 
+impl fmt::Debug for Sad {
+    /// How many SAs there are, and what was refused: not millions of SAs, nor the seed of the hashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Sad");
+        fields.field("len", &self.len()).field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
 impl Default for Sad {
     fn default() -> Self {
         let table = TableId::draw();
@@ -170,7 +179,11 @@ impl DataPath for Sad {
     type Error = InstallError;
 
     fn install(&mut self, _: SetId, side: Side, set: &SaSet, _: Overlap) -> Result<(), InstallError> {
-        if self.holds(set.ends(), side) { Ok(()) } else { self.insert_set(set, side, true).map(drop) }
+        if self.holds(set.ends(), side) {
+            Ok(())
+        } else {
+            wiped(|| self.insert_set(set, side, true).map(drop))
+        }
     }
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), InstallError> {
@@ -291,7 +304,7 @@ impl Sad {
     /// # Errors
     /// [`InstallError`]; nothing has changed.
     pub fn add_set(&mut self, set: &SaSet, side: Side) -> Result<InstalledSet, InstallError> {
-        self.insert_set(set, side, false)
+        wiped(|| self.insert_set(set, side, false))
     }
 
     /// Adds a set. A fresh one protects no port of the peer, whose end anybody can have made up,
@@ -305,6 +318,8 @@ impl Sad {
             return Err(InstallError::Full);
         }
         let ([first, second], [third, fourth]) = (inbound, outbound);
+        self.inbound.make_room();
+        self.outbound.make_room();
         let inbound = [self.add_inbound(&first)?, self.add_inbound(&second)?];
         let [one, other] = inbound.map(|id| id.0.slot);
         let rests = self.resting;

@@ -87,12 +87,6 @@ pub(in crate::kernels::x86_64) fn decrypting(key: &[u8; BLOCK]) -> [[u8; BLOCK];
 
 #[target_feature(enable = "aes,sse4.1")]
 #[inline]
-fn load(keys: &InverseKey) -> Keys {
-    core::array::from_fn(|round| _mm_loadu_si128(&keys.octets[round]))
-}
-
-#[target_feature(enable = "aes,sse4.1")]
-#[inline]
 fn encrypt(keys: &Keys, block: __m128i) -> __m128i {
     let mut state = _mm_xor_si128(block, keys[0]);
     for key in &keys[1..ROUND_KEYS - 1] {
@@ -110,11 +104,13 @@ pub(in crate::kernels::x86_64) fn eight_lanes(
     count: usize,
 ) {
     const LANES: usize = 8;
-    let round = |index: usize, lane: usize| _mm_loadu_si128(&keys.0[index].as_chunks::<BLOCK>().0[lane]);
     let (chains, _) = chains.as_chunks_mut::<BLOCK>();
     let mut state: [_; LANES] = core::array::from_fn(|lane| _mm_loadu_si128(&chains[lane]));
     for index in 0..count {
         let at = index * BLOCK;
+        // Loaded where they are needed: see `eight`.
+        let keys = core::hint::black_box(keys);
+        let round = |index: usize, lane: usize| _mm_loadu_si128(&keys.0[index].as_chunks::<BLOCK>().0[lane]);
         for lane in 0..LANES {
             if let Some(block) = data[lane].get(at..).and_then(|rest| rest.first_chunk()) {
                 state[lane] = _mm_xor_si128(state[lane], _mm_loadu_si128::<[u8; BLOCK]>(block));
@@ -193,18 +189,16 @@ pub(in crate::kernels::x86_64) fn encrypt_and_hash(
 /// Decrypts one packet into another buffer. `from` is the IV and the ciphertext after it.
 #[target_feature(enable = "aes,avx2")]
 pub(in crate::kernels::x86_64) fn decrypt_into(keys: &InverseKey, from: &[u8], to: &mut [u8]) {
-    let keys = load(keys);
     let blocks = to.as_chunks_mut::<BLOCK>().0;
     for (index, to) in blocks.chunks_mut(8).enumerate() {
         let from = part(from.as_chunks::<BLOCK>().0, index * 8..);
-        eight(&keys, from, to);
+        eight(keys, from, to);
     }
 }
 
 /// Decrypts one packet in place. `whole` is the IV and the ciphertext after it.
 #[target_feature(enable = "aes,avx2")]
 pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
-    let keys = load(keys);
     let blocks = whole.as_chunks_mut::<BLOCK>().0;
     // From the end: each block is then still as it was when the one after it needs it.
     let mut end = blocks.len();
@@ -215,25 +209,33 @@ pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
         for (to, block) in from.iter_mut().zip(&*chunk) {
             *to = *block;
         }
-        eight(&keys, &from, part_mut(chunk, 1..));
+        eight(keys, &from, part_mut(chunk, 1..));
         end = start + 1;
     }
 }
 
 /// Decrypts up to eight blocks; `from` has one more in front of them.
+///
+/// The round keys are loaded again for each eight blocks, where they are needed: all of them do not
+/// fit the registers, and what does not would be copied to the stack, where nothing wipes it.
 #[target_feature(enable = "aes,avx2")]
 #[inline]
-fn eight(keys: &Keys, from: &[[u8; BLOCK]], to: &mut [[u8; BLOCK]]) {
+fn eight(keys: &InverseKey, from: &[[u8; BLOCK]], to: &mut [[u8; BLOCK]]) {
+    let keys = core::hint::black_box(keys);
+    let key = |round: usize| _mm_loadu_si128(&keys.octets[round]);
     let zero = _mm_setzero_si128();
     let load = |index: usize| from.get(index).map_or(zero, |block| _mm_loadu_si128(block));
-    let mut state: [_; 8] = core::array::from_fn(|n| _mm_xor_si128(load(n + 1), keys[0]));
-    for key in &keys[1..ROUND_KEYS - 1] {
+    let first = key(0);
+    let mut state: [_; 8] = core::array::from_fn(|n| _mm_xor_si128(load(n + 1), first));
+    for round in 1..ROUND_KEYS - 1 {
+        let key = key(round);
         for state in &mut state {
-            *state = _mm_aesdec_si128(*state, *key);
+            *state = _mm_aesdec_si128(*state, key);
         }
     }
+    let last = key(ROUND_KEYS - 1);
     for (n, (to, state)) in to.iter_mut().zip(state).enumerate() {
-        let plain = _mm_xor_si128(_mm_aesdeclast_si128(state, keys[ROUND_KEYS - 1]), load(n));
+        let plain = _mm_xor_si128(_mm_aesdeclast_si128(state, last), load(n));
         _mm_storeu_si128(to, plain);
     }
 }

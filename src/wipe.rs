@@ -1,0 +1,96 @@
+//! What is left of keys where they were moved: on the stack below a call, and in memory whose value
+//! has been dropped.
+
+use zeroize::{Zeroize, optimization_barrier};
+
+/// Calls a function that installs keys, and wipes the stack that it used. Values that are moved
+/// leave copies there that no destructor knows of. A small UE, which has no kernels of vectors, has
+/// less stack, and needs less.
+#[inline(always)]
+pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
+    const SMALL: bool = cfg!(not(all(feature = "kernels", target_pointer_width = "64")));
+    wiped_words::<R, { if SMALL { 256 } else { 2048 } }>(work)
+}
+
+/// The same for one packet that the crates process: they copy round keys and states of hashes to
+/// the stack, and most of all where they have vectors.
+#[inline(always)]
+pub(crate) fn wiped_packet<R>(work: impl FnOnce() -> R) -> R {
+    wiped_words::<R, { if cfg!(target_arch = "x86_64") { 1024 } else { 64 } }>(work)
+}
+
+/// The same for round keys of several lanes that are expanded together, and do not fit the
+/// registers.
+#[cfg(all(feature = "kernels", target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn wiped_lanes<R>(work: impl FnOnce() -> R) -> R {
+    wiped_words::<R, 256>(work)
+}
+
+#[inline(always)]
+fn wiped_words<R, const WORDS: usize>(work: impl FnOnce() -> R) -> R {
+    /// Not inlined: what it has on its stack is below that of the caller.
+    #[inline(never)]
+    fn apart<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+    let result = apart(work);
+    wipe_stack::<WORDS>();
+    result
+}
+
+#[inline(never)]
+fn wipe_stack<const WORDS: usize>() {
+    let stack = [0_u64; WORDS];
+    optimization_barrier(&stack);
+}
+
+/// A value, all of whose memory is wiped when it is dropped: destructors of its parts do not know of
+/// what a variant or a copy left there that was moved before.
+#[derive(Debug)]
+pub(crate) struct Wiped<T>(Option<Held<T>>);
+
+/// It is dropped before; then [`Option`] wipes the memory where it was.
+#[derive(Debug)]
+struct Held<T>(T);
+
+impl<T> Zeroize for Held<T> {
+    fn zeroize(&mut self) {}
+}
+
+impl<T> Wiped<T> {
+    pub(crate) const EMPTY: Self = Self(None);
+
+    pub(crate) const fn new(value: T) -> Self {
+        Self(Some(Held(value)))
+    }
+
+    #[inline]
+    pub(crate) const fn get(&self) -> Option<&T> {
+        match &self.0 {
+            Some(Held(value)) => Some(value),
+            None => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn get_mut(&mut self) -> Option<&mut T> {
+        match &mut self.0 {
+            Some(Held(value)) => Some(value),
+            None => None,
+        }
+    }
+
+    /// Drops the value, if there is one, and wipes its memory.
+    pub(crate) fn wipe(&mut self) {
+        // Where it is: `zeroize` would take it out, and drop a copy.
+        self.0 = None;
+        self.0.zeroize();
+    }
+}
+
+impl<T> Drop for Wiped<T> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
