@@ -385,6 +385,27 @@ fn sm1_of_ones_own_keeps_to_the_rules_of_clause_7_1() {
 }
 
 #[test]
+fn a_list_has_room_for_others_up_to_the_limit_of_mechanisms() {
+    let policy = || policy(&[Suite::HMAC_SHA_1_96_NULL], Confidentiality::LeftToAccess);
+    let others = |count: usize| {
+        let rows: Vec<String> = (0..count).map(|n| format!("other{n}")).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        ipsec_3gpp::sec_agree::MechanismList::parse_rows(rows).unwrap()
+    };
+    assert!(policy().with_others(others(31)).is_ok());
+    assert_eq!(policy().with_others(others(32)).err(), Some(PolicyError::TooMany(33)));
+}
+
+#[test]
+fn a_selection_says_what_was_chosen() {
+    let list = ipsec_3gpp::sec_agree::SecurityClient::parse_rows([
+        "tls, ipsec-3gpp;alg=hmac-sha-1-96;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100",
+    ]);
+    let selection = all().select_for(&list.unwrap());
+    assert_eq!(selection.to_string(), "mechanism 1: hmac-sha-1-96+null");
+}
+
+#[test]
 fn policies_that_contradict_themselves_are_refused() {
     use Confidentiality::{LeftToAccess, Offered, Required};
     let (aes, null) = (Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_MD5_96_NULL);

@@ -137,6 +137,7 @@ mod tests {
         }
         assert_eq!(normalised_impi(" 16@Ims.Example "), "16@ims.example");
         assert_eq!(normalised_impu("sip:%61%2f%7e%4B@ims"), "sip:a%2F~K@ims");
+        assert_eq!(normalised_impu("sip:+1-(20).1@ims;user=phone"), "sip:+1201@ims");
         // No escapes: nothing is resolved.
         for user in ["%", "%6", "%6g", "%+1", "%%30a", "%61%", "%61%4"] {
             assert_eq!(normalised_impu(&format!("sip:{user}@ims")), format!("sip:{user}@ims"));

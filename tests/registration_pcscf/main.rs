@@ -10,6 +10,7 @@ mod support;
 
 mod capacity;
 mod data_path;
+mod deadlines;
 mod failures;
 mod field;
 mod lasting;

@@ -297,3 +297,14 @@ fn of_ipv6_a_prefix_of_64_bits_is_one_address() {
     };
     assert_eq!((taken(&mut gm, 1), taken(&mut gm, 2), gm.pcscf.open_addresses()), (16, 16, 2));
 }
+
+/// Whatever the limits are, the first one at an address is admitted.
+#[test]
+fn the_first_at_an_address_is_admitted_whatever_the_limits_are() {
+    for config in [config().with_max_per_address(0, 4), config().with_max_per_address(4, 0)] {
+        let mut gm = gm_with(config);
+        forged(&mut gm, flooder(1), "1@flood", "", false).unwrap();
+        assert!(forged(&mut gm, flooder(1), "1@flood", "<urn:1>", false).is_err());
+        lives(&mut gm, 16);
+    }
+}
