@@ -12,10 +12,17 @@ pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
     wiped_words::<R, { if SMALL { 256 } else { 2048 } }>(work)
 }
 
-/// The same for one packet that the crates process: they copy round keys and states of hashes to
-/// the stack, and most of all where they have vectors.
+/// The same for a message that a hash or a cipher of the crates processes: they leave states and
+/// round keys on the stack.
 #[inline(always)]
-pub(crate) fn wiped_packet<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
+    wiped_words::<R, { if cfg!(target_arch = "x86_64") { 128 } else { 64 } }>(work)
+}
+
+/// The same for a message that the crates decrypt: where the processor has long vectors, they have
+/// a copy of the round keys for each of many blocks.
+#[inline(always)]
+pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
     wiped_words::<R, { if cfg!(target_arch = "x86_64") { 1024 } else { 64 } }>(work)
 }
 

@@ -25,7 +25,7 @@ use super::authentic::{Authentic, ICV};
 use super::packet::IDS;
 use crate::algorithm::{Encryption, Integrity};
 use crate::key::SaKeys;
-use crate::wipe::wiped_packet;
+use crate::wipe::{wiped_decryption, wiped_message};
 
 /// The keys of an outbound SA.
 pub(super) struct Sealer {
@@ -82,8 +82,8 @@ impl Sealer {
         match &self.cipher {
             Encryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
-            Encryptor::DesEde3(cipher) => wiped_packet(|| encrypt(cipher, text, iv_is_given))?,
-            Encryptor::Aes(cipher) => wiped_packet(|| encrypt(cipher, text, iv_is_given))?,
+            Encryptor::DesEde3(cipher) => wiped_message(|| encrypt(cipher, text, iv_is_given))?,
+            Encryptor::Aes(cipher) => wiped_message(|| encrypt(cipher, text, iv_is_given))?,
         }
         *icv = self.mac.icv(message);
         Some(())
@@ -112,8 +112,8 @@ impl Opener {
         match &self.cipher {
             Decryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
-            Decryptor::DesEde3(cipher) => wiped_packet(|| decrypt(cipher, text)),
-            Decryptor::Aes(cipher) => wiped_packet(|| decrypt(cipher, text)),
+            Decryptor::DesEde3(cipher) => wiped_decryption(|| decrypt(cipher, text)),
+            Decryptor::Aes(cipher) => wiped_decryption(|| decrypt(cipher, text)),
         }
     }
 
@@ -122,8 +122,8 @@ impl Opener {
         match &self.cipher {
             Decryptor::Null => body.iter_mut().zip(text).for_each(|(to, from)| *to = *from),
             #[cfg(feature = "des-ede3-cbc")]
-            Decryptor::DesEde3(cipher) => wiped_packet(|| decrypt_into(cipher, text, body)),
-            Decryptor::Aes(cipher) => wiped_packet(|| decrypt_into(cipher, text, body)),
+            Decryptor::DesEde3(cipher) => wiped_decryption(|| decrypt_into(cipher, text, body)),
+            Decryptor::Aes(cipher) => wiped_decryption(|| decrypt_into(cipher, text, body)),
         }
     }
 }
@@ -147,10 +147,10 @@ impl Mac {
         match self {
             #[cfg(feature = "hmac-md5-96")]
             Mac::Md5(mac) => {
-                wiped_packet(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
+                wiped_message(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
             }
             Mac::Sha1(mac) => {
-                wiped_packet(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
+                wiped_message(|| first(&mac.clone().chain_update(message).finalize().into_bytes()))
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::impossible::part_mut;
 use crate::kernels::des;
 use crate::kernels::{Vectors, aes as kernel_aes};
 use crate::key::SaKeys;
-use crate::wipe::wiped_packet;
+use crate::wipe::wiped_decryption;
 
 /// The keys that encrypt. They wipe themselves.
 pub(super) enum Encryptor {
@@ -137,7 +137,7 @@ impl Decryptor {
             Decryptor::Aes(key) => {
                 if let Some((iv, body)) = whole.split_first_chunk_mut::<16>() {
                     let mut mode = cbc::Decryptor::inner_iv_init(key.as_ref(), (&*iv).into());
-                    wiped_packet(|| mode.decrypt_blocks(blocks(body)));
+                    wiped_decryption(|| mode.decrypt_blocks(blocks(body)));
                 }
             }
             Decryptor::AesKey(key) => key.decrypt(whole),
@@ -156,7 +156,7 @@ impl Decryptor {
             }
             #[cfg(feature = "des-ede3-cbc")]
             Decryptor::DesEde3(key) => key.decrypt_into(whole, body),
-            Decryptor::Aes(key) => wiped_packet(|| decrypt_cbc_into(key.as_ref(), whole, body)),
+            Decryptor::Aes(key) => wiped_decryption(|| decrypt_cbc_into(key.as_ref(), whole, body)),
             Decryptor::AesKey(key) => key.decrypt_into(whole, body),
         }
     }
