@@ -366,3 +366,16 @@ fn problems_are_values_too() {
     let MechanismError::Parameter { parameter, problem } = malformed.error() else { panic!() };
     assert_eq!((parameter.as_str(), problem), ("port-c", &Problem::OutOfRange("70000".into())));
 }
+
+#[test]
+fn of_mechanisms_with_one_preference_the_first_comes_first() {
+    for (row, order) in [
+        ("a;q=0.5, b;q=0.5, c;q=0.5", [0, 1, 2]),
+        ("a;q=0.5, b;q=0.9, c;q=0.5", [1, 0, 2]),
+        ("a, b;q=1.0, c", [0, 1, 2]),
+        ("a;q=0.1, b;q=0.2, c;q=0.3", [2, 1, 0]),
+    ] {
+        let list = ipsec_3gpp::sec_agree::MechanismList::parse_rows([row]).unwrap();
+        assert_eq!(list.by_preference(), order, "{row}");
+    }
+}

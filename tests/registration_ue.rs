@@ -749,3 +749,60 @@ fn retry_after_in_clear_puts_no_prompt_off() {
     phone.ue.failure(gm.now, Over::Clear, Some(1_000_000 * SECOND), &mut phone.sad).unwrap();
     assert!(phone.ue.poll_timeout().unwrap() < due);
 }
+
+/// A UE whose refresh was due tries again 30 s after whatever kept it from it.
+#[test]
+fn whatever_ends_a_reregistration_another_is_asked_for() {
+    let due_after_a_pause = |phone: &mut Phone, now: Moment| {
+        assert_eq!(phone.ue.state(), UeState::Idle);
+        events(phone);
+        assert!(!after_timeout(phone, now + 29 * SECOND).contains(&UeEvent::RegisterDue));
+        assert!(after_timeout(phone, now + 30 * SECOND).contains(&UeEvent::RegisterDue));
+    };
+    let due = || {
+        let (mut gm, mut phone) = registered();
+        gm.pass(3000 * SECOND);
+        assert!(after_timeout(&mut phone, gm.now).contains(&UeEvent::RegisterDue));
+        (gm, phone)
+    };
+    // The data path loses the new set.
+    let (mut gm, mut phone) = due();
+    let contact = gm.sm1(&mut phone).contact;
+    let new = gm.sm6(&mut phone, contact).route.unwrap().set;
+    phone.ue.data_path_failed(gm.now, new, &mut phone.sad).unwrap();
+    due_after_a_pause(&mut phone, gm.now);
+    // A third challenge in a row is bad.
+    let (mut gm, mut phone) = due();
+    gm.sm1(&mut phone);
+    let over = over_current(&phone);
+    for attempt in 0..3 {
+        let begin = phone.begin();
+        let report = phone.ue.bad_challenge(gm.now, over, &begin, &mut phone.sad);
+        assert_eq!(report.is_ok(), attempt < 2);
+    }
+    due_after_a_pause(&mut phone, gm.now);
+    // A 2xx in clear to what went in clear sets nothing up.
+    let (mut gm, mut phone) = due();
+    gm.sm1_in_clear(&mut phone);
+    phone.ue.success(gm.now, Over::Clear, HOUR, &mut phone.sad).unwrap();
+    due_after_a_pause(&mut phone, gm.now);
+}
+
+#[test]
+fn a_ue_that_forgets_has_no_procedure_and_one_that_leaves_no_refresh() {
+    let (mut gm, mut phone) = registered();
+    gm.sm1(&mut phone);
+    phone.ue.forget(&mut phone.sad);
+    assert_eq!(
+        (phone.ue.state(), phone.ue.timed_out(gm.now, &mut phone.sad)),
+        (UeState::Idle, Err(NoProcedure))
+    );
+    // The refresh of a short registration would be due while the UE leaves.
+    let (mut gm, mut phone) = (Gm::new(), Phone::new(16));
+    gm.registered(&mut phone, 200 * SECOND);
+    gm.pass(50 * SECOND);
+    let begin = phone.begin().with_deregistration(true);
+    phone.ue.begin(gm.now, &begin, &mut phone.sad).unwrap();
+    events(&mut phone);
+    assert!(!after_timeout(&mut phone, gm.now + 60 * SECOND).contains(&UeEvent::RegisterDue));
+}

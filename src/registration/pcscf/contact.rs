@@ -463,9 +463,8 @@ impl Contact {
         let Open::Temporary(temporary) = open else { return Ok(false) };
         let Temporary { mut set, identity, nonce, .. } = *temporary;
         // Who registered is who was authenticated now, not who an earlier REGISTER said to be.
-        if self.is_registered() && !leaving {
-            self.adds(&identity);
-        } else {
+        // `registers` adds what this one named to what is registered.
+        if !self.is_registered() || leaving {
             self.identity = identity;
         }
         self.latest_nonce = nonce;

@@ -78,7 +78,6 @@ impl Pcscf {
         data_path: &mut D,
     ) -> Result<(), Gone> {
         let now = self.at(now, data_path);
-        self.contacts.get(contact.0).ok_or(Gone)?;
         self.honour_deadlines(contact.0.slot, data_path);
         self.contacts.get(contact.0).ok_or(Gone)?;
         self.step(contact.0.slot, data_path, |contact, effects| contact.leave(now, effects)).ok_or(Gone)

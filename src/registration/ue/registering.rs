@@ -210,9 +210,6 @@ impl Ue {
             self.end(Cause::Deregistered, data_path);
         }
         (self.bad_challenges, self.leaving) = (0, false);
-        if begin.leaves {
-            self.refresh = None;
-        }
         Ok(self.send_sm1(now, offer, begin.in_clear, begin.leaves, data_path))
     }
 
