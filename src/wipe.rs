@@ -1,7 +1,12 @@
 //! What is left of keys where they were moved: on the stack below a call, and in memory whose value
 //! has been dropped.
 
+use core::mem::MaybeUninit;
+
 use zeroize::{Zeroize, optimization_barrier};
+
+/// A piece of stack: one that the C library fills with plain stores.
+const PIECE: usize = 128;
 
 /// Calls a function that installs keys, and wipes the stack that it used. Values that are moved
 /// leave copies there that no destructor knows of. A small UE, which has no kernels of vectors, has
@@ -9,21 +14,29 @@ use zeroize::{Zeroize, optimization_barrier};
 #[inline(always)]
 pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
     const SMALL: bool = cfg!(not(all(feature = "kernels", target_pointer_width = "64")));
-    wiped_words::<R, { if SMALL { 256 } else { 2048 } }>(work)
+    wiped_pieces::<R, { if SMALL { 2 } else { 6 } }>(work)
 }
 
 /// The same for a message that a hash or a cipher of the crates processes: they leave states and
 /// round keys on the stack.
 #[inline(always)]
 pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
-    wiped_words::<R, { if cfg!(target_arch = "x86_64") { 128 } else { 64 } }>(work)
+    wiped_pieces::<R, 1>(work)
 }
 
 /// The same for a message that the crates decrypt: where the processor has long vectors, they have
 /// a copy of the round keys for each of many blocks.
 #[inline(always)]
 pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
-    wiped_words::<R, { if cfg!(target_arch = "x86_64") { 1024 } else { 64 } }>(work)
+    if has_long_vectors() { wiped_pieces::<R, 8>(work) } else { wiped_message(work) }
+}
+
+#[inline]
+fn has_long_vectors() -> bool {
+    #[cfg(feature = "kernels")]
+    return crate::kernels::Vectors::best().is_some();
+    #[cfg(not(feature = "kernels"))]
+    cfg!(target_arch = "x86_64")
 }
 
 /// The same for round keys of several lanes that are expanded together, and do not fit the
@@ -31,25 +44,29 @@ pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
 #[cfg(all(feature = "kernels", target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn wiped_lanes<R>(work: impl FnOnce() -> R) -> R {
-    wiped_words::<R, 256>(work)
+    wiped_pieces::<R, 2>(work)
 }
 
 #[inline(always)]
-fn wiped_words<R, const WORDS: usize>(work: impl FnOnce() -> R) -> R {
+fn wiped_pieces<R, const PIECES: usize>(work: impl FnOnce() -> R) -> R {
     /// Not inlined: what it has on its stack is below that of the caller.
     #[inline(never)]
     fn apart<R>(work: impl FnOnce() -> R) -> R {
         work()
     }
     let result = apart(work);
-    wipe_stack::<WORDS>();
+    wipe_stack::<PIECES>();
     result
 }
 
 #[inline(never)]
-fn wipe_stack<const WORDS: usize>() {
-    let stack = [0_u64; WORDS];
-    optimization_barrier(&stack);
+fn wipe_stack<const PIECES: usize>() {
+    let mut stack = [const { MaybeUninit::<[u64; PIECE]>::uninit() }; PIECES];
+    for piece in &mut stack {
+        piece.write([0; PIECE]);
+        // One at a time: together, they would be filled by an instruction that is slow to begin.
+        optimization_barrier(piece);
+    }
 }
 
 /// A value, all of whose memory is wiped when it is dropped: destructors of its parts do not know of

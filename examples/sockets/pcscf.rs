@@ -60,7 +60,9 @@ async fn run() -> Result<()> {
     let pcscf = Pcscf::new(config, spis, clock.moment(Instant::now()));
     let tunnel = UdpSocket::bind(&listen).await.map_err(|error| format!("{listen}: {error}"))?;
     println!("listens on {}", tunnel.local_addr()?);
-    Node { pcscf, sad: Sad::new(), clock, tunnel, behind: HashMap::new() }.run().await
+    // Nothing comes to these in clear, whether or not there are SAs.
+    let sad = Sad::new().with_protected([7060, 7101, 7102, 7103].map(|port| (PCSCF, port).into()));
+    Node { pcscf, sad, clock, tunnel, behind: HashMap::new() }.run().await
 }
 
 impl Node {

@@ -228,26 +228,29 @@ impl Datagram {
 
     #[inline(always)]
     fn parse_ipv4(packet: &[u8]) -> Result<Self, IpError> {
-        let (datagram, place) = Self::parse_ipv4_part(packet)?;
+        let header: &[u8; 20] = first(packet)?;
+        let datagram = Self::ipv4(header, packet.len())?;
+        let [_, _, _, _, _, _, flags, offset, ..] = *header;
         // More fragments, or not the first one.
-        if place & 0x3fff != 0 { Err(IpError::Fragment) } else { Ok(datagram) }
+        if u16::from_be_bytes([flags, offset]) & 0x3fff != 0 {
+            return Err(IpError::Fragment);
+        }
+        Ok(datagram)
     }
 
-    /// Reads an IPv4 datagram, which may be a fragment: flags and fragment offset too.
+    /// An IPv4 datagram, which may be a fragment, by the beginning of its header.
     #[inline(always)]
-    fn parse_ipv4_part(packet: &[u8]) -> Result<(Self, u16), IpError> {
-        let header: &[u8; 20] = first(packet)?;
-        let [version_ihl, _, len_high, len_low, _, _, flags, offset, _, protocol, ..] = *header;
+    fn ipv4(header: &[u8; IPV4_HEADER], available: usize) -> Result<Self, IpError> {
+        let [version_ihl, _, len_high, len_low, _, _, _, _, _, protocol, ..] = *header;
         let header_len = usize::from(version_ihl & 0x0f) * 4;
         let total_len = usize::from(u16::from_be_bytes([len_high, len_low]));
         if header_len < header.len() || total_len < header_len {
             return Err(IpError::Length);
         }
-        if packet.len() < total_len {
-            return Err(IpError::Truncated { needed: total_len, found: packet.len() });
+        if available < total_len {
+            return Err(IpError::Truncated { needed: total_len, found: available });
         }
-        let datagram = Self { total_len, header_len, protocol_at: 9, protocol: protocol.into(), version: 4 };
-        Ok((datagram, u16::from_be_bytes([flags, offset])))
+        Ok(Self { total_len, header_len, protocol_at: 9, protocol: protocol.into(), version: 4 })
     }
 
     #[inline(always)]
@@ -555,11 +558,13 @@ impl Fragment {
     }
 
     fn read_ipv4(packet: &[u8]) -> Result<Self, IpError> {
-        let (datagram, place) = Datagram::parse_ipv4_part(packet)?;
+        let header: &[u8; IPV4_HEADER] = first(packet)?;
+        let datagram = Datagram::ipv4(header, packet.len())?;
         if !datagram.has_right_checksum(packet) {
             return Err(IpError::Checksum);
         }
-        let [_, _, _, _, id_high, id_low, ..] = *first::<IPV4_HEADER>(packet)?;
+        let [_, _, _, _, id_high, id_low, flags, offset, ..] = *header;
+        let place = u16::from_be_bytes([flags, offset]);
         Ok(Self {
             datagram,
             identification: u16::from_be_bytes([id_high, id_low]).into(),

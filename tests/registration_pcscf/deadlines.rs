@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipsec_3gpp::registration::{Accepted, Cause, Discard, Event, Gone, Over, Register};
 
-use crate::gm::{AWAIT, Answers, DRAIN, Gm, HOUR, PCSCF, Phone, Says, over, spi_of};
+use crate::gm::{AWAIT, DRAIN, Gm, HOUR, PCSCF, Phone, Says, over, spi_of};
 use crate::{RESPONSE, SECOND, gm_and_phone};
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -299,13 +299,13 @@ fn what_waits_over_sas_that_are_gone_is_forgotten() {
 fn whoever_the_core_says_is_registered_stays() {
     let (mut gm, mut phone) = gm_and_phone();
     let contact = gm.registered(&mut phone, HOUR);
-    let request = phone.begin();
-    let request = phone.begins(gm.now, &request);
-    let forward = gm.register(&phone, &request, Says { deregisters: true, answers: Answers::None }).unwrap();
+    let current = gm.message(&mut phone);
+    let register =
+        Register::new(Over::Sa(current), phone.address, PCSCF, &phone.impi).with_deregistration(true);
+    let request = gm.pcscf.register(gm.now, &register, &mut gm.sad).unwrap().request;
     let left = ["sip:another@ims"];
     let accepted = Accepted::new(Duration::ZERO).with_impus(&left);
-    gm.pcscf.success(gm.now, forward.request, accepted, &mut gm.sad).unwrap();
-    assert!(gm.pcscf.registered_until(contact).is_some());
+    gm.pcscf.success(gm.now, request, accepted, &mut gm.sad).unwrap();
     assert!(gm.pcscf.identity(contact).unwrap().has_impu("sip:another@ims"));
     gm.pass(DRAIN + SECOND);
     assert_eq!(gm.sets(contact), 1);
@@ -324,5 +324,7 @@ fn where_the_old_set_is_lost_the_current_one_takes_over() {
     let held: Vec<_> = gm.sad.held().collect();
     assert!(gm.pcscf.reconcile(held, &mut gm.sad).is_empty());
     assert_eq!(gm.sets(contact), 1);
+    let new = gm.pcscf.sets(contact).next().unwrap();
+    assert!(gm.events().contains(&Event::SetTakenIntoUse { contact, set: new }));
     gm.request_reaches(&mut phone, contact);
 }

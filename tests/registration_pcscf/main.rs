@@ -8,6 +8,7 @@ mod gm;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod capacity;
 mod data_path;
 mod deadlines;
