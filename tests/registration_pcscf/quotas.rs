@@ -308,3 +308,19 @@ fn the_first_at_an_address_is_admitted_whatever_the_limits_are() {
         lives(&mut gm, 16);
     }
 }
+
+/// What others have open of a contact is no way around the quota of an address.
+#[test]
+fn a_contact_that_others_have_something_open_of_is_no_way_around_a_quota() {
+    let mut gm = gm_with(config().with_max_per_address(1, 4));
+    forged(&mut gm, flooder(1), "1@flood", "", false).unwrap();
+    let mut phone = Phone::new(16);
+    let contact = gm.sm1(&mut phone).contact;
+    gm.challenge(contact);
+    let refused = forged(&mut gm, flooder(1), "16@ims", "", false);
+    assert_eq!(refused, Err(Quota::Address { address: flooder(1), limit: 1 }.into()));
+    // Its own place at that contact is its own to take again.
+    let mut gm = gm_with(config().with_max_per_address(1, 4));
+    forged(&mut gm, flooder(1), "16@ims", "", false).unwrap();
+    forged(&mut gm, flooder(1), "16@ims", "", false).unwrap();
+}
