@@ -69,8 +69,8 @@ fn wipe_stack<const PIECES: usize>() {
     }
 }
 
-/// A value, all of whose memory is wiped when it is dropped: destructors of its parts do not know of
-/// what a variant or a copy left there that was moved before.
+/// A value, all of whose memory is wiped when it is dropped: destructors of its parts do not know
+/// of what a variant or a copy left there that was moved before.
 #[derive(Debug)]
 pub(crate) struct Wiped<T>(Option<Held<T>>);
 

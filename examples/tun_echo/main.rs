@@ -64,8 +64,8 @@ impl Link {
         match random.below(20) {
             0 => return Vec::new(),
             1..4 => self.held.push(packet.clone()),
-            // A copy with other data: of a fragment, that is an overlap. Where it is reassembled before
-            // the other comes, the checksum of UDP tells.
+            // A copy with other data: of a fragment, that is an overlap. Where it is reassembled
+            // before the other comes, the checksum of UDP tells.
             4 => {
                 let mut forged = packet.clone();
                 forged.last_mut().into_iter().for_each(|octet| *octet = octet.wrapping_add(1));

@@ -83,8 +83,8 @@ pub enum ReassemblyError {
     /// dropped, and what comes of it later too (RFC 5722 4, RFC 8200 4.5).
     #[error("overlapping fragments")]
     Overlap,
-    /// The datagram has more fragments than [`ReassemblyLimits::fragments`], and is dropped like one
-    /// with an overlap.
+    /// The datagram has more fragments than [`ReassemblyLimits::fragments`], and is dropped like
+    /// one with an overlap.
     #[error("more than {0} fragments")]
     TooMany(usize),
 }
@@ -132,7 +132,8 @@ pub struct ReassemblyCounters {
 /// use ipsec_3gpp::fragments::{Fragments, Reassembly, Received, ReassemblyLimits};
 /// use ipsec_3gpp::Moment;
 /// # let mut datagram = vec![0; 2000];
-/// # datagram[..20].copy_from_slice(b"\x45\0\x07\xd0\0\0\0\0\x40\x11\x5e\xf7\x0a\0\0\x02\x0a\0\0\x01");
+/// # let header = b"\x45\0\x07\xd0\0\0\0\0\x40\x11\x5e\xf7\x0a\0\0\x02\x0a\0\0\x01";
+/// # datagram[..20].copy_from_slice(header);
 /// let mut reassembly = Reassembly::new(ReassemblyLimits::DEFAULT);
 /// let mut fragments = Fragments::new(&datagram, 1280, 7)?;
 /// let (mut fragment, now) = ([0; 1280], Moment::from_millis(0));

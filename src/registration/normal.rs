@@ -76,8 +76,8 @@ fn without_separators(number: &str) -> String {
 }
 
 /// Resolves the escapes of characters that need none, and writes the others in capitals. Where one
-/// is not an escape, the text is no user part, and stays as it is: what is resolved next to it could
-/// become another escape.
+/// is not an escape, the text is no user part, and stays as it is: what is resolved next to it
+/// could become another escape.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

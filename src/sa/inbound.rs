@@ -62,8 +62,8 @@ impl Checks {
     }
 
     /// Refuses what is neither UDP nor TCP with a whole header ([`OpenError::Transport`]): the
-    /// transport protocols of SIP over these SAs (TS 33.203 7.1). Without this, SCTP, DCCP, UDP-Lite
-    /// and headers that are cut off after the ports pass within an SA.
+    /// transport protocols of SIP over these SAs (TS 33.203 7.1). Without this, SCTP, DCCP,
+    /// UDP-Lite and headers that are cut off after the ports pass within an SA.
     #[must_use]
     pub const fn with_udp_and_tcp_only(self) -> Self {
         Self(self.0 | Self::SIP_TRANSPORTS)
@@ -285,10 +285,10 @@ impl Inbound {
         self
     }
 
-    /// Lets the window begin at a number: those below it are refused as seen. For an SA that another
-    /// process, or this one before it was restarted, has received over; the counterpart of
-    /// [`Outbound::advance_to`](super::Outbound::advance_to). False, and nothing changed, if a number
-    /// as high was delivered before.
+    /// Lets the window begin at a number: those below it are refused as seen. For an SA that
+    /// another process, or this one before it was restarted, has received over; the counterpart of
+    /// [`Outbound::advance_to`](super::Outbound::advance_to). False, and nothing changed, if a
+    /// number as high was delivered before.
     pub fn advance_to(&mut self, sequence: u32) -> bool {
         self.window.advance_to(sequence)
     }

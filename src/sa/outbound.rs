@@ -134,7 +134,8 @@ pub enum SealError {
     /// All sequence numbers are used (RFC 4303 3.3.3). Only a new SA can send more.
     #[error("the sequence numbers of SPI {0} are used up")]
     Exhausted(Spi),
-    /// The SA has encrypted as much as it may ([`Limits::hard_octets`]). Only a new SA can send more.
+    /// The SA has encrypted as much as it may ([`Limits::hard_octets`]). Only a new SA can send
+    /// more.
     #[error("the volume limit of SPI {0} is reached")]
     Volume(Spi),
     /// The initialisation vector given is not as long as those of the suite.

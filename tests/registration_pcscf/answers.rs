@@ -1,5 +1,5 @@
-//! What the answers of UE and core mean: SM7 that comes twice, reports, departures; and what they take
-//! with them.
+//! What the answers of UE and core mean: SM7 that comes twice, reports, departures; and what they
+//! take with them.
 
 use std::time::Duration;
 
@@ -200,8 +200,8 @@ fn two_challenges_with_one_nonce_end_one_by_one() {
     assert!(gm.pcscf.ends(sets[1]).is_none(), "its report names it");
 }
 
-/// A challenge that takes the place of one with the same ports and SPIs has no overlap with it; with
-/// the set in force it has.
+/// A challenge that takes the place of one with the same ports and SPIs has no overlap with it;
+/// with the set in force it has.
 #[test]
 fn a_set_has_no_overlap_with_the_one_that_it_supersedes() {
     use ipsec_3gpp::Plan;

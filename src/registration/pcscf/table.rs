@@ -85,8 +85,8 @@ pub struct Pcscf {
 }
 
 impl fmt::Debug for Pcscf {
-    /// How many contacts there are, and what has happened: not millions of contacts, nor the seed of
-    /// the hashes.
+    /// How many contacts there are, and what has happened: not millions of contacts, nor the seed
+    /// of the hashes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Pcscf");
         fields.field("config", &self.config).field("len", &self.len).field("registered", &self.registered);

@@ -151,8 +151,8 @@ impl Sad {
     /// - it is sent to a protected port of a peer. Ports 5060 and 5061 are excepted: some phones
     ///   announce these, and get their answers in clear there
     ///   ([`Quirk::SipPort`](crate::sec_agree::Quirk::SipPort)). So are those of a set that a
-    ///   [`DataPath`](crate::DataPath) installed and over which nothing has been opened: anybody can
-    ///   announce ports at any address;
+    ///   [`DataPath`](crate::DataPath) installed and over which nothing has been opened: anybody
+    ///   can announce ports at any address;
     /// - an SA without ports selects it.
     ///
     /// One that was received in clear must be discarded (RFC 4301 5.2), and one that will be sent

@@ -141,7 +141,8 @@ crate::code::codes!(InstallError {
 });
 
 impl fmt::Debug for Sad {
-    /// How many SAs there are, and what was refused: not millions of SAs, nor the seed of the hashes.
+    /// How many SAs there are, and what was refused: not millions of SAs, nor the seed of the
+    /// hashes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Sad");
         fields.field("len", &self.len()).field("counters", &self.counters).finish_non_exhaustive()
@@ -298,8 +299,8 @@ impl Sad {
     /// that is opened.
     ///
     /// Each SA begins with sequence number 1 and an empty window. A set that was in a table before
-    /// would use its numbers and initialisation vectors a second time, and take replays: install one
-    /// once, or move its SAs on with [`Sad::advance_to`] and [`Sad::advance_window_to`].
+    /// would use its numbers and initialisation vectors a second time, and take replays: install
+    /// one once, or move its SAs on with [`Sad::advance_to`] and [`Sad::advance_window_to`].
     ///
     /// # Errors
     /// [`InstallError`]; nothing has changed.
@@ -425,8 +426,8 @@ impl Sad {
     /// Adds one inbound SA.
     ///
     /// # Errors
-    /// [`InstallError::SpiInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing has
-    /// changed.
+    /// [`InstallError::SpiInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing
+    /// has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
         let hash = self.admits_inbound(spec)?;
         let sa = Inbound::new_on(spec, self.window, self.backend).with_checks(self.checks);
@@ -439,8 +440,8 @@ impl Sad {
     /// Adds one outbound SA.
     ///
     /// # Errors
-    /// [`InstallError::SelectorInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing
-    /// has changed.
+    /// [`InstallError::SelectorInUse`], [`InstallError::Families`] and [`InstallError::Full`];
+    /// nothing has changed.
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
         check_families(&spec.selector)?;
         let wire = Wire::new(&spec.selector);
@@ -618,8 +619,8 @@ impl Sad {
         self.outbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
 
-    /// Lets the replay window of an inbound SA begin at a number; see [`Inbound::advance_to`]. False
-    /// if the SA is not in the table, or a number as high was delivered before.
+    /// Lets the replay window of an inbound SA begin at a number; see [`Inbound::advance_to`].
+    /// False if the SA is not in the table, or a number as high was delivered before.
     pub fn advance_window_to(&mut self, id: InboundId, sequence: u32) -> bool {
         self.inbound.get_mut(id.0).is_some_and(|sa| sa.advance_to(sequence))
     }
