@@ -321,7 +321,7 @@ impl Sad {
         let ([first, second], [third, fourth]) = (inbound, outbound);
         self.inbound.make_room();
         self.outbound.make_room();
-        let inbound = [self.add_inbound(&first)?, self.add_inbound(&second)?];
+        let inbound = [self.insert_inbound(&first)?, self.insert_inbound(&second)?];
         let [one, other] = inbound.map(|id| id.0.slot);
         let rests = self.resting;
         let outbound = [self.insert_outbound(&third, one)?, self.insert_outbound(&fourth, other)?];
@@ -429,6 +429,11 @@ impl Sad {
     /// [`InstallError::SpiInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing
     /// has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
+        self.inbound.make_room();
+        wiped(|| self.insert_inbound(spec))
+    }
+
+    fn insert_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
         let hash = self.admits_inbound(spec)?;
         let sa = Inbound::new_on(spec, self.window, self.backend).with_checks(self.checks);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
@@ -448,7 +453,8 @@ impl Sad {
         if self.exact_slot(self.hasher.hash_one(wire), &wire).is_some() {
             return Err(InstallError::SelectorInUse(spec.selector));
         }
-        let id = self.insert_outbound(spec, Outbound::ALONE)?;
+        self.outbound.make_room();
+        let id = wiped(|| self.insert_outbound(spec, Outbound::ALONE))?;
         self.sends(id.0.slot);
         Ok(id)
     }
