@@ -6,9 +6,9 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use ipsec_3gpp::esp::IpError;
-use ipsec_3gpp::sa::{InstallError, Ports, SaSpec, SealError, Selector, Side};
+use ipsec_3gpp::sa::{Checks, Endpoint, InstallError, Ports, SaSet, SaSpec, SealError, Selector, Side};
 use ipsec_3gpp::{Sad, Suite};
-use support::{addresses, any_port, keys, set, spi, udp};
+use support::{addresses, any_port, keys, set, setup, spi, udp};
 
 const SUITE: Suite = Suite::HMAC_SHA_1_96_NULL;
 /// Ports of the set: of the UE, and of the P-CSCF.
@@ -235,5 +235,77 @@ fn an_sa_between_two_families_is_refused() {
             let v6 = udp((mapped, 1), ("2001:db8::9".parse().unwrap(), 7), b"x");
             assert_eq!(sad.is_protected(&v6), Ok(false));
         }
+    }
+}
+
+/// A set like that of `set`, for one of many UEs.
+fn set_of(number: u8) -> SaSet {
+    let n = u32::from(number);
+    SaSet::new(
+        Endpoint {
+            address: [10, 7, 0, number].into(),
+            setup: setup(3000 + 2 * n, 3001 + 2 * n, UE[0], UE[1]),
+        },
+        Endpoint {
+            address: addresses(false).1,
+            setup: setup(4000 + 2 * n, 4001 + 2 * n, PCSCF[0], PCSCF[1]),
+        },
+        keys(SUITE),
+    )
+    .unwrap()
+}
+
+/// However many ports of peers there are, and however often a set is taken into use.
+#[test]
+fn ports_of_many_peers_are_protected_until_their_set_goes() {
+    let pcscf = addresses(false).1;
+    let mut sad = Sad::new();
+    let ids: Vec<_> = (1..=120).map(|n| sad.add_set(&set_of(n), Side::Pcscf).unwrap()).collect();
+    let to = |n: u8, port| udp((pcscf, 5060), ([10, 7, 0, n].into(), port), b"x");
+    let all = |sad: &Sad, port| (1..=120).filter(|n| sad.is_protected(&to(*n, port)) == Ok(true)).count();
+    assert_eq!((all(&sad, UE[0]), all(&sad, UE[1]), all(&sad, 5060)), (120, 120, 0));
+    for id in &ids {
+        assert!(sad.use_set(id) && sad.use_set(id));
+    }
+    for (gone, id) in ids.iter().enumerate() {
+        assert_eq!((all(&sad, UE[0]), all(&sad, UE[1])), (120 - gone, 120 - gone));
+        assert!(sad.remove_set(id));
+    }
+    assert!(sad.is_empty());
+}
+
+#[test]
+fn an_sa_alone_protects_the_port_that_it_sends_to() {
+    let (ue, pcscf) = addresses(false);
+    let keys = keys(SUITE);
+    let selector = Selector {
+        source: pcscf,
+        destination: ue,
+        ports: Ports::Exact { source: PCSCF[0], destination: UE[1] },
+    };
+    let mut sad = Sad::new();
+    let id = sad.add_outbound(&SaSpec { spi: spi(4096), selector, keys: &keys }).unwrap();
+    let clear = udp((pcscf, 5060), (ue, UE[1]), b"x");
+    assert_eq!(sad.is_protected(&clear), Ok(true));
+    assert!(sad.remove_outbound(id).is_some());
+    assert_eq!(sad.is_protected(&clear), Ok(false));
+}
+
+/// The checks of a table are those of the SAs that are installed from then on.
+#[test]
+fn a_table_has_checks() {
+    let (ue, pcscf) = addresses(false);
+    let keys = keys(SUITE);
+    let spec = any_port(&keys, 4096, ue, pcscf);
+    let stranger = udp((ue, 1), (pcscf, 2), b"x");
+    let mut sender = ipsec_3gpp::sa::Outbound::new(&spec);
+    let mut packet = [0; 100];
+    let range = sender.seal(&stranger, &mut packet).unwrap().range;
+    let exact =
+        Selector { source: ue, destination: pcscf, ports: Ports::Exact { source: 9, destination: 2 } };
+    for (checks, opens) in [(Checks::DEFAULT, false), (Checks::DEFAULT.with_any_source_port(), true)] {
+        let mut sad = Sad::new().with_checks(checks);
+        sad.add_inbound(&SaSpec { selector: exact, ..spec }).unwrap();
+        assert_eq!(sad.open(&packet[range.clone()], &mut [0; 100]).is_ok(), opens);
     }
 }

@@ -212,3 +212,18 @@ fn a_set_that_lost_its_outbound_sas_takes_none_of_another_into_use() {
     let of_first = first.sa(SaName::PcscfServerToUeClient);
     assert!(Inbound::new(&of_first, WindowSize::default()).open_in_place(&mut packet[range]).is_ok());
 }
+
+#[test]
+fn sets_overlap_by_selector_or_by_destination_and_spi() {
+    let first = Known::set(0, 1000, 0, 0);
+    for (other, overlap) in [
+        (Known::set(1, 2000, 1, 1), Overlap::Apart),
+        (Known::set(1, 2000, 0, 1), Overlap::Selectors),
+        (Known::set(1, 2000, 1, 0), Overlap::Selectors),
+        (Known::set(1, 1000, 1, 1), Overlap::Spis),
+        (Known::set(1, 1000, 0, 0), Overlap::Spis),
+    ] {
+        assert_eq!(first.ends().overlap(other.ends(), Side::Pcscf), overlap);
+        assert_eq!(other.ends().overlap(first.ends(), Side::Pcscf), overlap);
+    }
+}

@@ -312,3 +312,29 @@ fn a_contact_without_a_set_to_send_over_is_gone() {
         assert_eq!(gm.sad.len(), if refuses { 0 } else { 4 });
     }
 }
+
+/// The first packet over a set proves it, into whichever buffer it is opened; a data path may be
+/// lent.
+#[test]
+fn the_first_packet_over_a_set_protects_the_ports_of_its_peer() {
+    for in_place in [false, true] {
+        let (mut gm, mut phone) = gm_and_phone();
+        let request = gm.sm1(&mut phone).request;
+        let (ck, ik) = crate::gm::keys();
+        let sm6 = gm.pcscf.challenge(gm.now, request, "one", &ck, &ik, &mut &mut gm.sad).unwrap();
+        assert_eq!(gm.sad.len(), 4);
+        let row = sm6.security_server.to_string();
+        let sm7 = phone.ue.challenged(gm.now, Over::Clear, &[&row], &ck, &ik, &mut phone.sad).unwrap();
+        let route = sm7.route.unwrap();
+        let ends = |end: std::net::SocketAddr| (end.ip(), end.port());
+        let plain = crate::support::udp(ends(route.source), ends(route.destination), b"REGISTER");
+        let clear = crate::support::udp((PCSCF, 5060), ends(route.source), b"x");
+        assert_eq!(gm.sad.is_protected(&clear), Ok(false), "anybody can announce a port");
+        let (mut packet, mut out) = ([0; 200], [0; 200]);
+        let range = phone.sad.seal(&plain, &mut packet).unwrap().range;
+        let packet = &mut packet[range];
+        let opened = if in_place { gm.sad.open_in_place(packet) } else { gm.sad.open(packet, &mut out) };
+        assert!(opened.is_ok());
+        assert_eq!(gm.sad.is_protected(&clear), Ok(true));
+    }
+}
