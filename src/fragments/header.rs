@@ -2,7 +2,8 @@
 
 use core::net::IpAddr;
 
-use crate::esp::ip::{Datagram, Fragment};
+use crate::esp::ip::Datagram;
+use crate::esp::ip::fragment::Fragment;
 use crate::esp::{Family, IpError};
 use crate::impossible::part;
 
