@@ -1,22 +1,31 @@
 //! Names of what a table holds, and the 16 octets that stand for each in other languages.
 
 use core::fmt;
-use core::hash::BuildHasher;
 use core::num::NonZeroU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use hashbrown::DefaultHashBuilder;
+use crate::hashing::Hashes;
 
 /// One table: a [`Pcscf`](crate::Pcscf), a [`Ue`](crate::Ue) or a [`Sad`](crate::Sad). Every id
-/// names the table that gave it out. The number is drawn when the table is made: two tables share
-/// one with a probability of 2<sup>-31</sup>.
+/// names the table that gave it out. The number is drawn when the table is made, from its seed and
+/// from how many there were before: two tables share one with a probability of 2<sup>-31</sup>. A
+/// `Ue` has no seed; without `std`, only the second tells it from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(NonZeroU32);
 
 impl TableId {
-    pub(crate) fn draw() -> Self {
-        // Each hasher has a seed of its own; there is no other source of difference without `std`.
-        let drawn = DefaultHashBuilder::default().hash_one(0_u8) as u32 | 1;
-        Self(NonZeroU32::new(drawn).unwrap_or(NonZeroU32::MIN))
+    pub(crate) fn draw(hashes: &Hashes) -> Self {
+        static BEFORE: AtomicU32 = AtomicU32::new(0);
+        #[cfg(target_has_atomic = "32")]
+        let before = BEFORE.fetch_add(1, Ordering::Relaxed);
+        #[cfg(not(target_has_atomic = "32"))]
+        let before = {
+            // Such a processor has one core.
+            let before = BEFORE.load(Ordering::Relaxed);
+            BEFORE.store(before.wrapping_add(1), Ordering::Relaxed);
+            before
+        };
+        Self(NonZeroU32::MIN | (hashes.hash_one(&before) as u32))
     }
 }
 
@@ -76,10 +85,12 @@ pub(crate) use id;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hashing::HashSeed;
 
     #[test]
     fn an_id_comes_back_from_its_octets_in_its_own_table_only() {
-        let (one, other) = (TableId::draw(), TableId::draw());
+        let hashes = HashSeed::new([7; 16]).hashes();
+        let (one, other) = (TableId::draw(&hashes), TableId::draw(&hashes));
         assert_ne!(one, other);
         for (slot, generation) in [(0, 0), (1, 2), (u32::MAX, u64::MAX), (0x0102_0304, 0x1122_3344_5566)] {
             let id = Id { table: one, slot, generation };

@@ -9,12 +9,15 @@ use crate::prefetch::prefetch;
 ///
 /// Entries are in cache lines of eight. An entry is in the line that the upper bits of its hash
 /// select, or, if that was full, in the first later one that was not. All of a line are compared
-/// together: a branch per entry would often be mispredicted. Removal leaves no tombstone.
+/// together: a branch per entry would often be mispredicted. Removal leaves no tombstone, and gives
+/// memory back once few entries are left.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// A power of two, or none at all.
     lines: Vec<Line>,
     len: usize,
+    /// Lines that were asked for, and are kept.
+    reserved: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +34,9 @@ const FREE: (u32, u32) = (0, 0);
 
 /// At most three of four entries are in use.
 const FULL: (usize, usize) = (3, 4);
+
+/// Where less than one of so many entries is in use, most of the memory is given back.
+const SPARSE: usize = 16;
 
 impl Line {
     /// The slot and one of the entry with this hash; 0 if there is none, unspecified if there are
@@ -141,6 +147,10 @@ impl Index {
             }
         }
         self.set((line, index), FREE);
+        let fewer = (self.lines.len() / 4).max(self.reserved).max(1);
+        if fewer < self.lines.len() && self.len * SPARSE < self.lines.len() * ENTRIES {
+            self.resize(fewer);
+        }
         true
     }
 
@@ -150,7 +160,8 @@ impl Index {
         found.inspect(|at| self.set(*at, (upper(hash), after + 1))).is_some()
     }
 
-    /// Makes room for this many more. Where there is not enough memory, nothing happens.
+    /// Makes room for this many more, and keeps it. Where there is not enough memory, nothing
+    /// happens.
     pub(crate) fn reserve(&mut self, more: usize) {
         let needed = self.len.saturating_add(more).saturating_mul(FULL.1) / FULL.0 / ENTRIES + 1;
         if needed > self.lines.len()
@@ -159,6 +170,7 @@ impl Index {
         {
             self.resize(lines);
         }
+        self.reserved = self.lines.len();
     }
 
     fn resize(&mut self, lines: usize) {
@@ -199,6 +211,17 @@ impl Index {
     /// How many lines one is after another.
     fn distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.lines.len().wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// The lines that the longest search for an entry reads.
+    pub(crate) fn longest_search(&self) -> usize {
+        let entries = self.lines.iter().enumerate().flat_map(|(line, entries)| {
+            entries.entries().filter(|entry| *entry != FREE).map(move |(hash, _)| (line, hash))
+        });
+        entries.map(|(line, hash)| self.distance(self.home(hash), line) + 1).max().unwrap_or(0)
     }
 }
 
@@ -263,5 +286,26 @@ mod tests {
         assert!((0..100_000).all(|n| index.guess(hash(n)) == Some(n)), "no two have the same hash");
         assert!((0..100_000).all(|n| index.remove(hash(n), n)));
         assert!(index.lines.iter().flat_map(Line::entries).all(|entry| entry == FREE));
+        assert_eq!(index.lines.len(), 1, "its memory is given back");
+    }
+
+    #[test]
+    fn it_keeps_what_was_asked_for_and_gives_the_rest_back() {
+        let mut index = Index::default();
+        let hash = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        index.reserve(1000);
+        let reserved = index.lines.len();
+        (0..100_000).for_each(|n| index.insert(hash(n), n));
+        for n in 10..100_000 {
+            assert!(index.remove(hash(n), n));
+            let entries = index.lines.len() * ENTRIES;
+            assert!(
+                entries <= (index.len() * SPARSE * 4).max(reserved * ENTRIES),
+                "{entries} for {}",
+                index.len()
+            );
+        }
+        assert_eq!(index.lines.len(), reserved);
+        assert!((0..10).all(|n| index.find(hash(n), |slot| slot == n) == Some(n)));
     }
 }

@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
 
+use sha1::{Digest, Sha1};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::hashing::HashSeed;
 
 /// A security parameter index, chosen by the receiver of an SA.
 ///
@@ -185,6 +188,7 @@ pub struct SpisExhausted {
 pub struct SpiAllocator {
     slice: SpiSlice,
     permutation: Permutation,
+    hash_seed: HashSeed,
     slot_bits: u32,
     capacity: u32,
     slots: Vec<Slot>,
@@ -215,7 +219,8 @@ pub struct SpiPair {
 
 impl SpiAllocator {
     /// An allocator of at most `capacity` SPIs at a time from a slice. The seed makes the order of
-    /// the SPIs hard to foresee; it should be random and is wiped with the allocator.
+    /// the SPIs hard to foresee, and the hashes of a [`Pcscf`](crate::Pcscf) that has the
+    /// allocator: it must be random, and is wiped with the allocator.
     ///
     /// # Errors
     /// [`SpiSpaceError::Capacity`] if the capacity is zero or above a sixteenth of the slice.
@@ -226,10 +231,12 @@ impl SpiAllocator {
             return Err(SpiSpaceError::Capacity { capacity, largest });
         }
         let permutation = Permutation::new(slice.free_bits(), &seed);
+        let hash_seed = derive_hash_seed(&seed);
         seed.zeroize();
         Ok(Self {
             slice,
             permutation,
+            hash_seed,
             slot_bits: capacity.next_power_of_two().trailing_zeros(),
             capacity,
             slots: Vec::new(),
@@ -242,6 +249,11 @@ impl SpiAllocator {
     /// The slice that the SPIs come from.
     pub const fn slice(&self) -> SpiSlice {
         self.slice
+    }
+
+    /// A seed for the hashes of the table that has the allocator.
+    pub(crate) const fn hash_seed(&self) -> &HashSeed {
+        &self.hash_seed
     }
 
     /// How many SPIs are in use now.
@@ -354,6 +366,14 @@ impl SpiAllocator {
         }
         self.newest_free = number;
     }
+}
+
+/// Nobody can tell it from SPIs, whatever these tell of their seed.
+fn derive_hash_seed(seed: &[u8; 16]) -> HashSeed {
+    let digest: [u8; 20] = Sha1::digest(seed).into();
+    let mut octets = [0; 16];
+    octets.iter_mut().zip(digest).for_each(|(octet, of_digest)| *octet = of_digest);
+    HashSeed::new(octets)
 }
 
 /// A keyed permutation of the numbers of a given width: a Feistel network with a mixing function.

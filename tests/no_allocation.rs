@@ -175,3 +175,57 @@ fn a_register_in_clear_keeps_no_more_than_about_what_was_sent() {
     let each = OCTETS.get().wrapping_sub(before) / 4;
     assert!(each > long.len() && each < long.len() + 2500, "{each} octets for {} of header", long.len());
 }
+
+#[test]
+fn after_a_flood_a_table_of_sas_gives_its_memory_back() {
+    let before = OCTETS.get();
+    let mut sad = Sad::new();
+    let nth = |n: u32| {
+        let (_, pcscf) = addresses(false);
+        let ue = [10, 8 + (n >> 16) as u8, (n >> 8) as u8, n as u8].into();
+        let end = |address, first: u32| Endpoint {
+            address,
+            setup: setup(256 + 4 * n + first, 257 + 4 * n + first, 40_001, 40_002),
+        };
+        SaSet::new(end(ue, 0), end(pcscf, 2), keys(Suite::HMAC_SHA_1_96_NULL)).unwrap()
+    };
+    let flood: Vec<_> = (0..20_000).map(|n| sad.add_set(&nth(n), Side::Pcscf).unwrap()).collect();
+    let full = OCTETS.get().wrapping_sub(before);
+    assert!(full > 20_000_000, "{full} octets");
+    let stays = sad.inbound(flood[17].inbound()[0]).unwrap().spi();
+    for (n, set) in flood.iter().enumerate() {
+        assert!(n == 17 || sad.remove_set(set));
+    }
+    assert_eq!((sad.len(), sad.inbound(flood[17].inbound()[0]).unwrap().spi()), (4, stays));
+    drop(flood);
+    // A chunk of 8,192 inbound SAs, and one of outbound ones, may stay for the next flood.
+    let left = OCTETS.get().wrapping_sub(before);
+    assert!(left < 8192 * (384 + 192) + 100_000, "{left} octets of {full}");
+}
+
+#[test]
+fn after_a_flood_a_table_of_contacts_gives_its_memory_back() {
+    let port = |number| Port::new(number).unwrap();
+    let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Offered).unwrap();
+    let config = Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap();
+    let spis = SpiAllocator::new(SpiSlice::WHOLE, 1000, [7; 16]).unwrap();
+    let now = Moment::from_millis(0);
+    let config = config.with_max_addresses(50_000, 100);
+    let before = OCTETS.get();
+    let (mut pcscf, mut sad) = (Pcscf::new(config, spis, now), Sad::new());
+    let rows = ["ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100"];
+    for n in 0..20_000_u32 {
+        let impi = format!("{n}@ims");
+        let from = [10, 8 + (n >> 16) as u8, (n >> 8) as u8, n as u8].into();
+        let register =
+            Register::new(Over::Clear, from, [10, 0, 0, 1].into(), &impi).with_security_client(&rows);
+        let _ = pcscf.register(now, &register, &mut sad).unwrap();
+    }
+    let full = OCTETS.get().wrapping_sub(before);
+    assert!(full > 20_000_000, "{full} octets");
+    pcscf.handle_timeout(Moment::from_millis(3_600_000), &mut sad);
+    while pcscf.poll_event().is_some() {}
+    assert!(pcscf.is_empty());
+    let left = OCTETS.get().wrapping_sub(before);
+    assert!(left < full / 10, "{left} octets of {full}");
+}

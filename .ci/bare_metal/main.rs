@@ -11,6 +11,7 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use ipsec_3gpp::registration::{Begin, Over, UeConfig};
+use ipsec_3gpp::sa::HashSeed;
 use ipsec_3gpp::setup::{PortPair, Setup};
 use ipsec_3gpp::spi::{Spi, SpiPair};
 use ipsec_3gpp::{Ck, Confidentiality, Ik, Moment, Policy, Sad, Suite, Ue};
@@ -52,7 +53,7 @@ fn life(packet: &mut [u8], server: &str) -> Option<usize> {
     let suites = black_box([Suite::HMAC_SHA_1_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL]);
     let policy = Policy::new(&suites, Confidentiality::Offered).ok()?;
     let mut ue = Ue::new(UeConfig::new(policy, [10, 0, 0, 1].into()), [10, 1, 0, 16].into());
-    let mut sad = Sad::new();
+    let mut sad = Sad::seeded(&HashSeed::new(black_box([3; 16])));
     let spis = SpiPair { client: Spi::new(1111).ok()?, server: Spi::new(2222).ok()? };
     let begin = Begin::new(Setup { spis, ports: PortPair::new(6101, 6100).ok()? });
     let sm1 = ue.begin(now, &begin, &mut sad).ok()?;

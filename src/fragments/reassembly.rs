@@ -5,8 +5,6 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use hashbrown::HashMap;
-
 use super::header::{Key, Piece};
 use crate::address;
 use crate::esp::IpError;
@@ -152,11 +150,11 @@ pub struct Reassembly {
     limits: ReassemblyLimits,
     /// The latest that was told.
     now: Moment,
-    partials: HashMap<Key, Partial>,
+    partials: BTreeMap<Key, Partial>,
     /// By the order of their first fragments.
     order: BTreeMap<u64, Key>,
     /// The numbers of the partials of each source, in their order.
-    sources: HashMap<[u8; 8], VecDeque<u64>>,
+    sources: BTreeMap<[u8; 8], VecDeque<u64>>,
     octets: usize,
     next_number: u64,
     counters: ReassemblyCounters,
@@ -188,9 +186,9 @@ impl Reassembly {
         Self {
             limits,
             now: Moment::default(),
-            partials: HashMap::default(),
+            partials: BTreeMap::new(),
             order: BTreeMap::new(),
-            sources: HashMap::default(),
+            sources: BTreeMap::new(),
             octets: 0,
             next_number: 0,
             counters: ReassemblyCounters::default(),
@@ -340,11 +338,6 @@ impl Reassembly {
         }
         let Some(partial) = self.partials.remove(&key) else { return false };
         self.octets -= partial.octets();
-        if self.partials.is_empty() {
-            // After a flood, the tables give their memory back.
-            self.partials = HashMap::default();
-            self.sources = HashMap::default();
-        }
         partial.is_spoiled
     }
 }

@@ -12,6 +12,7 @@ mod sad;
 mod selector;
 mod set;
 
+pub use crate::hashing::HashSeed;
 pub use batch::{OpenJob, SealJob, open_batch, seal_batch};
 pub use data_path::DataPath;
 pub use id::{InboundId, OutboundId, SetId};
@@ -20,5 +21,7 @@ pub use outbound::{Limits, Outbound, OutboundCounters, SealError, Sealed, Sealed
 pub use plan::{Plan, PlanStep, Planned};
 pub use replay::{ReplayError, ReplayWindow, WindowError, WindowSize};
 pub use sad::{Arrived, InstallError, InstalledSet, Sad, SadCounters, Target};
+#[cfg(test)]
+pub(crate) use selector::Wire;
 pub use selector::{Ports, Selector};
 pub use set::{Endpoint, Ends, Overlap, SaName, SaSet, SaSpec, SetError, Side};

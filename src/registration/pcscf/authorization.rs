@@ -1,6 +1,6 @@
 //! Whether a REGISTER answers a challenge of its contact.
 
-use core::hash::BuildHasher;
+use crate::hashing::Hashes;
 
 /// The parameters of Authorization that tell whether a REGISTER answers a challenge (TS 24.229
 /// 5.1.1.4, 5.1.1.5), without their quotes. An absent parameter is an empty text, and an absent
@@ -37,8 +37,8 @@ pub(super) enum Answers {
 }
 
 impl Nonce {
-    pub(super) fn of(hasher: &impl BuildHasher, text: &str) -> Self {
-        Self(hasher.hash_one(text) as u32)
+    pub(super) fn of(hashes: &Hashes, text: &str) -> Self {
+        Self(hashes.hash_one(text) as u32)
     }
 }
 

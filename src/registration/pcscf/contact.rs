@@ -184,10 +184,14 @@ impl Contact {
     fn push<D>(&mut self, open: Open, effects: &mut Effects<'_, D>) {
         effects.counts(open.counted());
         if open.is_anybodys() {
-            self.in_clear.get_or_insert_default().insert(open);
+            self.insert_in_clear(open, effects);
         } else {
             self.open.push(open);
         }
+    }
+
+    fn insert_in_clear<D>(&mut self, open: Open, effects: &Effects<'_, D>) {
+        self.in_clear.get_or_insert_with(|| Box::new(InClear::new(effects.hashes))).insert(open);
     }
 
     /// Takes out what is open at an index. An empty list keeps no memory.
@@ -356,7 +360,7 @@ impl Contact {
             temporary.progress = progress;
         }
         if open.is_anybodys() {
-            self.in_clear.get_or_insert_default().insert(open);
+            self.insert_in_clear(open, effects);
         } else {
             self.open.push(open);
         }

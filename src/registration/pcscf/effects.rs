@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::open::Set;
 use super::source::Source;
+use crate::hashing::Hashes;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId, Side};
 
@@ -11,6 +12,8 @@ use crate::sa::{DataPath, SetId, Side};
 /// table when the change is complete.
 pub(super) struct Effects<'d, D> {
     pub(super) data_path: &'d mut D,
+    /// Those of the table.
+    pub(super) hashes: &'d Hashes,
     pub(super) done: Done,
     /// The REGISTER that is the reason claims priority.
     pub(super) priority: bool,

@@ -1,6 +1,5 @@
 //! Routes of messages to the UE, and look-ups of contacts.
 
-use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
 
 use super::contact::{Contact, Role};

@@ -6,22 +6,22 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::net::IpAddr;
 
-use hashbrown::HashMap;
-
 use super::authorization::Nonce;
 use super::open::{Attempt, Open, Temporary};
 use super::source::Source;
+use crate::hashing::{Hashes, Map};
 use crate::sa::SetId;
 use crate::spi::Spi;
 use crate::time::Moment;
 
 /// REGISTERs in clear that await the core, and challenges to them that await SM7: at most one of
 /// each from an address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InClear {
-    from: HashMap<Source, From>,
+    hashes: Hashes,
+    from: Map<Source, From>,
     /// Where the rest of what is known of them is.
-    by: HashMap<By, Source>,
+    by: Map<By, Source>,
     /// By deadline, and the number of the request or set.
     deadlines: BTreeMap<(Moment, u64), (Source, Kind)>,
 }
@@ -53,6 +53,10 @@ fn keys(challenge: &Temporary) -> [By; 4] {
 }
 
 impl InClear {
+    pub(super) fn new(hashes: &Hashes) -> Self {
+        Self { hashes: hashes.clone(), from: Map::new(), by: Map::new(), deadlines: BTreeMap::new() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.from.is_empty()
     }
@@ -63,7 +67,7 @@ impl InClear {
     }
 
     pub(super) fn has(&self, source: Source) -> bool {
-        self.from.contains_key(&source)
+        self.from.get(&self.hashes, &source).is_some()
     }
 
     /// By deadline: the order is the same in every run.
@@ -81,24 +85,32 @@ impl InClear {
         one.into_iter().chain(any.into_iter().flatten())
     }
 
+    fn source_by(&self, key: By) -> Option<&Source> {
+        self.by.get(&self.hashes, &key)
+    }
+
+    fn make_known(&mut self, key: By, source: Source) {
+        *self.by.get_or_insert(&self.hashes, key, || source) = source;
+    }
+
     fn challenge_from(&self, source: Source) -> Option<&Temporary> {
-        self.from.get(&source)?.challenge.as_deref()
+        self.from.get(&self.hashes, &source)?.challenge.as_deref()
     }
 
     pub(super) fn challenge_over(&self, spi: Spi) -> Option<&Temporary> {
-        self.challenge_from(*self.by.get(&By::Spi(spi))?)
+        self.challenge_from(*self.source_by(By::Spi(spi))?)
     }
 
     pub(super) fn challenge_of(&self, set: SetId) -> Option<&Temporary> {
-        self.challenge_from(*self.by.get(&By::Set(set))?)
+        self.challenge_from(*self.source_by(By::Set(set))?)
     }
 
     pub(super) fn source_of_nonce(&self, nonce: Nonce) -> Option<Source> {
-        self.by.get(&By::Nonce(nonce)).copied()
+        self.source_by(By::Nonce(nonce)).copied()
     }
 
     pub(super) fn attempt(&self, request: u64) -> Option<&Attempt> {
-        self.from.get(self.by.get(&By::Request(request))?)?.attempt.as_deref()
+        self.from.get(&self.hashes, self.source_by(By::Request(request))?)?.attempt.as_deref()
     }
 
     /// Adds one. There is none of its kind from its source.
@@ -106,34 +118,34 @@ impl InClear {
         match open {
             Open::Attempt(attempt) => {
                 let (source, number) = (attempt.source, attempt.number);
-                self.by.insert(By::Request(number), source);
+                self.make_known(By::Request(number), source);
                 self.deadlines.insert((attempt.deadline, number), (source, Kind::Attempt));
-                self.from.entry(source).or_default().attempt = Some(attempt);
+                self.from.get_or_insert(&self.hashes, source, From::default).attempt = Some(attempt);
             }
             Open::Temporary(challenge) => {
                 let source = challenge.source;
-                self.by.extend(keys(&challenge).map(|key| (key, source)));
+                keys(&challenge).into_iter().for_each(|key| self.make_known(key, source));
                 let number = challenge.set.id.0.generation;
                 self.deadlines.insert((challenge.set.deadline, number), (source, Kind::Challenge));
-                self.from.entry(source).or_default().challenge = Some(challenge);
+                self.from.get_or_insert(&self.hashes, source, From::default).challenge = Some(challenge);
             }
         }
     }
 
     pub(super) fn take_attempt_from(&mut self, source: Source) -> Option<Open> {
-        let attempt = self.from.get_mut(&source)?.attempt.take()?;
-        self.by.remove(&By::Request(attempt.number));
+        let attempt = self.from.get_mut(&self.hashes, &source)?.attempt.take()?;
+        self.by.remove(&self.hashes, &By::Request(attempt.number));
         self.deadlines.remove(&(attempt.deadline, attempt.number));
         self.forget_if_empty(source);
         Some(Open::Attempt(attempt))
     }
 
     pub(super) fn take_challenge_from(&mut self, source: Source) -> Option<Open> {
-        let challenge = self.from.get_mut(&source)?.challenge.take()?;
+        let challenge = self.from.get_mut(&self.hashes, &source)?.challenge.take()?;
         for key in keys(&challenge) {
             // Another one may have had the same nonce since.
-            if self.by.get(&key) == Some(&source) {
-                self.by.remove(&key);
+            if self.by.get(&self.hashes, &key) == Some(&source) {
+                self.by.remove(&self.hashes, &key);
             }
         }
         self.deadlines.remove(&(challenge.set.deadline, challenge.set.id.0.generation));
@@ -142,21 +154,25 @@ impl InClear {
     }
 
     fn forget_if_empty(&mut self, source: Source) {
-        if self.from.get(&source).is_some_and(|from| from.attempt.is_none() && from.challenge.is_none()) {
-            self.from.remove(&source);
+        if self
+            .from
+            .get(&self.hashes, &source)
+            .is_some_and(|from| from.attempt.is_none() && from.challenge.is_none())
+        {
+            self.from.remove(&self.hashes, &source);
         }
     }
 
     pub(super) fn take_attempt(&mut self, request: u64) -> Option<Open> {
-        self.take_attempt_from(*self.by.get(&By::Request(request))?)
+        self.take_attempt_from(*self.source_by(By::Request(request))?)
     }
 
     pub(super) fn take_challenge_over(&mut self, spi: Spi) -> Option<Open> {
-        self.take_challenge_from(*self.by.get(&By::Spi(spi))?)
+        self.take_challenge_from(*self.source_by(By::Spi(spi))?)
     }
 
     pub(super) fn take_challenge_of(&mut self, set: SetId) -> Option<Open> {
-        self.take_challenge_from(*self.by.get(&By::Set(set))?)
+        self.take_challenge_from(*self.source_by(By::Set(set))?)
     }
 
     /// One of the two that may be open from a source.

@@ -1,30 +1,28 @@
 //! How much anybody may have open in clear: counts per address, and per user and address.
 
 use alloc::collections::BTreeMap;
-use core::hash::BuildHasher;
 use core::net::IpAddr;
-
-use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::config::Config;
 use super::source::Source;
 use crate::address;
+use crate::hashing::Hashes;
 
 /// What is open in clear: what began in clear and has neither been answered nor succeeded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Quotas {
     /// How much is open, by the hash of an address, and of a user at an address. An entry is there
     /// while something is.
-    open: HashMap<u64, Count>,
+    open: BTreeMap<u64, Count>,
     /// Addresses at which something is open, by the share that they have.
     addresses: [u32; 2],
     /// What is open of a contact from a source.
-    items: HashMap<(u32, Source), Item>,
+    items: BTreeMap<(u32, Source), Item>,
     /// The same by number, which is the order in which it began, for each share.
     began: [BTreeMap<u64, (u32, Source)>; 2],
     /// The last number given.
     number: u64,
-    hasher: DefaultHashBuilder,
+    hasher: Hashes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +77,20 @@ crate::code::codes!(Quota {
 });
 
 impl Quotas {
+    pub(super) fn new(hasher: Hashes) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            addresses: [0; 2],
+            items: BTreeMap::new(),
+            began: [const { BTreeMap::new() }; 2],
+            number: 0,
+            hasher,
+        }
+    }
+
     fn keys(&self, address: IpAddr, scope: u32, impi: &str) -> [u64; 2] {
         let subscriber = (address::subscriber(address), scope);
-        [self.hasher.hash_one(subscriber), self.hasher.hash_one((subscriber, impi))]
+        [self.hasher.hash_one(&subscriber), self.hasher.hash_one(&(subscriber, impi))]
     }
 
     fn count(&self, key: u64) -> u32 {
@@ -197,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::algorithm::Suite;
+    use crate::hashing::HashSeed;
     use crate::policy::{Confidentiality, Policy};
     use crate::setup::Port;
 
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_address_at_which_something_is_always_open_takes_no_more_with_time() {
-        let (config, mut quotas) = (config(), Quotas::default());
+        let (config, mut quotas) = (config(), Quotas::new(HashSeed::new([7; 16]).hashes()));
         quotas.began(&config, 0, at(1), "a", false);
         for slot in 1..10_000 {
             quotas.began(&config, slot, at(1), "a", false);
@@ -226,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_gives_way_is_what_has_been_open_for_the_longest_time() {
-        let (config, mut quotas) = (config(), Quotas::default());
+        let (config, mut quotas) = (config(), Quotas::new(HashSeed::new([7; 16]).hashes()));
         quotas.began(&config, 1, at(1), "a", false);
         quotas.began(&config, 2, at(2), "b", false);
         // The first ends, and its address begins something else.

@@ -6,7 +6,7 @@ use crate::registration::route::Over;
 use crate::spi::Spi;
 
 /// What a REGISTER came from. Everything that a contact has open is kept apart by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Source {
     /// In clear, from an address on the link of a number.
     Clear { address: IpAddr, scope: u32 },

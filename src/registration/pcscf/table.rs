@@ -3,10 +3,9 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::hash::BuildHasher;
 use core::net::IpAddr;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 
 use super::authorization::Nonce;
 use super::config::Config;
@@ -18,6 +17,7 @@ use super::identity::Identity;
 use super::open::Set;
 use super::quotas::Quotas;
 use super::timers::Timers;
+use crate::hashing::{Hashes, shrunk};
 use crate::id::{Id, TableId};
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId};
@@ -62,6 +62,8 @@ pub struct Pcscf {
     pub(super) spis: SpiAllocator,
     pub(super) contacts: Slab<Contact>,
     len: u32,
+    /// Contacts that room is kept for.
+    reserved: usize,
     /// Contacts that are registered: those that began in clear alone do not count.
     registered: u32,
     /// By slot of the SPI, the slot of the contact.
@@ -72,7 +74,7 @@ pub struct Pcscf {
     pub(super) by_impi: HashTable<u32>,
     /// By address and protected port or SPI of the UE: one for each of each set.
     by_end: HashTable<AtEnd>,
-    pub(super) hasher: DefaultHashBuilder,
+    pub(super) hasher: Hashes,
     pub(super) quotas: Quotas,
     /// Ports of earlier configurations that sets still have, and how many.
     pub(super) retired_ports: Vec<(Port, u32)>,
@@ -122,18 +124,20 @@ impl Pcscf {
     /// An empty table. The allocator gives out the SPIs of this node: two for each set, of which a
     /// contact has up to three.
     pub fn new(config: Config, spis: SpiAllocator, now: Moment) -> Self {
+        let hasher = spis.hash_seed().hashes();
         Self {
             config,
             spis,
-            contacts: Slab::new(TableId::draw()),
+            contacts: Slab::new(TableId::draw(&hasher)),
             len: 0,
+            reserved: 0,
             registered: 0,
             by_spi: Vec::new(),
             by_identity: HashTable::new(),
             by_impi: HashTable::new(),
             by_end: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            quotas: Quotas::default(),
+            quotas: Quotas::new(hasher.clone()),
+            hasher,
             retired_ports: Vec::new(),
             now,
             timers: Timers::new(now),
@@ -144,12 +148,11 @@ impl Pcscf {
     }
 
     /// Makes room in the look-up tables for this many more contacts, so that no registration waits
-    /// while they grow. Without enough memory nothing happens.
+    /// while they grow. The room is kept when contacts go. Without enough memory nothing happens.
     pub fn reserve(&mut self, contacts: usize) {
+        self.reserved = contacts.saturating_add(self.len as usize);
         let Self { contacts: known, by_identity, by_impi, by_end, hasher, .. } = self;
-        let _ = by_identity.try_reserve(contacts, |slot| {
-            known.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
-        });
+        let _ = by_identity.try_reserve(contacts, |slot| hash_of_slot(known, hasher, *slot));
         let _ = by_impi.try_reserve(contacts, |slot| {
             known.peek(*slot).map_or(0, |contact| hasher.hash_one(contact.identity.impi()))
         });
@@ -211,15 +214,16 @@ impl Pcscf {
     ) -> Option<T> {
         let (contact, id) = self.contacts.at(slot)?;
         let was_registered = contact.is_registered();
-        let mut effects = Effects { data_path, done: Done::default(), priority: false };
+        let mut effects = Effects { data_path, hashes: &self.hasher, done: Done::default(), priority: false };
         let result = change(contact, &mut effects);
+        let Effects { done, priority, .. } = effects;
         let is_registered = contact.is_registered();
         let stays = !contact.is_empty();
         if was_registered != is_registered {
             self.count_registered(slot, is_registered);
         }
-        let ended = (was_registered && !is_registered && stays).then_some(effects.done.cause).flatten();
-        self.settle(ContactId(id), effects.done, effects.priority);
+        let ended = (was_registered && !is_registered && stays).then_some(done.cause).flatten();
+        self.settle(ContactId(id), done, priority);
         if let Some(cause) = ended {
             self.events.push(Event::RegistrationEnded { contact: ContactId(id), cause });
         }
@@ -239,6 +243,9 @@ impl Pcscf {
             if let Ok(entry) = by_impi.find_entry(hash(&slot), |other| *other == slot) {
                 entry.remove();
             }
+            if let Some(capacity) = shrunk(by_impi.len(), by_impi.capacity(), self.reserved) {
+                by_impi.shrink_to(capacity, hash);
+            }
         }
     }
 
@@ -254,6 +261,10 @@ impl Pcscf {
                 if let Ok(entry) = self.by_end.find_entry(key.hash(), |other| *other == key) {
                     entry.remove();
                 }
+            }
+            let (ends, reserved) = (&mut self.by_end, self.reserved.saturating_mul(4));
+            if let Some(capacity) = shrunk(ends.len(), ends.capacity(), reserved) {
+                ends.shrink_to(capacity, AtEnd::hash);
             }
             self.count_retired(&set, false);
             self.counters.removed += 1;
@@ -287,6 +298,10 @@ impl Pcscf {
             }
             self.len -= 1;
             self.contacts.remove(id.0);
+            let Self { contacts, by_identity, hasher, reserved, .. } = self;
+            if let Some(capacity) = shrunk(by_identity.len(), by_identity.capacity(), *reserved) {
+                by_identity.shrink_to(capacity, |slot| hash_of_slot(contacts, hasher, *slot));
+            }
             let cause = done.cause.unwrap_or(Cause::Refused);
             self.events.push(Event::ContactEnded { contact: id, identity, cause });
         }
@@ -297,16 +312,14 @@ impl Pcscf {
         let hash = identity_hash(&self.hasher, &identity);
         let id = self.contacts.insert(Contact::new(identity)).ok_or(Full(self.len))?;
         let Self { contacts, by_identity, hasher, .. } = self;
-        by_identity.insert_unique(hash, id.slot, |slot| {
-            contacts.peek(*slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
-        });
+        by_identity.insert_unique(hash, id.slot, |slot| hash_of_slot(contacts, hasher, *slot));
         self.len += 1;
         Ok(id.slot)
     }
 
     /// The contact of an identity, if it is in the table.
     pub(super) fn find_slot(&self, contact: &str, impi: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one((contact, impi));
+        let hash = self.hasher.hash_one(&(contact, impi));
         let is = |slot: &u32| {
             self.contacts
                 .peek(*slot)
@@ -374,7 +387,7 @@ impl Pcscf {
     }
 
     fn key_at(&self, contact: u32, ue: IpAddr, key: Key) -> AtEnd {
-        AtEnd { contact, hash: self.hasher.hash_one((ue, key)) as u32 }
+        AtEnd { contact, hash: self.hasher.hash_one(&(ue, key)) as u32 }
     }
 
     fn keys_of(&self, slot: u32, set: &Set) -> [AtEnd; 4] {
@@ -419,6 +432,10 @@ impl Pcscf {
     }
 }
 
-fn identity_hash(hasher: &DefaultHashBuilder, identity: &Identity) -> u64 {
-    hasher.hash_one((identity.contact(), identity.impi()))
+fn hash_of_slot(contacts: &Slab<Contact>, hasher: &Hashes, slot: u32) -> u64 {
+    contacts.peek(slot).map_or(0, |contact| identity_hash(hasher, &contact.identity))
+}
+
+fn identity_hash(hasher: &Hashes, identity: &Identity) -> u64 {
+    hasher.hash_one(&(identity.contact(), identity.impi()))
 }

@@ -3,14 +3,13 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use hashbrown::HashSet;
-
 use super::answer::Gone;
 use super::config::Config;
 use super::contact::Contact;
 use super::event::Event;
 use super::id::ContactId;
 use super::table::Pcscf;
+use crate::hashing::Map;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SaName, SetId};
 use crate::setup::Port;
@@ -116,8 +115,10 @@ impl Pcscf {
         held: impl IntoIterator<Item = (Spi, IpAddr)>,
         data_path: &mut D,
     ) -> Vec<(Spi, IpAddr)> {
-        let held: HashSet<(Spi, IpAddr)> = held.into_iter().collect();
-        let mut known = HashSet::new();
+        let (mut listed, mut known) = (Map::new(), Map::new());
+        for sa in held {
+            listed.get_or_insert(&self.hasher, sa, || ());
+        }
         let mut broken = Vec::new();
         for slot in self.by_identity.iter() {
             let Some(contact) = self.contacts.peek(*slot) else { continue };
@@ -126,17 +127,20 @@ impl Pcscf {
                     let (spi, selector) = set.ends.sa(name);
                     (spi, selector.destination)
                 });
-                if !sas.iter().all(|sa| held.contains(sa)) {
+                if !sas.iter().all(|sa| listed.get(&self.hasher, sa).is_some()) {
                     broken.push(set.id);
                 }
-                known.extend(sas);
+                for sa in sas {
+                    known.get_or_insert(&self.hasher, sa, || ());
+                }
             }
         }
         for set in broken {
             // With a current set that is broken, the contact's other sets have gone already.
             let _ = self.data_path_failed(set, data_path);
         }
-        held.difference(&known).copied().collect()
+        let unknown = listed.iter().filter(|(sa, ())| known.get(&self.hasher, sa).is_none());
+        unknown.map(|(sa, ())| *sa).collect()
     }
 
     /// Changes the configuration: policy, ports and limits. Nobody loses anything by it. What is

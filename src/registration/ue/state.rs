@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::event::{Events, UeEvent};
+use crate::hashing::Hashes;
 use crate::id::{Id, TableId};
 use crate::negotiation::ue::{Answer, Offer};
 use crate::policy::Policy;
@@ -133,7 +134,7 @@ impl Ue {
             leaving: false,
             now: Moment::default(),
             events: Events::default(),
-            table: TableId::draw(),
+            table: TableId::draw(&Hashes::of_ids()),
             last_number: 0,
         }
     }

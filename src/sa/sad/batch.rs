@@ -1,7 +1,5 @@
 //! The table in batches: how the SAs of many packets are found, and prefetched.
 
-use core::hash::BuildHasher;
-
 use super::table::Sad;
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, ids};
@@ -22,7 +20,7 @@ impl Table<Outbound, SealError> for Sad {
 
     fn hash(&self, packet: &[u8]) -> u64 {
         let Ok(datagram) = Datagram::parse_plain(packet) else { return 0 };
-        self.hasher.hash_one(Wire::of(&datagram, packet))
+        self.hasher.hash_one(&Wire::of(&datagram, packet))
     }
 
     fn prefetch_index(&self, hashes: &[u64]) {

@@ -1,15 +1,16 @@
 //! The table itself: its SAs, how they come and go, and how they are found.
 
 use core::fmt;
-use core::hash::{BuildHasher, Hash};
+use core::hash::Hash;
 use core::net::{IpAddr, SocketAddr};
 
 use alloc::vec::Vec;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::HashTable;
 
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, Family};
+use crate::hashing::{HashSeed, Hashes, Map, shrunk};
 use crate::id::TableId;
 use crate::index::Index;
 use crate::sa::data_path::DataPath;
@@ -41,7 +42,7 @@ pub struct Sad {
     pub(super) by_selector: Index,
     /// The outbound SAs of a selector where there are several: the last one sends, and when it
     /// goes the one before it does again.
-    rivals: HashMap<Wire, Vec<u32>>,
+    rivals: Map<Wire, Vec<u32>>,
     /// How many outbound SAs do not send.
     resting: usize,
     /// Sets over which nothing has been opened and that have not been taken into use.
@@ -50,12 +51,12 @@ pub struct Sad {
     by_remote: HashTable<u32>,
     /// The number of SAs with a protected port here, by address and port: few entries, even with a
     /// million SAs.
-    local: HashMap<(IpAddr, u16), usize>,
+    local: Map<(IpAddr, u16), usize>,
     /// The number of such ports, by address.
-    local_addresses: HashMap<IpAddr, usize>,
+    local_addresses: Map<IpAddr, usize>,
     /// Ports of this side that are protected without an SA.
     own: Vec<(IpAddr, u16)>,
-    pub(super) hasher: DefaultHashBuilder,
+    pub(super) hasher: Hashes,
     pub(super) counters: SadCounters,
 }
 
@@ -149,27 +150,10 @@ impl fmt::Debug for Sad {
     }
 }
 
+#[cfg(feature = "std")]
 impl Default for Sad {
     fn default() -> Self {
-        let table = TableId::draw();
-        Self {
-            window: WindowSize::default(),
-            checks: Checks::DEFAULT,
-            backend: Backend::default(),
-            inbound: Slab::new(table),
-            outbound: Slab::new(table),
-            by_spi: Index::default(),
-            by_selector: Index::default(),
-            rivals: HashMap::default(),
-            resting: 0,
-            fresh: 0,
-            by_remote: HashTable::new(),
-            local: HashMap::default(),
-            local_addresses: HashMap::default(),
-            own: Vec::new(),
-            hasher: DefaultHashBuilder::default(),
-            counters: SadCounters::default(),
-        }
+        Self::new()
     }
 }
 
@@ -204,9 +188,35 @@ impl DataPath for Sad {
 }
 
 impl Sad {
-    /// An empty table with windows of 64 packets and strict selectors.
+    /// An empty table with windows of 64 packets and strict selectors, whose hashes have a random
+    /// seed. Without `std` there is no source of one: see [`Sad::seeded`].
+    #[cfg(feature = "std")]
     pub fn new() -> Self {
-        Self::default()
+        Self::seeded(&HashSeed::random())
+    }
+
+    /// An empty table with windows of 64 packets and strict selectors, whose hashes have this seed.
+    pub fn seeded(seed: &HashSeed) -> Self {
+        let hasher = seed.hashes();
+        let table = TableId::draw(&hasher);
+        Self {
+            window: WindowSize::default(),
+            checks: Checks::DEFAULT,
+            backend: Backend::default(),
+            inbound: Slab::new(table),
+            outbound: Slab::new(table),
+            by_spi: Index::default(),
+            by_selector: Index::default(),
+            rivals: Map::new(),
+            resting: 0,
+            fresh: 0,
+            by_remote: HashTable::new(),
+            local: Map::new(),
+            local_addresses: Map::new(),
+            own: Vec::new(),
+            hasher,
+            counters: SadCounters::default(),
+        }
     }
 
     /// The same table; inbound SAs that are installed from now on have this replay window.
@@ -270,7 +280,7 @@ impl Sad {
     }
 
     /// Makes room in the look-up tables for this many more sets, so that no registration waits
-    /// while they grow. Without enough memory nothing happens.
+    /// while they grow. The room is kept when sets go. Without enough memory nothing happens.
     pub fn reserve(&mut self, sets: usize) {
         let sas = sets.saturating_mul(2);
         self.by_spi.reserve(sas);
@@ -319,8 +329,8 @@ impl Sad {
             return Err(InstallError::Full);
         }
         let ([first, second], [third, fourth]) = (inbound, outbound);
-        self.inbound.make_room();
-        self.outbound.make_room();
+        self.inbound.make_room(2);
+        self.outbound.make_room(2);
         let inbound = [self.insert_inbound(&first)?, self.insert_inbound(&second)?];
         let [one, other] = inbound.map(|id| id.0.slot);
         let rests = self.resting;
@@ -391,10 +401,10 @@ impl Sad {
         if !sa.is_proved
             && let Some(remote) = sa.selector().destination_end()
         {
-            let hash = hasher.hash_one(remote);
+            let hash = hasher.hash_one(&remote);
             by_remote.insert_unique(hash, slot, |slot| hash_of_slot(outbound, hasher, *slot));
         }
-        if let Some(rivals) = rivals.get_mut(sa.wire())
+        if let Some(rivals) = rivals.get_mut(hasher, sa.wire())
             && let (Some(before), Some(position)) =
                 (rivals.last().copied(), rivals.iter().position(|rival| *rival == slot))
         {
@@ -429,7 +439,7 @@ impl Sad {
     /// [`InstallError::SpiInUse`], [`InstallError::Families`] and [`InstallError::Full`]; nothing
     /// has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
-        self.inbound.make_room();
+        self.inbound.make_room(1);
         wiped(|| self.insert_inbound(spec))
     }
 
@@ -450,10 +460,10 @@ impl Sad {
     pub fn add_outbound(&mut self, spec: &SaSpec<'_>) -> Result<OutboundId, InstallError> {
         check_families(&spec.selector)?;
         let wire = Wire::new(&spec.selector);
-        if self.exact_slot(self.hasher.hash_one(wire), &wire).is_some() {
+        if self.exact_slot(self.hasher.hash_one(&wire), &wire).is_some() {
             return Err(InstallError::SelectorInUse(spec.selector));
         }
-        self.outbound.make_room();
+        self.outbound.make_room(1);
         let id = wiped(|| self.insert_outbound(spec, Outbound::ALONE))?;
         self.sends(id.0.slot);
         Ok(id)
@@ -462,16 +472,16 @@ impl Sad {
     /// Adds an outbound SA, which rests where there is one of the same selector.
     fn insert_outbound(&mut self, spec: &SaSpec<'_>, partner: u32) -> Result<OutboundId, InstallError> {
         let wire = Wire::new(&spec.selector);
-        let hash = self.hasher.hash_one(wire);
+        let hash = self.hasher.hash_one(&wire);
         let sends = self.exact_slot(hash, &wire);
         let mut sa = Outbound::new_on(spec, self.backend);
         (sa.partner, sa.rests) = (partner, sends.is_some());
         let id = self.outbound.insert(sa).ok_or(InstallError::Full)?;
-        let Self { by_selector, rivals, resting, .. } = self;
+        let Self { by_selector, rivals, resting, hasher, .. } = self;
         match sends {
             None => by_selector.insert(hash, id.slot),
             Some(sends) => {
-                rivals.entry(wire).or_insert_with(|| [sends].into()).insert(0, id.slot);
+                rivals.get_or_insert(hasher, wire, || [sends].into()).insert(0, id.slot);
                 *resting += 1;
             }
         }
@@ -537,7 +547,7 @@ impl Sad {
     /// The first outbound SA of a selector for which this is true.
     fn of_selector(&self, wire: &Wire, is: impl Fn(&Outbound) -> bool) -> Option<u32> {
         let is = |slot: &u32| self.outbound.peek(*slot).is_some_and(&is);
-        match self.rivals.get(wire) {
+        match self.rivals.get(&self.hasher, wire) {
             Some(rivals) => rivals.iter().copied().find(is),
             None => self.exact_slot(self.hasher.hash_one(wire), wire).filter(is),
         }
@@ -572,11 +582,15 @@ impl Sad {
         let sa = self.outbound.get(id.0)?;
         let (counters, selector) = (sa.counters(), sa.selector());
         let wire = *sa.wire();
-        let hash = self.hasher.hash_one(wire);
+        let hash = self.hasher.hash_one(&wire);
         if let Ok(entry) =
             self.by_remote.find_entry(hash_of_remote(&self.hasher, &selector), |slot| *slot == id.0.slot)
         {
             entry.remove();
+        }
+        let Self { outbound, by_remote, hasher, fresh, .. } = self;
+        if let Some(capacity) = shrunk(by_remote.len(), by_remote.capacity(), by_remote.len() + 2 * *fresh) {
+            by_remote.shrink_to(capacity, |slot| hash_of_slot(outbound, hasher, *slot));
         }
         self.remove_from_selector(hash, &wire, id.0.slot);
         self.count_local(selector.source_end(), false);
@@ -586,8 +600,8 @@ impl Sad {
     /// An outbound SA goes. Where others have its selector and it was the one that sends, the one
     /// before it does again.
     fn remove_from_selector(&mut self, hash: u64, wire: &Wire, slot: u32) {
-        let Self { by_selector, rivals, resting, .. } = self;
-        let Some(others) = rivals.get_mut(wire) else {
+        let Self { by_selector, rivals, resting, hasher, .. } = self;
+        let Some(others) = rivals.get_mut(hasher, wire) else {
             by_selector.remove(hash, slot);
             return;
         };
@@ -595,7 +609,7 @@ impl Sad {
         *resting -= 1;
         let next = others.last().copied();
         if others.len() == 1 {
-            rivals.remove(wire);
+            rivals.remove(hasher, wire);
         }
         if let Some(next) = next {
             // Nothing happens if it was another that sent.
@@ -647,7 +661,7 @@ impl Sad {
     /// by that at a peer that it is sent to.
     pub(super) fn is_protected_traffic(&self, selector: &Selector) -> bool {
         let (source, destination) = (selector.source_end(), selector.destination_end());
-        [source, destination].into_iter().flatten().any(|end| self.local.contains_key(&end))
+        [source, destination].into_iter().flatten().any(|end| self.local.get(&self.hasher, &end).is_some())
             || destination.is_some_and(|end| self.is_protected_at_peer(end))
     }
 
@@ -656,22 +670,22 @@ impl Sad {
             self.outbound.peek(*slot).is_some_and(|sa| sa.selector().destination_end() == Some(end))
         };
         let may_be_clear = Port::from_peer(end.1).is_ok_and(Port::is_sip);
-        !may_be_clear && self.by_remote.find(self.hasher.hash_one(end), is).is_some()
+        !may_be_clear && self.by_remote.find(self.hasher.hash_one(&end), is).is_some()
     }
 
     /// Whether one of two addresses is of this side and has protected ports.
     pub(super) fn has_protected_address(&self, selector: &Selector) -> bool {
         [selector.source, selector.destination]
             .iter()
-            .any(|address| self.local_addresses.contains_key(address))
+            .any(|address| self.local_addresses.get(&self.hasher, address).is_some())
     }
 
     /// Counts one SA more, or one fewer, at a port of this side.
     fn count_local(&mut self, end: Option<(IpAddr, u16)>, more: bool) {
         let Some(end) = end else { return };
-        let Self { local, local_addresses, .. } = self;
-        if count_at(local, end, more) {
-            count_at(local_addresses, end.0, more);
+        let Self { local, local_addresses, hasher, .. } = self;
+        if count_at(local, hasher, end, more) {
+            count_at(local_addresses, hasher, end.0, more);
         }
     }
 
@@ -733,34 +747,34 @@ fn check_families(selector: &Selector) -> Result<(), InstallError> {
 }
 
 /// Counts one more, or one fewer, of a key. True if that was the first or the last.
-fn count_at<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, more: bool) -> bool {
+fn count_at<K: Hash + Eq>(counts: &mut Map<K, usize>, hashes: &Hashes, key: K, more: bool) -> bool {
     if more {
-        let count = counts.entry(key).or_default();
+        let count = counts.get_or_insert(hashes, key, || 0);
         *count += 1;
         return *count == 1;
     }
-    let Some(count) = counts.get_mut(&key) else { return false };
+    let Some(count) = counts.get_mut(hashes, &key) else { return false };
     *count -= 1;
     let is_last = *count == 0;
     if is_last {
-        counts.remove(&key);
+        counts.remove(hashes, &key);
     }
     is_last
 }
 
 #[inline]
-fn hash_of(hasher: &DefaultHashBuilder, spi: u32, destination: IpAddr) -> u64 {
-    hasher.hash_one((spi, destination))
+fn hash_of(hasher: &Hashes, spi: u32, destination: IpAddr) -> u64 {
+    hasher.hash_one(&(spi, destination))
 }
 
-fn hash_of_slot(outbound: &Slab<Outbound>, hasher: &DefaultHashBuilder, slot: u32) -> u64 {
+fn hash_of_slot(outbound: &Slab<Outbound>, hasher: &Hashes, slot: u32) -> u64 {
     outbound.peek(slot).map_or(0, |sa| hash_of_remote(hasher, &sa.selector()))
 }
 
-fn hash_of_remote(hasher: &DefaultHashBuilder, selector: &Selector) -> u64 {
-    selector.destination_end().map_or(0, |end| hasher.hash_one(end))
+fn hash_of_remote(hasher: &Hashes, selector: &Selector) -> u64 {
+    selector.destination_end().map_or(0, |end| hasher.hash_one(&end))
 }
 
-fn hash_of_inbound(hasher: &DefaultHashBuilder, sa: &Inbound) -> u64 {
+fn hash_of_inbound(hasher: &Hashes, sa: &Inbound) -> u64 {
     hash_of(hasher, sa.spi().value(), sa.selector().destination)
 }
