@@ -1,6 +1,8 @@
 //! One block after another, without vectors and without a look-up that depends on a secret: each
-//! output bit of an S-box is a constant of 64 bits, rotated by the input.
+//! output bit of an S-box is a constant of 64 bits, rotated by the input. A processor of 32 bits
+//! rotates two words by branches; there, it is one of two constants of 32 bits.
 
+use subtle::Choice;
 use zeroize::optimization_barrier;
 
 use super::schedule::{BLOCK, Direction, ROUNDS, STEPS, step_of};
@@ -19,6 +21,7 @@ const fn end_of(output: usize) -> u32 {
 
 /// Each output bit of each S-box for all inputs, rotated so that an input rotates its bit into
 /// place.
+#[cfg(any(test, target_pointer_width = "64"))]
 const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     let mut outputs = [[(0, 0); 4]; BOXES];
     let mut output = 0;
@@ -31,6 +34,27 @@ const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
             input += 1;
         }
         outputs[s_box][bit] = (truth.rotate_left(end_of(output)), 1 << end_of(output));
+        output += 1;
+    }
+    outputs
+};
+
+/// The same as two words: for the inputs below 32, and for those from 32 on.
+#[cfg(any(test, not(target_pointer_width = "64")))]
+const HALF_OUTPUTS: [[([u32; 2], u32); 4]; BOXES] = {
+    let mut outputs = [[([0; 2], 0); 4]; BOXES];
+    let mut output = 0;
+    while output < 4 * BOXES {
+        let (s_box, bit) = (output / 4, output % 4);
+        let mut truth = [0_u32; 2];
+        let mut input = 0;
+        while input < 64 {
+            truth[input / 32] |= ((substitute(s_box, input) >> (3 - bit) & 1) as u32) << (input % 32);
+            input += 1;
+        }
+        let [low, high] = truth;
+        let end = end_of(output);
+        outputs[s_box][bit] = ([low.rotate_left(end), high.rotate_left(end)], 1 << end);
         output += 1;
     }
     outputs
@@ -68,7 +92,8 @@ impl Rounds {
         for (rounds, key) in rounds.iter_mut().zip(keys.as_chunks::<BLOCK>().0) {
             let key = u64::from_be_bytes(*key);
             for (bit, adds) in ADDS.iter().enumerate() {
-                let all = 0_u64.wrapping_sub(key >> (63 - bit) & 1);
+                let all = u64::from(mask((key >> (63 - bit)) as u32));
+                let all = all << 32 | all;
                 for (round, add) in rounds.iter_mut().zip(adds) {
                     *round |= all & add;
                 }
@@ -99,13 +124,47 @@ impl Rounds {
     }
 }
 
+/// All bits if the lowest one is set, and none if it is not. A compiler that could see which of the
+/// two it is would make branches of it.
 #[inline(always)]
-fn mix(half: u32, key: u64) -> u32 {
+fn mask(bit: u32) -> u32 {
+    0_u32.wrapping_sub(Choice::from(bit as u8 & 1).unwrap_u8().into())
+}
+
+#[cfg(target_pointer_width = "64")]
+use mix_words as mix;
+
+#[cfg(not(target_pointer_width = "64"))]
+use mix_halves as mix;
+
+/// Six bits of the half, with one on either side, and the round key's. The upper bits are not
+/// cleared.
+#[inline(always)]
+fn input_of(s_box: usize, half: u32, key: u64) -> u32 {
+    half.rotate_left(4 * s_box as u32 + 5) ^ (key >> (8 * s_box)) as u32
+}
+
+#[cfg(any(test, not(target_pointer_width = "64")))]
+#[inline(always)]
+fn mix_halves(half: u32, key: u64) -> u32 {
+    let mut sum = 0;
+    for (s_box, outputs) in HALF_OUTPUTS.iter().enumerate() {
+        let input = input_of(s_box, half, key);
+        let upper = mask(input >> 5);
+        for ([low, high], place) in outputs {
+            let truth = low ^ (low ^ high) & upper;
+            sum |= truth.rotate_right(input & 31) & place;
+        }
+    }
+    sum
+}
+
+#[cfg(any(test, target_pointer_width = "64"))]
+#[inline(always)]
+fn mix_words(half: u32, key: u64) -> u32 {
     let mut sum = 0;
     for (s_box, outputs) in OUTPUTS.iter().enumerate() {
-        // Six bits of the half with one on either side; the higher bits of a rotation's amount do
-        // not count.
-        let input = half.rotate_left(4 * s_box as u32 + 5) ^ (key >> (8 * s_box)) as u32;
+        let input = input_of(s_box, half, key);
         for (truth, place) in outputs {
             sum |= truth.rotate_right(input & 63) as u32 & place;
         }
@@ -140,4 +199,30 @@ fn exchange(high: &mut u32, low: &mut u32, distance: u32, mask: u32) {
     let differ = (*high >> distance ^ *low) & mask;
     *low ^= differ;
     *high ^= differ << distance;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn halves_mix_as_words_do(half: u32, key in any::<u64>().prop_map(|key| key & 0x3f3f_3f3f_3f3f_3f3f)) {
+            prop_assert_eq!(mix_halves(half, key), mix_words(half, key));
+        }
+    }
+
+    #[test]
+    fn every_input_of_every_s_box_has_the_same_output() {
+        for s_box in 0..BOXES {
+            for input in 0..64_u64 {
+                let key = input << (8 * s_box);
+                assert_eq!(mix_halves(0, key), mix_words(0, key), "S-box {s_box}, input {input}");
+            }
+        }
+    }
 }
