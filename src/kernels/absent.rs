@@ -118,3 +118,11 @@ pub(crate) mod aes {
         }
     }
 }
+
+/// Other processors are all alike.
+#[cfg(test)]
+pub(crate) mod makers {
+    pub(crate) fn as_on_each(mut work: impl FnMut()) {
+        work();
+    }
+}

@@ -158,7 +158,7 @@ fn finish<H: Hash<N>, const N: usize>(mut state: [u32; N], rest: &[u8], len: usi
 mod tests {
     use super::*;
     use crate::esp::Backend;
-    use crate::kernels::{HmacTask, md5_hmacs, sha1_hmacs};
+    use crate::kernels::{HmacTask, makers, md5_hmacs, sha1_hmacs};
     use crate::vectors::vectors;
 
     /// The key as HMAC itself shortens one that is longer than a block (RFC 2104 2). Annex I makes
@@ -184,6 +184,10 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_give_the_answers_of_rfc_2202_on_every_processor() {
+        makers::as_on_each(many_at_once_give_the_answers_of_rfc_2202_on_every_backend);
+    }
+
     fn many_at_once_give_the_answers_of_rfc_2202_on_every_backend() {
         let cases = vectors(include_str!("../../../tests/data/rfc2202.txt"));
         for backend in Backend::available() {

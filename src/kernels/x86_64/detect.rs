@@ -63,6 +63,10 @@ impl Vectors {
 /// throughput, so the vendor is used as a proxy: of all that were measured, Intel's work on 512
 /// bits at once.
 pub(in crate::kernels) fn is_intel() -> bool {
+    #[cfg(test)]
+    if let Some(pretended) = makers::PRETENDED.get() {
+        return pretended;
+    }
     const UNKNOWN: u8 = 2;
     static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
     match KNOWN.load(Ordering::Relaxed) {
@@ -77,5 +81,26 @@ pub(in crate::kernels) fn is_intel() -> bool {
             intel
         }
         known => known != 0,
+    }
+}
+
+/// The paths of each maker's processors, on any machine.
+#[cfg(test)]
+pub(crate) mod makers {
+    use core::cell::Cell;
+
+    std::thread_local! {
+        /// Whether this thread takes the processor for one of Intel's.
+        pub(super) static PRETENDED: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    /// Does work as on an Intel, and as on another.
+    pub(crate) fn as_on_each(mut work: impl FnMut()) {
+        for intel in [true, false] {
+            PRETENDED.set(Some(intel));
+            assert_eq!(super::is_intel(), intel);
+            work();
+        }
+        PRETENDED.set(None);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) use cbc_aes::encrypt_aes;
 pub(crate) use cbc_des::{Vbmi, encrypt_des};
 pub(crate) use detect::Vectors;
 pub(super) use detect::is_intel;
+#[cfg(test)]
+pub(crate) use detect::makers;
 #[cfg(feature = "hmac-md5-96")]
 pub(super) use hmac::md5_kernels;
 pub(super) use hmac::{schedule, sha1_kernels};
