@@ -15,10 +15,11 @@ use std::time::Duration;
 use ipsec_3gpp::algorithm::Encryption;
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::key::SaKeys;
+use ipsec_3gpp::registration::{Begin, Config, Over, Register, UeConfig};
 use ipsec_3gpp::sa::{Endpoint, OpenJob, SaSet, SealJob, Side};
-use ipsec_3gpp::setup::{PortPair, Setup};
-use ipsec_3gpp::spi::{Spi, SpiPair};
-use ipsec_3gpp::{Ck, Ik, Sad, Suite};
+use ipsec_3gpp::setup::{Port, PortPair, Setup};
+use ipsec_3gpp::spi::{Spi, SpiPair, SpiSlice};
+use ipsec_3gpp::{Ck, Confidentiality, Ik, Moment, Pcscf, Policy, Sad, SpiAllocator, Suite, Ue};
 use zeroize::Zeroize;
 
 /// In hexadecimal, which is another form than the one that is searched for.
@@ -148,18 +149,20 @@ fn traffic(ue: &mut Sad, pcscf: &mut Sad, len: usize) {
     plains.iter_mut().for_each(|plain| write_datagram(plain, len));
     let mut jobs: Vec<_> = plains.iter().zip(&mut packets).map(|(from, to)| SealJob::new(from, to)).collect();
     ue.seal_batch(&mut jobs);
-    let sealed: Vec<Vec<u8>> = jobs.iter().map(|job| job.packet().unwrap().to_vec()).collect();
+    let mut sealed: Vec<Vec<u8>> = jobs.iter().map(|job| job.packet().unwrap().to_vec()).collect();
     drop(jobs);
     let mut outs: Vec<Vec<u8>> = (0..PACKETS).map(|_| vec![0; 600]).collect();
     let mut jobs: Vec<_> = sealed.iter().zip(&mut outs).map(|(from, to)| OpenJob::new(from, to)).collect();
     pcscf.open_batch(&mut jobs);
     assert!(jobs.iter().all(|job| job.datagram().is_some()));
-    // The buffers are the caller's.
+    drop(jobs);
+    // The buffers are the caller's; without encryption, all of them have plaintext.
     plains
         .iter_mut()
         .chain(&mut packets)
+        .chain(&mut sealed)
         .chain(&mut outs)
-        .chain([&mut room, &mut opened])
+        .chain([&mut room, &mut opened, &mut forged])
         .for_each(Zeroize::zeroize);
 }
 
@@ -175,6 +178,46 @@ fn life(suite: Suite, backend: Backend, len: usize) {
     traffic(&mut ue, &mut pcscf, len);
     searched(2);
     assert!(ue.remove_set(&ids[0]) && pcscf.remove_set(&ids[1]));
+    searched(3);
+    wipe_stack();
+}
+
+/// The same, where the SAs come and go with a registration.
+fn registration(suite: Suite, backend: Backend, len: usize) {
+    let marker = 0_u8;
+    STACK.store(&raw const marker as usize, Ordering::SeqCst);
+    let (mut ue_sas, mut pcscf_sas) = (Sad::new().with_backend(backend), Sad::new().with_backend(backend));
+    let (now, later) = (Moment::from_millis(0), Moment::from_millis(3_600_000));
+    let is_null = suite.encryption() == Encryption::Null;
+    let confidentiality = if is_null { Confidentiality::LeftToAccess } else { Confidentiality::Required };
+    let policy = Policy::new(&[suite], confidentiality).unwrap();
+    let (ue_address, pcscf_address) = ([10, 0, 0, 2].into(), [10, 0, 0, 1].into());
+    let client_ports = [50001, 50003, 50005].map(|port| Port::new(port).unwrap());
+    let config = Config::new(policy.clone(), Port::new(50002).unwrap(), &client_ports).unwrap();
+    let spis = SpiAllocator::new(SpiSlice::WHOLE, 1000, [7; 16]).unwrap();
+    let mut pcscf = Pcscf::new(config, spis, now);
+    let mut ue = Ue::new(UeConfig::new(policy, pcscf_address), ue_address);
+    let spis = SpiPair { client: Spi::new(1001).unwrap(), server: Spi::new(1002).unwrap() };
+    let setup = Setup { spis, ports: PortPair::new(40001, 40002).unwrap() };
+    let client = ue.begin(now, &Begin::new(setup), &mut ue_sas).unwrap().security_client.to_string();
+    let client = [client.as_str()];
+    let sm1 = Register::new(Over::Clear, ue_address, pcscf_address, "user@ims").with_security_client(&client);
+    let request = pcscf.register(now, &sm1, &mut pcscf_sas).unwrap().request;
+    {
+        let (ck, ik) = (CK.parse::<Ck>().unwrap(), IK.parse::<Ik>().unwrap());
+        let sm6 = pcscf.challenge(now, request, "nonce", &ck, &ik, &mut pcscf_sas).unwrap();
+        let server = sm6.security_server.to_string();
+        let server = [server.as_str()];
+        let _ = ue.challenged(now, Over::Clear, &server, &ck, &ik, &mut ue_sas).unwrap();
+    }
+    assert_eq!((ue_sas.len(), pcscf_sas.len()), (4, 4));
+    searched(1);
+    traffic(&mut ue_sas, &mut pcscf_sas, len);
+    searched(2);
+    // No answer comes: both ends give up.
+    pcscf.handle_timeout(later, &mut pcscf_sas);
+    ue.handle_timeout(later, &mut ue_sas);
+    assert_eq!((ue_sas.len(), pcscf_sas.len()), (0, 0));
     searched(3);
     wipe_stack();
 }
@@ -231,6 +274,8 @@ fn search() -> [Vec<&'static str>; 2] {
     found
 }
 
+type Life = fn(Suite, Backend, usize);
+
 #[test]
 #[cfg_attr(
     debug_assertions,
@@ -240,7 +285,11 @@ fn nothing_is_left_of_keys_and_plaintext() {
     let mut faults = Vec::new();
     for suite in Suite::ALL {
         // Of a few blocks, and of many: other code of the crates.
-        for (backend, len) in Backend::available().flat_map(|backend| [(backend, 92), (backend, 400)]) {
+        let lives = Backend::available().flat_map(|backend| {
+            let lives: [(Life, usize); 3] = [(life, 92), (life, 400), (registration, 92)];
+            lives.map(|(life, len)| (backend, life, len))
+        });
+        for (backend, life, len) in lives {
             DONE.store(0, Ordering::SeqCst);
             SEARCHED.store(0, Ordering::SeqCst);
             let both = move || {

@@ -534,3 +534,239 @@ fn fold(sum: u64) -> u16 {
     let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
     !((sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail")]
+
+    use alloc::vec::Vec;
+
+    use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
+
+    use super::*;
+
+    /// An IPv6 datagram with such headers, by protocol and length, and these octets after them.
+    fn ipv6(headers: &[(u8, usize)], protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; IPV6_HEADER];
+        let next = headers.iter().skip(1).map(|(next, _)| *next).chain([protocol]);
+        for ((_, len), next) in headers.iter().zip(next) {
+            packet.extend([next, (len / 8 - 1) as u8]);
+            packet.resize(packet.len() + len - 2, 0);
+        }
+        packet.extend(payload);
+        let len = ((packet.len() - IPV6_HEADER) as u16).to_be_bytes();
+        let first = headers.first().map_or(protocol, |(first, _)| *first);
+        packet[..8].copy_from_slice(&[0x6a, 0xbc, 0xde, 0xf1, len[0], len[1], first, 63]);
+        packet[8..IPV6_HEADER].iter_mut().zip(1..).for_each(|(octet, n)| *octet = n);
+        packet
+    }
+
+    fn ipv4(options: usize, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![1; IPV4_HEADER + options];
+        packet.extend(payload);
+        let len = (packet.len() as u16).to_be_bytes();
+        let words = ((IPV4_HEADER + options) / 4) as u8;
+        let begin = [0x40 | words, 0x2e, len[0], len[1], 0x12, 0x34, 0x40, 0, 63, protocol, 0, 0];
+        packet[..12].copy_from_slice(&begin);
+        let sum = checksum(&packet[..IPV4_HEADER + options]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet
+    }
+
+    fn found(datagram: Result<Datagram, IpError>) -> Result<(usize, u8), IpError> {
+        datagram.map(|datagram| (datagram.header_len, datagram.protocol()))
+    }
+
+    #[test]
+    fn esp_begins_after_the_headers_that_rfc_4303_has_in_front_of_it() {
+        const OPTIONS: u8 = DESTINATION_OPTIONS;
+        for (headers, plain, received) in [
+            (&[][..], (40, UDP), (40, UDP)),
+            (&[(HOP_BY_HOP, 8)], (48, UDP), (48, UDP)),
+            (&[(FRAGMENT, 8)], (48, UDP), (48, UDP)),
+            (&[(ROUTING, 24)], (64, UDP), (64, UDP)),
+            (&[(OPTIONS, 16)], (56, UDP), (56, UDP)),
+            (&[(HOP_BY_HOP, 8), (OPTIONS, 8), (ROUTING, 16)], (72, UDP), (72, UDP)),
+            // Options for the last destination are protected.
+            (&[(ROUTING, 8), (OPTIONS, 16)], (48, OPTIONS), (64, UDP)),
+            (&[(OPTIONS, 8), (ROUTING, 8), (OPTIONS, 16)], (56, OPTIONS), (72, UDP)),
+            (&[(ROUTING, 8), (FRAGMENT, 8)], (56, UDP), (56, UDP)),
+        ] {
+            let packet = ipv6(headers, UDP, &[7; 9]);
+            assert_eq!(found(Datagram::parse_plain(&packet)), Ok(plain), "{headers:?}");
+            assert_eq!(found(Datagram::parse_received(&packet)), Ok(received), "{headers:?}");
+            let datagram = Datagram::parse_received(&packet).unwrap();
+            assert_eq!((datagram.total_len, datagram.payload(&packet)), (packet.len(), &[7; 9][..]));
+            assert_eq!(datagram.payload_len(), 9);
+        }
+    }
+
+    #[test]
+    fn a_bare_datagram_is_read_as_any_other_and_only_a_bare_one_is() {
+        let all = [
+            (ipv4(0, UDP, &[7; 9]), true),
+            (ipv4(4, UDP, &[7; 9]), false),
+            (ipv6(&[], UDP, &[7; 9]), true),
+            (ipv6(&[(HOP_BY_HOP, 8)], UDP, &[7; 9]), false),
+            (ipv6(&[(FRAGMENT, 8)], UDP, &[7; 9]), false),
+            (ipv6(&[(ROUTING, 8)], UDP, &[7; 9]), false),
+            (ipv6(&[(DESTINATION_OPTIONS, 8)], UDP, &[7; 9]), false),
+        ];
+        let fields = |datagram: Datagram| {
+            let Datagram { total_len, header_len, protocol_at, protocol, version } = datagram;
+            (total_len, header_len, protocol_at, protocol, version)
+        };
+        for (packet, is_bare) in all {
+            let is_ipv4 = packet[0] >> 4 == 4;
+            let plain = Datagram::parse_plain(&packet).unwrap();
+            let expected = |is_family: bool| (is_bare && is_family).then_some(fields(plain));
+            assert_eq!(Datagram::parse_bare_ipv4(&packet).map(fields), expected(is_ipv4));
+            assert_eq!(Datagram::parse_bare_ipv6(&packet).map(fields), expected(!is_ipv4));
+            assert_eq!(plain.to_bare_ipv4().map(fields), expected(is_ipv4));
+            assert!(Datagram::parse_bare_ipv4(&packet[..packet.len() - 1]).is_none());
+            assert!(Datagram::parse_bare_ipv6(&packet[..packet.len() - 1]).is_none());
+        }
+        assert!(Datagram::parse_bare_ipv4(&[]).is_none() && Datagram::parse_bare_ipv6(&[]).is_none());
+    }
+
+    /// What a datagram says of itself, by another parser: its length, its protocol, and that its
+    /// checksum is right.
+    fn by_etherparse(headers: &[u8], protocol_at: usize) -> (usize, u8) {
+        if headers[0] >> 4 == 4 {
+            let header = Ipv4HeaderSlice::from_slice(headers).unwrap();
+            assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
+            (header.total_len().into(), header.protocol().0)
+        } else {
+            let header = Ipv6HeaderSlice::from_slice(headers).unwrap();
+            (usize::from(header.payload_length()) + IPV6_HEADER, headers[protocol_at])
+        }
+    }
+
+    #[test]
+    fn headers_are_written_and_moved_with_another_length_and_protocol() {
+        for packet in [
+            ipv4(0, UDP, &[7; 9]),
+            ipv4(4, UDP, &[7; 9]),
+            ipv4(40, UDP, &[7; 9]),
+            ipv6(&[], UDP, &[7; 9]),
+            ipv6(&[(HOP_BY_HOP, 8)], UDP, &[7; 9]),
+            ipv6(&[(HOP_BY_HOP, 8), (ROUTING, 24)], UDP, &[7; 9]),
+        ] {
+            let datagram = Datagram::parse_plain(&packet).unwrap();
+            let len = datagram.header_len;
+            let most = datagram.largest_payload();
+            assert_eq!(most, if packet[0] >> 4 == 4 { 65_535 - len } else { 65_575 - len });
+            for payload_len in [0, 9, 1000, most] {
+                let mut written = vec![0; len];
+                datagram.write_headers(&packet, &mut written, payload_len, 50).unwrap();
+                assert_eq!(by_etherparse(&written, datagram.protocol_at), (len + payload_len, 50));
+                // All else is as it was.
+                let mut back = vec![0; len];
+                datagram.write_headers(&written, &mut back, 9, UDP).unwrap();
+                assert_eq!(back, packet[..len]);
+
+                // To either side, onto itself, and up to the end of the buffer.
+                for (from, to) in [(0, 0), (0, 8), (8, 0), (3, 2), (100 - len, 0), (0, 100 - len)] {
+                    let mut buffer = vec![0xee; 100];
+                    buffer[from..from + len].copy_from_slice(&packet[..len]);
+                    let moved = datagram.move_headers(&mut buffer, (from, to), payload_len, 50);
+                    assert_eq!((moved, &buffer[to..to + len]), (Some(()), &written[..]));
+                    let untouched =
+                        |at: &usize| !(from..from + len).contains(at) && !(to..to + len).contains(at);
+                    assert!((0..100).filter(untouched).all(|at| buffer[at] == 0xee), "{from} {to}");
+                }
+            }
+            let mut written = vec![0; len];
+            assert_eq!(datagram.write_headers(&packet, &mut written, most + 1, 50), None);
+            assert_eq!(datagram.write_headers(&packet, &mut written[1..], 9, 50), None);
+            assert_eq!(datagram.write_headers(&packet[..len - 1], &mut written, 9, 50), None);
+            let mut buffer = vec![0; 100];
+            buffer[..len].copy_from_slice(&packet[..len]);
+            assert_eq!(datagram.move_headers(&mut buffer, (0, 0), most + 1, 50), None);
+            for (from, to) in [(101 - len, 0), (0, 101 - len), (usize::MAX, 0), (0, usize::MAX)] {
+                assert_eq!(datagram.move_headers(&mut buffer, (from, to), 9, 50), None, "{from} {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_contradict_themselves_are_named() {
+        let plain = |packet: &[u8]| Datagram::parse_plain(packet).map(drop);
+        let mut packet = ipv4(4, UDP, &[7; 9]);
+        for words in 0..16 {
+            packet[0] = 0x40 | words;
+            // 24 octets of header, 33 in all.
+            let expected = if (5..=8).contains(&words) { Ok(()) } else { Err(IpError::Length) };
+            assert_eq!(plain(&packet), expected, "{words} words");
+        }
+        let truncated = |needed, found| Err(IpError::Truncated { needed, found });
+        let packet = ipv4(0, UDP, &[7; 9]);
+        assert_eq!(plain(&packet[..19]), truncated(20, 19));
+        assert_eq!(plain(&packet[..28]), truncated(29, 28));
+        // The last extension header ends exactly, or is cut off.
+        let packet = ipv6(&[(HOP_BY_HOP, 8), (ROUTING, 24)], UDP, &[]);
+        assert_eq!(found(Datagram::parse_plain(&packet)), Ok((72, UDP)));
+        let cut = |len: usize| {
+            let mut cut = packet[..len].to_vec();
+            cut[4..6].copy_from_slice(&((len - IPV6_HEADER) as u16).to_be_bytes());
+            plain(&cut)
+        };
+        assert_eq!(cut(71), truncated(24, 23));
+        assert_eq!(cut(55), truncated(8, 7));
+        assert_eq!(cut(48), truncated(8, 0));
+        assert_eq!(cut(47), truncated(8, 7));
+        assert_eq!(plain(&packet[..71]), truncated(72, 71));
+        assert_eq!(plain(&packet[..39]), truncated(40, 39));
+    }
+
+    #[test]
+    fn a_fragment_header_is_an_error_unless_it_is_around_a_whole_datagram() {
+        let at = |field: u16| {
+            let mut packet = ipv6(&[(FRAGMENT, 8)], UDP, &[7; 16]);
+            packet[42..44].copy_from_slice(&field.to_be_bytes());
+            Datagram::parse_plain(&packet).map(drop)
+        };
+        // Two bits are reserved.
+        assert!([0, 2, 4, 6].into_iter().all(|field| at(field) == Ok(())));
+        for bit in (0..16).filter(|bit| ![1, 2].contains(bit)) {
+            assert_eq!(at(1 << bit), Err(IpError::Fragment), "bit {bit}");
+        }
+        let at = |field: u16| {
+            let mut packet = ipv4(0, UDP, &[7; 16]);
+            packet[6..8].copy_from_slice(&field.to_be_bytes());
+            Datagram::parse_plain(&packet).map(drop)
+        };
+        // Don't fragment, and the reserved one.
+        assert!([0, 0x4000, 0x8000].into_iter().all(|field| at(field) == Ok(())));
+        for bit in 0..14 {
+            assert_eq!(at(1 << bit), Err(IpError::Fragment), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn ports_within_esp_are_read_after_extension_headers_of_ipv6_only() {
+        let of = |packet: &[u8]| Datagram::parse_plain(packet).unwrap();
+        let (four, six) = (of(&ipv4(0, 50, &[7; 16])), of(&ipv6(&[], 50, &[7; 16])));
+        let udp = [0x9c, 0x41, 0xc3, 0x52, 0, 8, 0, 0];
+        let ports = Some([0x9c, 0x41, 0xc3, 0x52]);
+        for protocol in [TCP, UDP, DCCP, SCTP, UDP_LITE] {
+            assert_eq!((four.ports(protocol, &udp), six.ports(protocol, &udp)), (ports, ports));
+            assert_eq!(four.ports(protocol, &udp[..4]), ports);
+            assert_eq!(four.ports(protocol, &udp[..3]), None);
+        }
+        assert_eq!((four.ports(ICMP, &udp), six.ports(ICMPV6, &udp)), (None, None));
+        let within = &ipv6(&[(DESTINATION_OPTIONS, 16), (ROUTING, 8)], UDP, &udp)[IPV6_HEADER..];
+        assert_eq!(six.ports(DESTINATION_OPTIONS, within), ports);
+        assert_eq!(six.ports(DESTINATION_OPTIONS, &within[..23]), None);
+        // 60 is no extension header in IPv4.
+        assert_eq!(four.ports(DESTINATION_OPTIONS, within), None);
+    }
+
+    #[test]
+    fn udp_and_tcp_have_whole_headers() {
+        for (protocol, least) in [(UDP, 8), (TCP, 20)] {
+            assert!(!is_sip_transport(protocol, least - 1) && is_sip_transport(protocol, least));
+        }
+        assert!([SCTP, UDP_LITE, DCCP, ICMP].into_iter().all(|protocol| !is_sip_transport(protocol, 100)));
+    }
+}
