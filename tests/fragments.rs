@@ -36,9 +36,9 @@ fn datagram(ipv6: bool, len: usize, between: &[u8]) -> Vec<u8> {
         let (mut next, mut at) = (6, 40);
         for number in between {
             let kind = std::mem::replace(&mut packet[next], *number);
-            // Padding, or a routing header of which nothing is left.
-            let header =
-                [kind, 0, if *number == 43 { 0 } else { 1 }, if *number == 43 { 0 } else { 4 }, 0, 0, 0, 0];
+            // Padding, a routing header of which nothing is left, or a fragment that is the whole.
+            let padding = if [43, 44].contains(number) { [0, 0] } else { [1, 4] };
+            let header = [kind, 0, padding[0], padding[1], 0, 0, 0, 0];
             packet.splice(at..at, header);
             (next, at) = (at, at + 8);
         }
@@ -431,7 +431,30 @@ fn datagrams_that_must_not_be_fragmented_and_small_mtus_are_named() {
         assert_eq!(Fragments::new(&part, 60, 1).unwrap_err(), IpError::Fragment.into());
     }
     // An atomic fragment has a fragment header already.
-    assert_eq!(fragments(&datagram(true, 2000, &[44]), 1280, 1), Err(IpError::Fragment.into()));
+    for headers in [&[44][..], &[60, 44], &[0, 44], &[0, 43, 60, 44], &[44, 60], &[44, 43]] {
+        let packet = datagram(true, 2000, headers);
+        assert_eq!(fragments(&packet, 1280, 1), Err(IpError::Fragment.into()), "{headers:?}");
+    }
+}
+
+#[test]
+fn every_fragment_has_the_identification_and_the_whole_has_no_flags() {
+    for (ipv6, at, number) in [(false, 4, &[0xcd, 0xef][..]), (true, 44, &[0x89, 0xab, 0xcd, 0xef])] {
+        let packet = datagram(ipv6, 4000, &[]);
+        let all = fragments(&packet, 1280, 0x89ab_cdef).unwrap();
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(|fragment| fragment[at..at + number.len()] == *number));
+        let mut reassembly = Reassembly::new(ReassemblyLimits::default());
+        let now = Moment::from_millis(0);
+        let received = all.iter().map(|fragment| reassembly.receive(fragment, now).unwrap()).last().unwrap();
+        let Received::Reassembled(whole) = received else { panic!("{received:?}") };
+        assert_eq!(without_identification(&whole), without_identification(&packet));
+        if !ipv6 {
+            assert_eq!(whole[6..8], [0, 0]);
+            let header = etherparse::Ipv4HeaderSlice::from_slice(&whole).unwrap();
+            assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
+        }
+    }
 }
 
 /// Options without the flag "copied" are of the first fragment only (RFC 791 3.1).
@@ -442,6 +465,16 @@ fn options_are_copied_where_they_say_so() {
     assert_eq!(all[0][20..32], options);
     for later in &all[1..] {
         assert_eq!(later[20..32], [1, 1, 1, 1, 1, 1, 1, 0x94, 4, 0, 0, 0]);
+    }
+    // "No operation" has no length, and the end is the end.
+    for (options, later) in [
+        ([1, 7, 3, 4, 1, 0x94, 4, 0, 0, 7, 2, 0], [1, 1, 1, 1, 1, 0x94, 4, 0, 0, 1, 1, 0]),
+        ([7, 3, 4, 7, 3, 4, 0x94, 4, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1, 0x94, 4, 0, 0, 1, 1]),
+        ([0, 7, 3, 4, 7, 3, 4, 0, 0, 0, 0, 0], [0, 7, 3, 4, 7, 3, 4, 0, 0, 0, 0, 0]),
+    ] {
+        let all = fragments(&datagram(false, 3000, &options), 1500, 5).unwrap();
+        assert_eq!(all[0][20..32], options);
+        assert!(all[1..].iter().all(|fragment| fragment[20..32] == later), "{options:?}");
     }
     // Options that are cut off do not make it read past them.
     for options in [[7, 0, 0, 0], [7, 200, 1, 1], [1, 1, 1, 7], [0, 7, 7, 7], [0x94, 4, 1, 1]] {

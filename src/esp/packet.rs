@@ -194,6 +194,10 @@ pub(super) fn read_trailer(body: &[u8]) -> Result<Decrypted, TrailerError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail")]
+
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -214,5 +218,30 @@ mod tests {
             }
         }
         assert!(write_trailer(&mut [0; 258], 17).is_none());
+    }
+
+    #[test]
+    fn the_place_of_the_iv_has_the_block_that_it_is_made_of() {
+        let spi = Spi::new(0x0123_4567).unwrap();
+        for suite in Suite::ALL {
+            let iv_len = suite.encryption().iv_len();
+            let len = suite.sealed_len(40);
+            let mut esp = vec![0xee; len];
+            frame(suite, &mut esp, (spi, 0x89ab_cdef, None), 40, 17).unwrap();
+            let ids = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef];
+            let block = [ids, [0; 8]].concat();
+            assert_eq!((&esp[..8], &esp[8..8 + iv_len]), (&ids[..], &block[..iv_len]), "{suite}");
+            assert!(esp[8 + iv_len..8 + iv_len + 40].iter().all(|octet| *octet == 0xee), "the payload");
+            assert!(esp[len - 12..].iter().all(|octet| *octet == 0xee), "the ICV");
+
+            let iv: Vec<u8> = (1..=17).collect();
+            for given in 0..=17 {
+                let mut esp = vec![0xee; len];
+                let framed = frame(suite, &mut esp, (spi, 7, Some(&iv[..given])), 40, 17);
+                assert_eq!(framed.is_some(), given == iv_len, "{suite}: {given} octets");
+                assert!(framed.is_none() || esp[8..8 + given] == iv[..given]);
+            }
+            assert!(frame(suite, &mut [0; 20], (spi, 7, None), 40, 17).is_none());
+        }
     }
 }
