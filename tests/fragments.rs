@@ -298,6 +298,38 @@ fn fragments_that_cannot_be_are_refused() {
     assert_eq!(result, Err(IpError::Checksum.into()));
 }
 
+/// RFC 791 3.2 has the protocol among what tells datagrams apart; RFC 8200 4.5 has not, and takes
+/// that of the first fragment.
+#[test]
+fn the_protocol_tells_datagrams_of_ipv4_apart_and_not_those_of_ipv6() {
+    let now = Moment::from_millis(0);
+    let with = |protocol: u8, ipv6, offset, more, data: &[u8]| {
+        let mut fragment = fragment(ipv6, offset, more, data);
+        fragment[if ipv6 { 40 } else { 9 }] = protocol;
+        if !ipv6 {
+            sum(&mut fragment[..20]);
+        }
+        fragment
+    };
+    let mut reassembly = Reassembly::new(ReassemblyLimits::default());
+    for protocol in [6, 17] {
+        let first = with(protocol, false, 0, true, &[protocol; 8]);
+        assert_eq!(reassembly.receive(&first, now), Ok(Received::Incomplete));
+    }
+    assert_eq!(reassembly.len(), 2);
+    for protocol in [17, 6] {
+        let last = with(protocol, false, 8, false, &[protocol; 8]);
+        let received = reassembly.receive(&last, now).unwrap();
+        let Received::Reassembled(whole) = received else { panic!("{received:?}") };
+        assert_eq!((whole[9], &whole[20..]), (protocol, &[protocol; 16][..]));
+    }
+    assert_eq!(reassembly.receive(&with(59, true, 8, false, &[7; 8]), now), Ok(Received::Incomplete));
+    let received = reassembly.receive(&with(17, true, 0, true, &[7; 8]), now).unwrap();
+    let Received::Reassembled(whole) = received else { panic!("{received:?}") };
+    assert_eq!((whole[6], &whole[40..]), (17, &[7; 16][..]));
+    assert_eq!(reassembly.counters().reassembled, 3);
+}
+
 #[test]
 fn an_atomic_fragment_is_whole_and_touches_no_other() {
     let mut reassembly = Reassembly::new(ReassemblyLimits::DEFAULT);
