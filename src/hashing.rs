@@ -10,7 +10,7 @@ use hashbrown::hash_table::Entry;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The seed of the hashes of one table. Whoever does not know it cannot choose SPIs, addresses or
-/// ports whose entries get into each other's way.
+/// ports whose entries collide.
 ///
 /// It must be random, and is best drawn again for each table and at each start. A
 /// [`Pcscf`](crate::Pcscf) takes its own from the seed of its
@@ -90,8 +90,8 @@ impl fmt::Debug for Hashes {
     }
 }
 
-/// A hash map with the hashes of the table that it belongs to: the same in each call. It gives
-/// memory back when few entries are left.
+/// A hash map with the hashes of the table that it belongs to: the same in each call. It
+/// releases memory when few entries are left.
 #[derive(Debug)]
 pub(crate) struct Map<K, V>(HashTable<(K, V)>);
 
@@ -141,7 +141,7 @@ impl<K: Hash + Eq, V> Map<K, V> {
 }
 
 /// The capacity that a hash table shrinks to when one of its entries has gone; `None` if it stays as
-/// it is. Where less than an eighth is in use, as after a flood, most of the memory is given back.
+/// it is. Where less than an eighth is in use, as after a flood, most of the memory is released.
 pub(crate) fn shrunk(len: usize, capacity: usize, reserved: usize) -> Option<usize> {
     const SMALL: usize = 64;
     let least = (2 * len).max(reserved);

@@ -9,8 +9,8 @@ use crate::prefetch::prefetch;
 ///
 /// Entries are in cache lines of eight. An entry is in the line that the upper bits of its hash
 /// select, or, if that was full, in the first later one that was not. All of a line are compared
-/// together: a branch per entry would often be mispredicted. Removal leaves no tombstone, and gives
-/// memory back once few entries are left.
+/// together: a branch per entry would often be mispredicted. Removal leaves no tombstone, and
+/// releases memory once few entries are left.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// A power of two, or none at all.
@@ -35,7 +35,7 @@ const FREE: (u32, u32) = (0, 0);
 /// At most three of four entries are in use.
 const FULL: (usize, usize) = (3, 4);
 
-/// Where less than one of so many entries is in use, most of the memory is given back.
+/// Where less than one of so many entries is in use, most of the memory is released.
 const SPARSE: usize = 16;
 
 impl Line {
@@ -286,11 +286,11 @@ mod tests {
         assert!((0..100_000).all(|n| index.guess(hash(n)) == Some(n)), "no two have the same hash");
         assert!((0..100_000).all(|n| index.remove(hash(n), n)));
         assert!(index.lines.iter().flat_map(Line::entries).all(|entry| entry == FREE));
-        assert_eq!(index.lines.len(), 1, "its memory is given back");
+        assert_eq!(index.lines.len(), 1, "its memory is released");
     }
 
     #[test]
-    fn it_keeps_what_was_asked_for_and_gives_the_rest_back() {
+    fn it_keeps_what_was_asked_for_and_releases_the_rest() {
         let mut index = Index::default();
         let hash = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         index.reserve(1000);

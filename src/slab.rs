@@ -11,11 +11,11 @@ use crate::wipe::Wiped;
 /// Values in slots that never move: a growing vector would leave copies of keys unwiped. The slots
 /// are in chunks, the first of them small, for a UE with four SAs, the later ones of one size. The
 /// first chunk with room is filled first, so that after a flood the last ones become empty and are
-/// given back.
+/// released.
 #[derive(Debug)]
 pub(crate) struct Slab<T: Slotted> {
     table: TableId,
-    /// Without slots where the chunk was given back.
+    /// Without slots where the chunk was released.
     chunks: Vec<Box<[Slot<T>]>>,
     /// The free slots of each chunk.
     free: Vec<Free>,
@@ -23,9 +23,9 @@ pub(crate) struct Slab<T: Slotted> {
     room: usize,
     /// No chunk before this one has room.
     first_with_room: usize,
-    /// A chunk without values that is kept, so that none is made and given back in turn.
+    /// A chunk without values that is kept, so that chunks are not made and released again and again.
     spare: usize,
-    /// The generation of the slots of new chunks: above those of chunks that were given back.
+    /// The generation of the slots of new chunks: above those of released chunks.
     generation: u32,
 }
 
@@ -136,7 +136,7 @@ impl<T: Slotted> Slab<T> {
         while self.room < values && self.add_chunk() {}
     }
 
-    /// Makes a chunk: one that was given back, or a new one. False if all are there.
+    /// Makes a chunk: one that was released, or a new one. False if all are there.
     fn add_chunk(&mut self) -> bool {
         let missing = self.chunks.iter().position(|chunk| chunk.is_empty());
         let number = missing.unwrap_or(self.chunks.len());
@@ -147,7 +147,7 @@ impl<T: Slotted> Slab<T> {
         let empty = || Slot { _alignment: [], generation: self.generation, value: Wiped::EMPTY };
         let chunk = (0..size).map(|_| empty()).collect();
         match self.chunks.get_mut(number) {
-            Some(given_back) => *given_back = chunk,
+            Some(released) => *released = chunk,
             None => {
                 self.chunks.push(chunk);
                 self.free.push(Free::default());
@@ -203,7 +203,7 @@ impl<T: Slotted> Slab<T> {
         if self.is_unused(number) {
             let (first, last) = (number.min(self.spare), number.max(self.spare));
             if first != last && self.is_unused(first) && self.is_unused(last) {
-                self.give_back(last);
+                self.release_chunk(last);
                 self.spare = first;
             } else {
                 self.spare = number;
@@ -218,7 +218,7 @@ impl<T: Slotted> Slab<T> {
             .is_some_and(|(free, slots)| !slots.is_empty() && free.released.len() == usize::from(free.used))
     }
 
-    fn give_back(&mut self, number: usize) {
+    fn release_chunk(&mut self, number: usize) {
         let (Some(chunk), Some(free)) = (self.chunks.get_mut(number), self.free.get_mut(number)) else {
             return;
         };
@@ -358,7 +358,7 @@ mod tests {
                 slab.remove(id);
             }
             let made: Vec<_> = slab.chunks.iter().filter(|chunk| !chunk.is_empty()).collect();
-            prop_assert!(made.len() <= 1, "all but a spare chunk are given back");
+            prop_assert!(made.len() <= 1, "all but a spare chunk are released");
         }
     }
 

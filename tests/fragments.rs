@@ -298,10 +298,10 @@ fn fragments_that_cannot_be_are_refused() {
     assert_eq!(result, Err(IpError::Checksum.into()));
 }
 
-/// RFC 791 3.2 has the protocol among what tells datagrams apart; RFC 8200 4.5 has not, and takes
+/// RFC 791 3.2 distinguishes datagrams by their protocol too; RFC 8200 4.5 does not, and takes
 /// that of the first fragment.
 #[test]
-fn the_protocol_tells_datagrams_of_ipv4_apart_and_not_those_of_ipv6() {
+fn the_protocol_distinguishes_datagrams_of_ipv4_and_not_those_of_ipv6() {
     let now = Moment::from_millis(0);
     let with = |protocol: u8, ipv6, offset, more, data: &[u8]| {
         let mut fragment = fragment(ipv6, offset, more, data);

@@ -177,7 +177,7 @@ fn a_register_in_clear_keeps_no_more_than_about_what_was_sent() {
 }
 
 #[test]
-fn after_a_flood_a_table_of_sas_gives_its_memory_back() {
+fn after_a_flood_a_table_of_sas_releases_its_memory() {
     let before = OCTETS.get();
     let mut sad = Sad::new();
     let nth = |n: u32| {
@@ -204,7 +204,7 @@ fn after_a_flood_a_table_of_sas_gives_its_memory_back() {
 }
 
 #[test]
-fn after_a_flood_a_table_of_contacts_gives_its_memory_back() {
+fn after_a_flood_a_table_of_contacts_releases_its_memory() {
     let port = |number| Port::new(number).unwrap();
     let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Offered).unwrap();
     let config = Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap();
