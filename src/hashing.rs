@@ -140,8 +140,8 @@ impl<K: Hash + Eq, V> Map<K, V> {
     }
 }
 
-/// The capacity that a hash table shrinks to when one of its entries has gone; `None` if it stays as
-/// it is. Where less than an eighth is in use, as after a flood, most of the memory is released.
+/// The capacity that a hash table shrinks to when one of its entries has gone; `None` if it stays
+/// as it is. Where less than an eighth is in use, as after a flood, most of the memory is released.
 pub(crate) fn shrunk(len: usize, capacity: usize, reserved: usize) -> Option<usize> {
     const SMALL: usize = 64;
     let least = (2 * len).max(reserved);

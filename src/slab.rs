@@ -23,7 +23,7 @@ pub(crate) struct Slab<T: Slotted> {
     room: usize,
     /// No chunk before this one has room.
     first_with_room: usize,
-    /// A chunk without values that is kept, so that chunks are not made and released again and again.
+    /// A chunk without values that is kept, so that chunks are not made and released over and over.
     spare: usize,
     /// The generation of the slots of new chunks: above those of released chunks.
     generation: u32,
