@@ -215,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn a_map_releases_memory_and_finds_what_is_left() {
+        let (hashes, mut map) = (seed(6), Map::new());
+        (0..10_000).for_each(|n| *map.get_or_insert(&hashes, n, || 0) = n);
+        for n in (0..10_000).filter(|n| n % 1000 != 0) {
+            assert_eq!(map.remove(&hashes, &n), Some(n));
+        }
+        assert!(map.0.capacity() < 64, "{}", map.0.capacity());
+        assert!((0..10).all(|n| map.get(&hashes, &(n * 1000)) == Some(&(n * 1000))));
+        assert_eq!((map.iter().count(), map.remove(&hashes, &1)), (10, None));
+    }
+
+    #[test]
     fn a_table_shrinks_where_little_of_it_is_in_use_and_to_no_less_than_was_reserved() {
         assert_eq!(shrunk(0, 64, 0), None);
         assert_eq!(shrunk(8, 65, 0), None);

@@ -384,6 +384,26 @@ fn time_runs_out_and_memory_comes_back() {
 }
 
 #[test]
+fn octets_are_counted_and_their_limit_is_the_last_that_fits() {
+    for (ipv6, headers) in [(false, 20), (true, 40)] {
+        // 64 for each datagram and fragment, and four times as many for the first.
+        let first = 4 * 64 + 64 + headers + 80;
+        let exact = ReassemblyLimits::DEFAULT.with_octets(first + 64 + 80);
+        let mut reassembly = Reassembly::new(exact);
+        assert_eq!(reassembly.receive(&fragment(ipv6, 0, true, &[1; 80]), NOW), Ok(Received::Incomplete));
+        assert_eq!(reassembly.octets(), first);
+        assert_eq!(reassembly.receive(&fragment(ipv6, 160, true, &[2; 80]), NOW), Ok(Received::Incomplete));
+        assert_eq!((reassembly.octets(), reassembly.len()), (exact.octets, 1));
+        let mut reassembly = Reassembly::new(exact.with_octets(exact.octets - 1));
+        for offset in [0, 160] {
+            let received = reassembly.receive(&fragment(ipv6, offset, true, &[1; 80]), NOW);
+            assert_eq!(received, Ok(Received::Incomplete));
+        }
+        assert_eq!((reassembly.octets(), reassembly.len(), reassembly.counters().displaced), (0, 0, 1));
+    }
+}
+
+#[test]
 fn a_flood_of_one_source_displaces_its_own_and_no_limit_is_passed() {
     for ipv6 in [false, true] {
         let limits = ReassemblyLimits::DEFAULT.with_datagrams(20, 4).with_octets(20_000);
@@ -461,6 +481,21 @@ fn datagrams_that_must_not_be_fragmented_and_small_mtus_are_named() {
         assert_eq!(small.write_next(&mut out), Ok(Some(needed)));
         let part = out[..needed].to_vec();
         assert_eq!(Fragments::new(&part, 60, 1).unwrap_err(), IpError::Fragment.into());
+    }
+    // What fits exactly is whole, and the last fragment fills what there is.
+    for ipv6 in [false, true] {
+        let packet = datagram(ipv6, 2000, &[]);
+        assert_eq!(fragments(&packet, packet.len(), 1), Ok(vec![packet.clone()]));
+        let headers = if ipv6 { 48 } else { 20 };
+        for mtu in 1000..1008 {
+            let first = (mtu - headers) & !7;
+            let whole = datagram(ipv6, first + mtu - headers - 8, &[]);
+            let all = fragments(&whole, mtu, 1).unwrap();
+            let lens: Vec<_> = all.iter().map(Vec::len).collect();
+            assert_eq!(lens, [headers + first, mtu]);
+            let whole = datagram(ipv6, first + mtu - headers - 7, &[]);
+            assert_eq!(fragments(&whole, mtu, 1).unwrap().len(), 3);
+        }
     }
     // An atomic fragment has a fragment header already.
     for headers in [&[44][..], &[60, 44], &[0, 44], &[0, 43, 60, 44], &[44, 60], &[44, 43]] {

@@ -214,6 +214,29 @@ fn a_set_that_lost_its_outbound_sas_takes_none_of_another_into_use() {
 }
 
 #[test]
+fn a_packet_that_is_opened_into_another_buffer_takes_its_set_into_use_too() {
+    let mut sad = Sad::new();
+    sad.add_set(&Known::set(1, 1001, 0, 0), Side::Pcscf).unwrap();
+    let waits = Known::set(2, 1001, 0, 0);
+    sad.add_set(&waits, Side::Pcscf).unwrap();
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40_001), (pcscf, 50_000), b"x");
+    let mut packet = vec![0; plain.len() + 64];
+    let range =
+        Outbound::new(&waits.sa(SaName::UeClientToPcscfServer)).seal(&plain, &mut packet).unwrap().range;
+    let answer = udp((pcscf, 50_000), (ue, 40_001), b"y");
+    let mut of_waiting = Inbound::new(&waits.sa(SaName::PcscfServerToUeClient), WindowSize::default());
+    let mut answered = |sad: &mut Sad| {
+        let mut packet = vec![0; 200];
+        let range = sad.seal(&answer, &mut packet).unwrap().range;
+        of_waiting.open_in_place(&mut packet[range]).is_ok()
+    };
+    assert!(!answered(&mut sad));
+    assert!(sad.open(&packet[range], &mut [0; 200]).is_ok());
+    assert!(answered(&mut sad));
+}
+
+#[test]
 fn sets_overlap_by_selector_or_by_destination_and_spi() {
     let first = Known::set(0, 1000, 0, 0);
     for (other, overlap) in [

@@ -284,6 +284,8 @@ fn sequence_numbers_stop_before_they_repeat() {
         |sa: &mut Outbound| sa.seal(&plain, &mut [0; 100]).map(|sealed| (sealed.sequence, sealed.warning));
     assert_eq!(send(&mut sa), Ok((1, None)));
     assert!(!sa.advance_to(1), "backwards would use numbers twice");
+    assert!(sa.advance_to(2), "where it is");
+    assert_eq!(sa.next_sequence(), Some(2));
     assert!(sa.advance_to(u32::MAX - 2));
     assert_eq!(send(&mut sa), Ok((u32::MAX - 2, None)));
     assert_eq!(send(&mut sa), Ok((u32::MAX - 1, Some(Warning::Packets))));
@@ -494,6 +496,59 @@ fn buffers_and_datagrams_that_are_too_small_or_too_large_are_named() {
     assert!(sa.seal(&huge(largest), &mut vec![0; 66000]).is_ok());
     assert_eq!(sa.seal(&huge(largest + 1), &mut vec![0; 66000]), Err(SealError::TooLong(largest + 9)));
     assert_eq!(sa.seal_with(1, &[0; 8], &plain, &mut packet), Err(SealError::Iv { needed: 16, found: 8 }));
+}
+
+#[test]
+fn room_and_sizes_are_exact_for_every_suite() {
+    for (suite, ipv6) in Suite::ALL.iter().flat_map(|suite| [(*suite, false), (*suite, true)]) {
+        let set = set(suite, ipv6);
+        let (ue, pcscf) = addresses(ipv6);
+        let spec = set.sa(SaName::UeClientToPcscfServer);
+        let (mut sa, mut other) = (Outbound::new(&spec), Outbound::new(&spec));
+        for len in 0..40 {
+            let plain = udp((ue, 40001), (pcscf, 50002), &vec![7; len]);
+            let size = sa.sealed_size(&plain).unwrap();
+            let mut packet = vec![0; size.len];
+            assert_eq!(sa.seal(&plain, &mut packet).unwrap().range, 0..size.len);
+            // In place: nothing is needed but headroom and tailroom.
+            let mut room = [vec![0; size.headroom], plain.clone(), vec![0; size.tailroom]].concat();
+            let range = size.headroom..size.headroom + plain.len();
+            let short = room.len() - 1;
+            let needed = size.tailroom;
+            assert_eq!(
+                other.seal_in_place(&mut room[..short], range.clone()),
+                Err(SealError::Room { needed, found: needed - 1 })
+            );
+            let needed = size.headroom;
+            assert_eq!(
+                other.seal_in_place(&mut room[1..], range.start - 1..range.end - 1),
+                Err(SealError::Room { needed, found: needed - 1 })
+            );
+            assert_eq!(other.seal_in_place(&mut room, range).unwrap().range, 0..size.len);
+            assert_eq!(room, packet, "{suite}: {len} octets");
+            // What it delivers is the datagram, and the same in place.
+            let opened = Inbound::new(&spec, WindowSize::default()).open_in_place(&mut room).unwrap().range;
+            assert_eq!(room[opened], plain);
+        }
+        let octets = (0..40).map(|len| len + 8).sum::<u64>();
+        assert_eq!((sa.counters().packets, sa.counters().octets), (40, octets));
+        assert_eq!((other.counters().octets, other.counters().refused), (octets, 80));
+    }
+}
+
+#[test]
+fn a_warning_by_volume_begins_after_the_last_octet_of_the_limit() {
+    let set = set(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40001), (pcscf, 50002), b"twelve octets.");
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let each = SUITE.sealed_len(plain.len() - 20) as u64;
+    let limits = Limits::of(SUITE).with_soft_packets(u32::MAX).with_soft_octets(Some(3 * each));
+    let mut sa = Outbound::new(&spec).with_limits(limits);
+    for n in 1..6 {
+        let warning = sa.seal(&plain, &mut [0; 100]).unwrap().warning;
+        assert_eq!(warning, (n > 3).then_some(Warning::Octets), "packet {n}");
+    }
 }
 
 #[test]

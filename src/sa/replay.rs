@@ -205,3 +205,23 @@ impl Ring {
 const fn bit(sequence: u32) -> u64 {
     1 << (sequence % WORD)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_window_keeps_nothing_on_the_heap() {
+        let words = |packets| {
+            let size = WindowSize::new(packets).map(ReplayWindow::new).map(|mut window| {
+                let is_inline = matches!(window.ring, Ring::Two(_));
+                (is_inline, window.ring.words().len())
+            });
+            size.ok()
+        };
+        assert_eq!(ReplayWindow::new(WindowSize::default()).size, 64);
+        assert_eq!([64, 65].map(words), [Some((true, 2)); 2]);
+        assert_eq!([66, 193].map(words), [Some((false, 4)); 2]);
+        assert_eq!([194, 449].map(words), [Some((false, 8)); 2]);
+    }
+}
