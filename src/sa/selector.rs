@@ -279,6 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_0_are_not_any_ports() {
+        for ends in [["10.0.0.1", "10.0.0.2"], ["2001:db8::1", "2001:db8::2"]] {
+            let [source, destination] = ends.map(|text| text.parse().unwrap());
+            let with = |ports| Wire::new(&Selector { source, destination, ports });
+            let zero = with(Ports::Exact { source: 0, destination: 0 });
+            assert_ne!(zero, with(Ports::Any));
+            assert_eq!((zero.any_port(), zero.ports()), (with(Ports::Any), Some([0; 4])));
+            assert_eq!(with(Ports::Any).ports(), None);
+        }
+    }
+
+    #[test]
     fn a_selector_is_the_same_after_it_was_in_the_order_of_the_wire() {
         let addresses: [IpAddr; 4] =
             ["10.0.0.1", "255.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
