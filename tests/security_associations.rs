@@ -6,7 +6,7 @@ mod support;
 use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
-use ipsec_3gpp::esp::{IpError, PacketError, TrailerError};
+use ipsec_3gpp::esp::{Backend, IpError, PacketError, TrailerError};
 use ipsec_3gpp::sa::{
     Checks, Endpoint, Inbound, InstallError, Limits, OpenError, OpenJob, Outbound, Ports, ReplayError,
     SaName, SaSet, SealError, SealJob, Selector, SetError, Side, Warning, WindowError, WindowSize,
@@ -548,6 +548,34 @@ fn a_warning_by_volume_begins_after_the_last_octet_of_the_limit() {
     for n in 1..6 {
         let warning = sa.seal(&plain, &mut [0; 100]).unwrap().warning;
         assert_eq!(warning, (n > 3).then_some(Warning::Octets), "packet {n}");
+    }
+}
+
+#[test]
+fn the_limit_by_volume_leaves_room_for_the_largest_packet() {
+    let set = set(SUITE, false);
+    let (ue, pcscf) = addresses(false);
+    let plain = udp((ue, 40001), (pcscf, 50002), b"twelve octets.");
+    let each = SUITE.sealed_len(plain.len() - 20) as u32;
+    for (spare, sealed) in [(0, 4), (1, 4), (each - 1, 4), (each, 5)] {
+        let limits = Limits::of(SUITE).with_hard_octets(Some(65_535 + 3 * each + spare));
+        let mut sa = Outbound::new(&set.sa(SaName::UeClientToPcscfServer)).with_limits(limits);
+        let seal = |_: &u32| sa.seal(&plain, &mut [0; 100]).is_ok();
+        assert_eq!((0..10).take_while(seal).count(), sealed, "{spare} octets to spare");
+    }
+    let limits = Limits::of(Suite::HMAC_SHA_1_96_AES_CBC);
+    assert_eq!(limits.soft_packets, (1 << 30) * 3 - 3, "three quarters of the numbers");
+}
+
+#[test]
+fn an_sa_says_which_backend_it_has() {
+    let set = set(SUITE, false);
+    for backend in Backend::available() {
+        let mut sad = Sad::new().with_backend(backend);
+        let ids = sad.add_set(&set, Side::Ue).unwrap();
+        let inbound = ids.inbound().map(|id| sad.inbound(id).unwrap().backend());
+        let outbound = ids.outbound().map(|id| sad.outbound(id).unwrap().backend());
+        assert_eq!((inbound, outbound), ([backend; 2], [backend; 2]));
     }
 }
 
