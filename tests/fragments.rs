@@ -484,8 +484,9 @@ fn datagrams_that_must_not_be_fragmented_and_small_mtus_are_named() {
     }
     // What fits exactly is whole, and the last fragment fills what there is.
     for ipv6 in [false, true] {
-        let packet = datagram(ipv6, 2000, &[]);
-        assert_eq!(fragments(&packet, packet.len(), 1), Ok(vec![packet.clone()]));
+        for packet in (2000..2008).map(|len| datagram(ipv6, len, &[])) {
+            assert_eq!(fragments(&packet, packet.len(), 1), Ok(vec![packet.clone()]));
+        }
         let headers = if ipv6 { 48 } else { 20 };
         for mtu in 1000..1008 {
             let first = (mtu - headers) & !7;

@@ -9,6 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use ipsec_3gpp::esp::Backend;
+use ipsec_3gpp::fragments::{Reassembly, ReassemblyLimits, Received};
 use ipsec_3gpp::registration::{Config, Over, Register};
 use ipsec_3gpp::sa::{Checks, Endpoint, OpenJob, SaSet, SealJob, Side, WindowSize};
 use ipsec_3gpp::setup::Port;
@@ -201,6 +202,28 @@ fn after_a_flood_a_table_of_sas_releases_its_memory() {
     // A chunk of 8,192 inbound SAs, and one of outbound ones, may stay for the next flood.
     let left = OCTETS.get().wrapping_sub(before);
     assert!(left < 8192 * (384 + 192) + 100_000, "{left} octets of {full}");
+}
+
+#[test]
+fn after_a_flood_of_fragments_their_memory_is_released() {
+    let before = OCTETS.get();
+    let mut reassembly = Reassembly::new(ReassemblyLimits::DEFAULT);
+    for n in 0..20_000_u32 {
+        let mut first =
+            udp(([10, 8, (n >> 8) as u8, n as u8].into(), 5060), ([10, 0, 0, 1].into(), 5060), &[7; 500]);
+        // More fragments.
+        (first[6], first[4], first[5]) = (0x20, (n >> 8) as u8, n as u8);
+        first.truncate(20 + 504);
+        first[2..4].copy_from_slice(&524_u16.to_be_bytes());
+        let header = etherparse::Ipv4HeaderSlice::from_slice(&first).unwrap().to_header();
+        first[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
+        assert_eq!(reassembly.receive(&first, Moment::from_millis(u64::from(n))), Ok(Received::Incomplete));
+    }
+    assert!(!reassembly.is_empty());
+    reassembly.handle_timeout(Moment::from_millis(3_600_000));
+    assert!(reassembly.is_empty());
+    let left = OCTETS.get().wrapping_sub(before);
+    assert!(left < 10_000, "{left} octets");
 }
 
 #[test]

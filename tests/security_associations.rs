@@ -122,7 +122,9 @@ fn an_sa_refuses_a_datagram_of_another() {
 #[test]
 fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
     let set = set(SUITE, false);
-    let mut sa = Inbound::new(&set.sa(SaName::UeClientToPcscfServer), WindowSize::default());
+    let spec = set.sa(SaName::UeClientToPcscfServer);
+    let mut sa = Inbound::new(&spec, WindowSize::default());
+    let mut in_place = Inbound::new(&spec, WindowSize::default());
     let mut open = |packet: &[u8]| {
         let mut copied = packet.to_vec();
         let mut out = vec![0xee; 200];
@@ -134,7 +136,12 @@ fn the_inbound_order_is_kept_and_each_reason_has_its_counter() {
             assert_eq!(out.iter().all(|octet| *octet == 0xee), !wiped);
             let after_the_headers = &out[20..];
             assert!(after_the_headers.iter().all(|octet| [0, 0xee].contains(octet)), "{error}: {out:x?}");
-            let _ = sa.open_in_place(&mut copied);
+            let body = 28.min(packet.len())..packet.len().saturating_sub(12).max(28.min(packet.len()));
+            assert_eq!(in_place.open_in_place(&mut copied), Err(error));
+            assert_eq!(copied[body.clone()].iter().all(|octet| *octet == 0), wiped && !body.is_empty());
+            let _ = sa.open_in_place(&mut packet.to_vec());
+        } else {
+            assert!(in_place.open_in_place(&mut copied).is_ok());
         }
         (result, after)
     };
