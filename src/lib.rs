@@ -266,12 +266,13 @@
 //!
 //! # Features
 //!
-//! All are on by default; without them, the crate is `no_std` with `alloc`.
+//! All but `presence` are on by default; without them, the crate is `no_std` with `alloc`.
 //!
 //! | feature | without it |
 //! |---|---|
 //! | `std` | no `time::Anchor`; a [`Sad`] is given the seed of its hashes ([`Sad::seeded`]) |
 //! | `kernels` | [`esp::Backend::PLAIN`] is the only backend: slower, and smaller |
+//! | `presence` | no anonymity at the P-CSCF (`presence::privacy`) |
 //! | `des-ede3-cbc`, `hmac-md5-96` | suites with these legacy algorithms are unknown ones |
 //!
 //! A UE on a Cortex-M4 takes 110 KB of flash with all of them but `std`, and 79 KB with none.
@@ -297,6 +298,9 @@ pub mod key;
 pub mod negotiation;
 pub mod policy;
 mod prefetch;
+#[cfg(feature = "presence")]
+#[cfg_attr(docsrs, doc(cfg(feature = "presence")))]
+pub mod presence;
 pub mod registration;
 pub mod sa;
 pub mod sec_agree;

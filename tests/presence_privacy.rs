@@ -1,0 +1,473 @@
+//! Privacy at the P-CSCF: the examples of RFC 3323, 3325 and 5379, each header by itself, and what
+//! must hold for any message.
+#![cfg(feature = "presence")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+use ipsec_3gpp::presence::privacy::{
+    Applied, Edit, Level, NextHop, NotRegistered, Outcome, Performs, Privacy, PrivacyError, Refusal,
+    Residual, Row, Service, Shortfall, Unregistered, assert_identity, edited,
+};
+use proptest::prelude::*;
+
+const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+
+fn forwarded(outcome: Outcome) -> Applied {
+    match outcome {
+        Outcome::Forward(applied) => applied,
+        Outcome::Refuse(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+fn refused(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Forward(applied) => panic!("{applied:?}"),
+        Outcome::Refuse(refusal) => refusal,
+    }
+}
+
+fn rows<'a>(text: &'a str) -> Vec<Row<'a>> {
+    text.lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, value)| Row::new(name, value))
+        .collect()
+}
+
+fn text(rows: &[(String, String)]) -> String {
+    rows.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+/// Every header that is edited or left, with values that tell who the originator is.
+const ALL: [(&str, &str); 24] = [
+    ("Via", "SIP/2.0/UDP 10.1.0.16:6101;branch=z9hG4bK1"),
+    ("From", "\"Alice A\" <sip:alice@home1.net;user=phone>;tag=4fa3;x=1"),
+    ("To", "<sip:bob@home2.net>"),
+    ("Call-ID", "cb03a0s09a2sdfglkj490333"),
+    ("CSeq", "1 MESSAGE"),
+    ("Contact", "<sip:alice@10.1.0.16:6100>"),
+    ("Record-Route", "<sip:pcscf1.home1.net;lr>"),
+    ("P-Asserted-Identity", "\"Alice A\" <sip:alice@home1.net>, <tel:+4930123>"),
+    ("p-asserted-identity", "<tel:+4930123>"),
+    ("P-Preferred-Identity", "<sip:alice@home1.net>"),
+    ("Subject", "a"),
+    ("s", "b"),
+    ("Call-Info", "<http://home1.net/alice.jpg>;purpose=icon"),
+    ("Organization", "Home"),
+    ("User-Agent", "Alice's phone"),
+    ("Reply-To", "<sip:alice@home1.net>"),
+    ("In-Reply-To", "70710@home1.net"),
+    ("Referred-By", "<sip:alice@home1.net>"),
+    ("Identity", "\"abc\""),
+    ("Identity-Info", "<https://home1.net/cer>;alg=rsa-sha1"),
+    ("History-Info", "<sip:carol@home1.net>;index=1"),
+    ("Authorization", "Digest username=\"alice@home1.net\""),
+    ("Server", "x"),
+    ("Content-Type", "text/plain"),
+];
+
+/// The numbers of rows that an edit removes, and those that it replaces.
+fn changed(applied: &Applied) -> (Vec<&'static str>, Vec<&'static str>) {
+    let names = |removes: bool| {
+        let edits = applied.edits.iter().filter(|edit| matches!(edit, Edit::Remove { .. }) == removes);
+        let names = edits.filter_map(|edit| ALL.get(edit.row()?)).map(|(name, _)| *name);
+        names.collect::<Vec<_>>()
+    };
+    (names(true), names(false))
+}
+
+#[test]
+fn each_header_has_its_rule() {
+    const USER: [&str; 9] = [
+        "Subject",
+        "s",
+        "Call-Info",
+        "Organization",
+        "User-Agent",
+        "Reply-To",
+        "In-Reply-To",
+        "Identity",
+        "Identity-Info",
+    ];
+    let of = |method: &str, privacy: &str| {
+        let mut rows: Vec<_> = ALL.iter().map(|(name, value)| Row::new(name, value)).collect();
+        rows.push(Row::new("Privacy", privacy));
+        forwarded(Service::for_untrusted_ue().apply(method, &rows))
+    };
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let preferred = vec!["P-Preferred-Identity"];
+    let asserted = ["P-Asserted-Identity", "p-asserted-identity"];
+    // (values, method, removed, replaced)
+    for (values, method, removed, replaced) in [
+        ("none", "MESSAGE", preferred.clone(), vec![]),
+        ("id", "MESSAGE", [&asserted[..], &preferred].concat(), vec![]),
+        ("user", "MESSAGE", [&USER[..], &preferred].concat(), vec!["From"]),
+        ("user", "REFER", [&USER[..], &preferred].concat(), vec!["From", "Referred-By"]),
+        ("history", "MESSAGE", [&["History-Info"][..], &preferred].concat(), vec![]),
+        ("id;user", "NOTIFY", [&USER[..], &asserted, &preferred].concat(), vec!["From"]),
+        ("foo", "MESSAGE", preferred.clone(), vec![]),
+    ] {
+        let (gone, changed) = changed(&of(method, values));
+        assert_eq!((sorted(gone), sorted(changed)), (sorted(removed), sorted(replaced)), "{values} {method}");
+    }
+    let from = of("MESSAGE", "user");
+    let from = from.edits.iter().find(|edit| edit.row() == Some(1)).unwrap();
+    assert_eq!(from.value(), Some("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=4fa3"));
+    // A trusted element is told what was asserted, and has to keep it.
+    let mut rows: Vec<_> = ALL.iter().map(|(name, value)| Row::new(name, value)).collect();
+    rows.push(Row::new("Privacy", "id"));
+    let trusted = forwarded(Service::new(NextHop::Trusted).apply("MESSAGE", &rows));
+    assert_eq!(changed(&trusted).0, preferred);
+}
+
+#[test]
+fn what_still_tells_who_she_is_is_named() {
+    let residual = |privacy: &str| {
+        let mut rows: Vec<_> = ALL.iter().map(|(name, value)| Row::new(name, value)).collect();
+        rows.push(Row::new("Privacy", privacy));
+        let residual = forwarded(Service::for_untrusted_ue().apply("MESSAGE", &rows)).residual;
+        let name = |one: &Residual| match one {
+            Residual::Row(row) => ALL[*row].0,
+            Residual::Body => "body",
+            _ => "",
+        };
+        residual.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(residual("none"), [""; 0]);
+    assert_eq!(residual("history"), [""; 0]);
+    // "alice@home1.net" is what the asserted identity was.
+    assert_eq!(residual("id"), ["From", "Reply-To", "Referred-By", "Authorization"]);
+    assert_eq!(
+        residual("user"),
+        [
+            "Via",
+            "Call-ID",
+            "Contact",
+            "Record-Route",
+            "P-Asserted-Identity",
+            "Referred-By",
+            "Authorization",
+            "body"
+        ]
+    );
+}
+
+/// RFC 3323 4.2 and 5: values and separators; what is performed goes.
+#[test]
+fn privacy_and_proxy_require_are_kept() {
+    let after = |privacy: &str, service: &Service| {
+        let mut message = String::from("From: <sip:a@b>;tag=1\n");
+        message.extend(privacy.lines().map(|line| format!("Privacy: {line}\n")));
+        message.push_str("Proxy-Require: foo, Privacy\nProxy-Require: privacy\n");
+        let rows = rows(&message);
+        let applied = forwarded(service.apply("MESSAGE", &rows));
+        let left = edited(&rows, &applied.edits);
+        let of = |wanted: &str| {
+            let rows = left.iter().filter(|(name, _)| name == wanted);
+            rows.map(|(_, value)| value.clone()).collect::<Vec<_>>().join(" | ")
+        };
+        (of("Privacy"), of("Proxy-Require"))
+    };
+    let ue = Service::for_untrusted_ue();
+    let both = "foo, Privacy | privacy";
+    for (privacy, service, left, proxy_require) in [
+        ("user", &ue, "", "foo"),
+        ("user;critical", &ue, "", "foo"),
+        ("id", &ue, "id", "foo"),
+        ("id;critical", &ue, "id;critical", "foo"),
+        ("id", &ue.clone().with_id_removed(), "", "foo"),
+        ("ID ; User", &ue, "id", "foo"),
+        ("user\nid", &ue, "id", "foo"),
+        ("user,history", &ue, "", "foo"),
+        ("none", &ue, "none", both),
+        ("user;session", &ue, "session", both),
+        ("user;session", &ue.clone().with_performs(Performs::HEADERS_ONLY.with_session()), "", "foo"),
+        ("header;user", &ue, "header", both),
+        ("header;user", &ue.clone().with_performs(Performs::HEADERS_ONLY.with_header()), "", "foo"),
+        ("user;X-Foo", &ue, "x-foo", both),
+        ("id;user", &Service::new(NextHop::Trusted), "id", both),
+        ("id;;user", &ue, "id;;user", both),
+    ] {
+        assert_eq!(after(privacy, service), (left.into(), proxy_require.into()), "{privacy:?}");
+    }
+}
+
+#[test]
+fn critical_is_never_ignored() {
+    let ue = Service::for_untrusted_ue();
+    let of = |service: &Service, method: &str, privacy: &str| {
+        let message = format!("From: <sip:a@b>;tag=1\nPrivacy: {privacy}");
+        service.apply(method, &rows(&message))
+    };
+    for (privacy, reason) in [
+        ("session;critical", "Privacy not available: session"),
+        ("critical;header;foo", "Privacy not available: header, foo"),
+        ("critical;foo", "Privacy not available: foo"),
+        ("critical;user;@@", "Privacy not available: unreadable header"),
+        ("critical;", "Privacy not available: unreadable header"),
+    ] {
+        let refusal = refused(of(&ue, "MESSAGE", privacy));
+        assert_eq!((refusal.status, refusal.reason.as_str()), (Some(500), reason), "{privacy}");
+        assert_eq!(refused(of(&ue, "ACK", privacy)).status, None, "nobody answers an ACK");
+        assert!(!forwarded(of(&ue, "CANCEL", privacy)).shortfall.is_empty(), "it follows its INVITE");
+    }
+    // Call-ID is not replaced, and that is no reason (RFC 3323 4.1).
+    assert!(forwarded(of(&ue, "MESSAGE", "user;critical")).shortfall.is_empty());
+    assert!(forwarded(of(&ue, "MESSAGE", "none;critical")).is_contradictory);
+    // Without it, the shortfall is named, or refused where that is the policy.
+    let session = Shortfall::Level(Level::Session);
+    assert_eq!(forwarded(of(&ue, "MESSAGE", "id;session")).shortfall, std::slice::from_ref(&session));
+    assert_eq!(refused(of(&ue.clone().strict(), "MESSAGE", "id;session")).shortfall, [session]);
+    let b2bua = ue.with_performs(Performs::HEADERS_ONLY.with_session().with_header());
+    assert!(forwarded(of(&b2bua, "MESSAGE", "session;header;critical")).shortfall.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_is_never_taken_for_no_privacy() {
+    let ue = Service::for_untrusted_ue();
+    for privacy in ["", ";", "id;;user", "\"x\"", "none;\"x\"", "a b", "<x>"] {
+        let message = [
+            Row::new("From", "<sip:a@b>;tag=1"),
+            Row::new("P-Asserted-Identity", "<sip:a@b>"),
+            Row::new("Privacy", privacy),
+        ];
+        let applied = forwarded(ue.apply("MESSAGE", &message));
+        let left = text(&edited(&message, &applied.edits));
+        assert!(left.starts_with(&format!("From: {ANONYMOUS};tag=1\nPrivacy: ")), "{left}");
+        assert!(matches!(applied.shortfall[..], [Shortfall::Unreadable(_)]), "{privacy:?}");
+        assert_eq!(refused(ue.clone().strict().apply("MESSAGE", &message)).status, Some(500));
+    }
+    // From whose tag cannot be found can be neither hidden nor sent.
+    for from in ["<sip:a@b", "\"a <sip:a@b>;tag=1", "<sip:a@b>;tag=1;tag=2", ""] {
+        let message = [Row::new("f", from), Row::new("Privacy", "user")];
+        assert_eq!(refused(ue.apply("MESSAGE", &message)).status, Some(400), "{from}");
+        let message = [Row::new("f", from), Row::new("Privacy", "id")];
+        assert_eq!(forwarded(ue.apply("MESSAGE", &message)).residual, [Residual::Row(0)]);
+    }
+    assert_eq!(Privacy::read([""]), Err(PrivacyError::Empty));
+    assert_eq!(Privacy::read(["id;a b"]), Err(PrivacyError::Token("a b".into())));
+    assert_eq!(Privacy::read([]), Ok(Privacy::default()));
+    assert_eq!(Privacy::read(["ID;Foo", "id,user"]).unwrap().to_string(), "id;foo;user");
+}
+
+#[test]
+fn a_home_network_adds_user_unless_none_is_there() {
+    let with_wish =
+        |rows: &[&str]| Privacy::read(rows.iter().copied()).unwrap().with_wish_of_home_network().to_string();
+    assert_eq!(with_wish(&[]), "user");
+    assert_eq!(with_wish(&["id"]), "id;user");
+    assert_eq!(with_wish(&["user"]), "user");
+    assert_eq!(with_wish(&["none"]), "none");
+}
+
+#[test]
+fn a_request_without_the_header_is_a_matter_of_the_trust_domain() {
+    let message =
+        rows("From: <sip:a@b>;tag=1\nP-Asserted-Identity: <sip:a@b>\nP-Preferred-Identity: <sip:a@b>");
+    let ue = Service::for_untrusted_ue();
+    let applied = forwarded(ue.apply("MESSAGE", &message));
+    assert_eq!(applied.edits, [Edit::Remove { row: 2 }]);
+    let ue = ue.with_default(Privacy::default().with(Level::Id));
+    assert_eq!(
+        forwarded(ue.apply("MESSAGE", &message)).edits,
+        [Edit::Remove { row: 1 }, Edit::Remove { row: 2 }]
+    );
+}
+
+/// RFC 3325 10.2: F5 leaves the trust domain without the asserted identity, and keeps `id`.
+#[test]
+fn an_asserted_identity_does_not_leave_the_trust_domain() {
+    let f4 = rows(
+        "Via: SIP/2.0/TCP useragent.cisco.com;branch=z9hG4bK-124
+        To: <sip:+14085551212@cisco.com>
+        From: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=9802748
+        Call-ID: 245780247857024504
+        CSeq: 2 INVITE
+        Max-Forwards: 68
+        P-Asserted-Identity: \"Cullen Jennings\" <sip:fluffy@cisco.com>
+        P-Asserted-Identity: tel:+14085264000
+        Privacy: id",
+    );
+    let applied = forwarded(Service::for_untrusted_ue().apply("INVITE", &f4));
+    assert_eq!(applied.edits, [Edit::Remove { row: 6 }, Edit::Remove { row: 7 }]);
+    assert!(applied.residual.is_empty() && applied.shortfall.is_empty() && !applied.dialog.hides());
+}
+
+#[test]
+fn all_messages_of_a_dialog_have_the_same_rules() {
+    let from = "\"Alice\" <sip:alice@home1.net>;tag=4fa3";
+    let hidden = format!("{ANONYMOUS};tag=4fa3");
+    let invite =
+        [Row::new("From", from), Row::new("To", "<sip:bob@home2.net>"), Row::new("Privacy", "id;user")];
+    let applied = forwarded(Service::for_untrusted_ue().apply("INVITE", &invite));
+    assert!(applied.dialog.hides());
+    let dialog = applied.dialog;
+    // The response, and a request of the other end, in long and compact form.
+    for name in ["From", "f"] {
+        let response = dialog.response(&[Row::new("Via", "x"), Row::new(name, &hidden)]);
+        assert_eq!(
+            (response.edits, response.is_restored),
+            (vec![Edit::Replace { row: 1, value: from.into() }], true)
+        );
+    }
+    for name in ["To", "t"] {
+        let bye = [Row::new("From", "<sip:bob@home2.net>;tag=9"), Row::new(name, &hidden)];
+        let mapped = dialog.request_to_originator(&bye);
+        assert_eq!(
+            (mapped.edits, mapped.is_restored),
+            (vec![Edit::Replace { row: 1, value: from.into() }], true)
+        );
+    }
+    // A later request of the originator, though it has no Privacy header.
+    let later =
+        [Row::new("From", from), Row::new("Subject", "x"), Row::new("P-Asserted-Identity", "<sip:a@b>")];
+    let later_applied = forwarded(Service::for_untrusted_ue().apply_later(&dialog, "BYE", &later));
+    assert_eq!(text(&edited(&later, &later_applied.edits)), format!("From: {hidden}\n"));
+    // Another dialog's response is not changed, and the caller is told.
+    let other = dialog.response(&[Row::new("From", &format!("{ANONYMOUS};tag=other"))]);
+    assert_eq!((other.edits, other.is_restored), (vec![], false));
+    assert!(!dialog.response(&[Row::new("Via", "x")]).is_restored);
+    // Nothing was hidden: nothing is restored.
+    let plain = forwarded(Service::for_untrusted_ue().apply("INVITE", &[Row::new("From", from)])).dialog;
+    let mapped = plain.response(&[Row::new("From", from)]);
+    assert_eq!((mapped.edits, mapped.is_restored, plain.hides()), (vec![], true, false));
+    // What was critical at first is so for the others.
+    let critical = [Row::new("From", from), Row::new("Privacy", "user;critical")];
+    let dialog = forwarded(Service::for_untrusted_ue().apply("INVITE", &critical)).dialog;
+    let later = [Row::new("From", from), Row::new("Privacy", "session")];
+    assert_eq!(refused(Service::for_untrusted_ue().apply_later(&dialog, "UPDATE", &later)).status, Some(500));
+}
+
+/// RFC 3325 9.2 and 5876 4.5; TS 24.141 A.6.2-1 has P-Preferred-Identity with `Privacy: none`.
+#[test]
+fn the_identity_that_is_asserted_is_one_that_the_user_has_registered() {
+    let impus = ["sip:user1_public1@home1.net", "sip:user1_public2@home1.net", "tel:+1-212-555-1111"];
+    let of = |method: &str, message: &str, unregistered| {
+        let rows = rows(message);
+        let edits = assert_identity(method, &rows, &impus, unregistered)?;
+        Ok(text(&edited(&rows, &edits)))
+    };
+    let asserted = |value: &str| Ok(format!("Privacy: none\nP-Asserted-Identity: {value}\n"));
+    for (preferred, value) in [
+        ("P-Preferred-Identity: \"John Doe\" <sip:user1_public1@home1.net>", "<sip:user1_public1@home1.net>"),
+        ("P-Preferred-Identity: <SIP:user1_public2@HOME1.net;x=y>", "<sip:user1_public2@home1.net>"),
+        ("p-preferred-identity: tel:+12125551111", "<tel:+1-212-555-1111>"),
+        // The first that is registered.
+        (
+            "P-Preferred-Identity: <sip:x@y>, \"a, b\" <sip:user1_public2@home1.net>",
+            "<sip:user1_public2@home1.net>",
+        ),
+        // What a UE asserts is nothing to anybody.
+        ("P-Asserted-Identity: <sip:user1_public2@home1.net>", "<sip:user1_public1@home1.net>"),
+        ("P-Preferred-Identity: \"unreadable", "<sip:user1_public1@home1.net>"),
+        ("P-Preferred-Identity: <sip:mallory@home1.net>", "<sip:user1_public1@home1.net>"),
+    ] {
+        let message = format!("{preferred}\nPrivacy: none");
+        assert_eq!(of("PUBLISH", &message, Unregistered::Default), asserted(value), "{preferred}");
+        assert_eq!(of("ACK", &message, Unregistered::Refuse), Ok("Privacy: none\n".into()));
+    }
+    let unknown = "P-Preferred-Identity: <sip:mallory@home1.net>\nPrivacy: none";
+    assert_eq!(of("PUBLISH", unknown, Unregistered::Refuse), Err(NotRegistered));
+    assert_eq!(
+        of("PUBLISH", "Privacy: none", Unregistered::Refuse),
+        asserted("<sip:user1_public1@home1.net>")
+    );
+    assert_eq!(assert_identity("PUBLISH", &rows(unknown), &[], Unregistered::Default), Err(NotRegistered));
+    assert_eq!(NotRegistered::STATUS, 403);
+}
+
+fn row() -> impl Strategy<Value = (String, String)> {
+    let known = proptest::sample::select(ALL.to_vec()).prop_map(|(name, value)| (name.into(), value.into()));
+    let level = proptest::sample::select(vec![
+        "none", "id", "user", "header", "session", "history", "critical", "foo", "", "\"", "ID", " user ",
+    ]);
+    let levels = proptest::collection::vec(level, 1..4);
+    let privacy = levels.prop_map(|levels| ("Privacy".into(), levels.join(";")));
+    let proxy = proptest::sample::select(vec!["privacy", "foo, privacy", "Privacy,privacy", "foo", ""]);
+    let proxy = proxy.prop_map(|value| ("Proxy-Require".into(), value.into()));
+    let any = ("[A-Za-z-]{1,12}", "[ -~]{0,40}");
+    prop_oneof![6 => known, 2 => privacy, 1 => proxy, 1 => any]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_holds_for_any_message(
+        message in proptest::collection::vec(row(), 0..12),
+        method in proptest::sample::select(vec!["MESSAGE", "REFER", "ACK", "CANCEL"]),
+        strict: bool,
+        trusted: bool,
+        removes_id: bool,
+    ) {
+        let mut service = Service::new(if trusted { NextHop::Trusted } else { NextHop::Untrusted });
+        if strict {
+            service = service.strict();
+        }
+        if removes_id {
+            service = service.with_id_removed();
+        }
+        let rows: Vec<_> = message.iter().map(|(name, value)| Row::new(name, value)).collect();
+        let privacy: Vec<&str> =
+            message.iter().filter(|(name, _)| name.eq_ignore_ascii_case("privacy")).map(|(_, value)| &**value).collect();
+        let asked: Vec<String> =
+            privacy.iter().flat_map(|row| row.split([';', ','])).map(|one| one.trim().to_ascii_lowercase()).collect();
+        let has = |level: &str| asked.iter().any(|one| one == level);
+        let applied = match service.apply(method, &rows) {
+            Outcome::Refuse(refusal) => {
+                // Only what was critical, what the policy refuses, or what cannot be read.
+                prop_assert!(has("critical") || strict || refusal.status == Some(400) || method == "ACK");
+                return Ok(());
+            }
+            Outcome::Forward(applied) => applied,
+        };
+        let hard = ["header", "session", "foo"].iter().any(|level| has(level)) && !has("none");
+        let unreadable = Privacy::read(privacy.iter().copied()).is_err();
+        prop_assert_eq!(!applied.shortfall.is_empty(), hard || unreadable);
+        prop_assert!(!has("critical") || applied.shortfall.is_empty() || method == "CANCEL");
+        // Each row is edited once, in order; nothing but the listed headers changes.
+        let numbers: Vec<_> = applied.edits.iter().map(|edit| edit.row().unwrap()).collect();
+        prop_assert!(numbers.is_sorted_by(|a, b| a < b));
+        const LISTED: [&str; 19] = [
+            "from", "f", "p-asserted-identity", "p-preferred-identity", "subject", "s", "call-info", "organization",
+            "user-agent", "reply-to", "in-reply-to", "referred-by", "b", "identity", "y", "identity-info",
+            "history-info", "privacy", "proxy-require",
+        ];
+        for number in numbers {
+            prop_assert!(LISTED.contains(&message[number].0.to_ascii_lowercase().as_str()));
+        }
+        // What was hidden is gone, or is named.
+        let after = edited(&rows, &applied.edits);
+        let hides = unreadable || has("user") && !has("none");
+        if hides && message.iter().any(|(name, _)| name == "From") {
+            let removed = |row: &usize| {
+                applied.edits.iter().any(|edit| edit.row() == Some(*row) && edit.value().is_none())
+            };
+            let mut at = 0;
+            for (number, _) in message.iter().enumerate() {
+                if removed(&number) {
+                    continue;
+                }
+                if after[at].1.contains("alice@home1.net") {
+                    prop_assert!(applied.residual.contains(&Residual::Row(number)), "{} {:?}", number, after);
+                }
+                at += 1;
+            }
+        }
+        // Once is as good as twice.
+        let again_rows: Vec<_> = after.iter().map(|(name, value)| Row::new(name, value)).collect();
+        match service.apply(method, &again_rows) {
+            Outcome::Forward(again) => prop_assert_eq!(again.edits, vec![]),
+            Outcome::Refuse(refusal) => prop_assert!(false, "{:?}", refusal),
+        }
+        // A response comes back as it was sent.
+        if let Some((_, from)) = message.iter().find(|(name, _)| name == "From")
+            && applied.dialog.hides()
+        {
+            let hidden = &after.iter().find(|(name, _)| name == "From").unwrap().1;
+            let mapped = applied.dialog.response(&[Row::new("From", hidden)]);
+            prop_assert_eq!(mapped.edits[0].value(), Some(from.as_str()));
+        }
+    }
+}
