@@ -2,7 +2,6 @@
 //! output bit of an S-box is a constant of 64 bits, rotated by the input. A processor of 32 bits
 //! rotates two words by branches; there, it is one of two constants of 32 bits.
 
-use subtle::Choice;
 use zeroize::optimization_barrier;
 
 use super::schedule::{BLOCK, Direction, ROUNDS, STEPS, step_of};
@@ -92,8 +91,7 @@ impl Rounds {
         for (rounds, key) in rounds.iter_mut().zip(keys.as_chunks::<BLOCK>().0) {
             let key = u64::from_be_bytes(*key);
             for (bit, adds) in ADDS.iter().enumerate() {
-                let all = u64::from(mask((key >> (63 - bit)) as u32));
-                let all = all << 32 | all;
+                let all = mask(key >> (63 - bit));
                 for (round, add) in rounds.iter_mut().zip(adds) {
                     *round |= all & add;
                 }
@@ -124,11 +122,15 @@ impl Rounds {
     }
 }
 
-/// All bits if the lowest one is set, and none if it is not. A compiler that could see which of the
-/// two it is would make branches of it.
+/// All bits if the lowest one is set, and none if it is not. For processors of 32 bits, a compiler
+/// that could see which of the two it is would make branches of it.
 #[inline(always)]
-fn mask(bit: u32) -> u32 {
-    0_u32.wrapping_sub(Choice::from(bit as u8 & 1).unwrap_u8().into())
+fn mask(bit: u64) -> u64 {
+    #[cfg(target_pointer_width = "64")]
+    let bit = bit & 1;
+    #[cfg(not(target_pointer_width = "64"))]
+    let bit = subtle::Choice::from(bit as u8 & 1).unwrap_u8().into();
+    0_u64.wrapping_sub(bit)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -150,7 +152,7 @@ fn mix_halves(half: u32, key: u64) -> u32 {
     let mut sum = 0;
     for (s_box, outputs) in HALF_OUTPUTS.iter().enumerate() {
         let input = input_of(s_box, half, key);
-        let upper = mask(input >> 5);
+        let upper = mask(u64::from(input >> 5)) as u32;
         for ([low, high], place) in outputs {
             let truth = low ^ (low ^ high) & upper;
             sum |= truth.rotate_right(input & 31) & place;
