@@ -263,6 +263,7 @@
 //! | [`setup`], [`address`], [`time`] | ports, addresses, the clock |
 //! | [`fragments`] | IP fragments, reassembled and made |
 //! | [`esp`], [`export`] | backends and IP errors; rows for Wireshark |
+//! | `presence` | anonymity at the P-CSCF (feature `presence`) |
 //!
 //! # Features
 //!
