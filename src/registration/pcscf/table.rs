@@ -439,3 +439,53 @@ fn hash_of_slot(contacts: &Slab<Contact>, hasher: &Hashes, slot: u32) -> u64 {
 fn identity_hash(hasher: &Hashes, identity: &Identity) -> u64 {
     hasher.hash_one(&(identity.contact(), identity.impi()))
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may fail")]
+
+    use alloc::format;
+
+    use super::*;
+    use crate::algorithm::Suite;
+    use crate::policy::{Confidentiality, Policy};
+    use crate::registration::{Over, Register};
+    use crate::sa::Sad;
+    use crate::spi::SpiSlice;
+
+    /// Capacities of the three look-up tables after a flood of REGISTERs in clear, all challenged.
+    fn after_a_flood(reserved: usize) -> [usize; 2] {
+        let port = |number| Port::new(number).unwrap();
+        let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required).unwrap();
+        let config = Config::new(policy, port(5100), &[5101, 5102, 5103].map(port)).unwrap();
+        let config = config.with_max_addresses(10_000, 10);
+        let spis = SpiAllocator::new(SpiSlice::WHOLE, 10_000, [7; 16]).unwrap();
+        let now = Moment::from_millis(0);
+        let (mut pcscf, mut sad) = (Pcscf::new(config, spis, now), Sad::new());
+        pcscf.reserve(reserved);
+        let rows =
+            ["ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=1111;spi-s=2222;port-c=6101;port-s=6100"];
+        for n in 0..2000_u32 {
+            let from = IpAddr::from([10, 8, (n >> 8) as u8, n as u8]);
+            let impi = format!("{n}@ims");
+            let register = Register::new(Over::Clear, from, [10, 0, 0, 1].into(), &impi);
+            let request =
+                pcscf.register(now, &register.with_security_client(&rows), &mut sad).unwrap().request;
+            let (ck, ik) = (crate::Ck::new([1; 16]), crate::Ik::new([2; 16]));
+            let _ = pcscf.challenge(now, request, "nonce", &ck, &ik, &mut sad).unwrap();
+        }
+        let Pcscf { by_identity, by_end, .. } = &pcscf;
+        assert!(by_identity.capacity() >= 2000 && by_end.capacity() >= 8000);
+        pcscf.handle_timeout(Moment::from_millis(3_600_000), &mut sad);
+        assert!(pcscf.is_empty() && sad.is_empty());
+        [pcscf.by_identity.capacity(), pcscf.by_end.capacity()]
+    }
+
+    #[test]
+    fn look_up_tables_shrink_after_a_flood_to_what_was_reserved() {
+        let [identities, ends] = after_a_flood(0);
+        assert!(identities < 64 && ends < 64, "{identities} {ends}");
+        let [identities, ends] = after_a_flood(200);
+        assert!((200..500).contains(&identities) && (800..2000).contains(&ends), "{identities} {ends}");
+    }
+}

@@ -778,3 +778,43 @@ fn hash_of_remote(hasher: &Hashes, selector: &Selector) -> u64 {
 fn hash_of_inbound(hasher: &Hashes, sa: &Inbound) -> u64 {
     hash_of(hasher, sa.spi().value(), sa.selector().destination)
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may fail")]
+
+    use super::*;
+    use crate::algorithm::Suite;
+    use crate::key::{Ck, Ik, SaKeys};
+    use crate::sa::set::Endpoint;
+    use crate::setup::{PortPair, Setup};
+    use crate::spi::SpiPair;
+
+    #[test]
+    fn what_protects_ports_of_peers_shrinks_after_a_flood() {
+        let mut sad = Sad::new();
+        let end = |address: [u8; 4], first: u32| {
+            let spi = |value| Spi::new(value).unwrap();
+            let spis = SpiPair { client: spi(first), server: spi(first + 1) };
+            Endpoint {
+                address: address.into(),
+                setup: Setup { spis, ports: PortPair::new(6101, 6100).unwrap() },
+            }
+        };
+        let nth = |n: u32| {
+            let keys =
+                SaKeys::expand(Suite::HMAC_SHA_1_96_NULL, &Ck::new([1; 16]), &Ik::new([2; 16])).unwrap();
+            let ue = end([10, 8, (n >> 8) as u8, n as u8], 1000 + 4 * n);
+            SaSet::new(ue, end([10, 0, 0, 1], 1002 + 4 * n), keys).unwrap()
+        };
+        let sets: Vec<_> = (0..2000).map(|n| sad.add_set(&nth(n), Side::Pcscf).unwrap()).collect();
+        assert!(sad.by_remote.len() == 4000);
+        assert!(sets.iter().skip(1).all(|set| sad.remove_set(set)));
+        assert_eq!(sad.by_remote.len(), 2);
+        assert!(sad.by_remote.capacity() < 64, "{}", sad.by_remote.capacity());
+        let first = [10, 8, 0, 0].into();
+        assert!(sad.is_protected_at_peer((first, 6100)) && sad.is_protected_at_peer((first, 6101)));
+        // One set is not fresh, and room is kept for those that are.
+        assert_eq!((sad.fresh, sad.len()), (0, 4));
+    }
+}
