@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 use ipsec_3gpp::presence::privacy::{
-    Applied, Edit, Level, NextHop, NotRegistered, Outcome, Performs, Privacy, PrivacyError, Refusal,
-    Residual, Row, Service, Shortfall, Unregistered, assert_identity, edited,
+    Advice, Applied, Edit, Level, NextHop, NotRegistered, Outcome, Performs, Privacy, PrivacyError, Refusal,
+    Residual, Row, Service, Shortfall, Unregistered, advice, anonymous_from, assert_identity, distrusted,
+    edited,
 };
 use proptest::prelude::*;
 
@@ -375,6 +376,39 @@ fn the_identity_that_is_asserted_is_one_that_the_user_has_registered() {
     );
     assert_eq!(assert_identity("PUBLISH", &rows(unknown), &[], Unregistered::Default), Err(NotRegistered));
     assert_eq!(NotRegistered::STATUS, 403);
+}
+
+#[test]
+fn a_user_agent_hides_what_it_can_itself() {
+    let message = rows(
+        "From: Alice <sip:alice@home1.net>;tag=1
+        Contact: <sip:alice@10.1.0.16>
+        Call-ID: 1234@phone.home1.net
+        Subject: x
+        User-Agent: y
+        To: <sip:bob@home2.net>",
+    );
+    let of = |levels: &str| advice(&Privacy::read([levels]).unwrap(), &message);
+    let all =
+        [Advice::From(0), Advice::Contact(1), Advice::CallId(2), Advice::Optional(3), Advice::Optional(4)];
+    assert_eq!((of("id"), of("user"), of("header")), (all.to_vec(), all.to_vec(), all.to_vec()));
+    assert_eq!((of("none"), of("none;id"), of("session")), (vec![], vec![], vec![]));
+    let hidden = anonymous_from("1");
+    let good = [
+        Row::new("f", &hidden),
+        Row::new("m", "<sip:10.1.0.16:6100>"),
+        Row::new("i", "1234"),
+        Row::new("t", "x"),
+    ];
+    assert_eq!(advice(&Privacy::default().with(Level::User), &good), []);
+    assert_eq!(hidden, "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1");
+}
+
+#[test]
+fn what_an_untrusted_element_asserts_does_not_pass() {
+    let message =
+        rows("From: <sip:a@b>;tag=1\nP-Asserted-Identity: <sip:x@y>\np-preferred-identity: <sip:x@y>");
+    assert_eq!(text(&edited(&message, &distrusted(&message))), "From: <sip:a@b>;tag=1\n");
 }
 
 fn row() -> impl Strategy<Value = (String, String)> {

@@ -4,6 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// Headers that go with `user` (RFC 3323 5.3).
+pub(super) const OF_USER: [&str; 6] =
+    ["Subject", "Call-Info", "Organization", "User-Agent", "Reply-To", "In-Reply-To"];
+
 /// One row of a message's headers: unfolded, with nothing around the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {

@@ -31,6 +31,15 @@ impl NotRegistered {
     pub const STATUS: u16 = 403;
 }
 
+/// The edits of a message that came from an element that is not trusted, be it a UE or another
+/// network: what it asserts is nothing to anybody (RFC 3325 5), and what it prefers is not
+/// forwarded.
+pub fn distrusted(rows: &[Row<'_>]) -> Vec<Edit> {
+    let of_sender = |row: &Row<'_>| row.is("P-Asserted-Identity") || row.is("P-Preferred-Identity");
+    let goes = rows.iter().enumerate().filter(|(_, row)| of_sender(row));
+    goes.map(|(row, _)| Edit::Remove { row }).collect()
+}
+
 /// The edits of a request that came over the SAs of a UE: what the UE asserted or preferred goes,
 /// and P-Asserted-Identity is the first preferred identity that is registered, or else the first
 /// of `impus`, the default one. These are the identities of the contact that the SA belongs to
@@ -46,9 +55,7 @@ pub fn assert_identity(
     unregistered: Unregistered,
 ) -> Result<Vec<Edit>, NotRegistered> {
     let numbered = || rows.iter().enumerate();
-    let of_ue = |row: &Row<'_>| row.is("P-Asserted-Identity") || row.is("P-Preferred-Identity");
-    let goes = numbered().filter(|(_, row)| of_ue(row)).map(|(row, _)| Edit::Remove { row });
-    let mut edits: Vec<Edit> = goes.collect();
+    let mut edits = distrusted(rows);
     if ["ACK", "CANCEL"].iter().any(|other| method.eq_ignore_ascii_case(other)) {
         return Ok(edits);
     }

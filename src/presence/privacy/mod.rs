@@ -36,10 +36,12 @@ mod edit;
 mod identity;
 mod name_addr;
 mod service;
+mod user_agent;
 mod value;
 
 pub use dialog::{Dialog, Mapped};
 pub use edit::{Edit, Row, edited};
-pub use identity::{NotRegistered, Unregistered, assert_identity};
+pub use identity::{NotRegistered, Unregistered, assert_identity, distrusted};
 pub use service::{Applied, NextHop, Outcome, Performs, Refusal, Residual, Service, Shortfall};
+pub use user_agent::{Advice, advice, anonymous_from};
 pub use value::{Level, Privacy, PrivacyError};

@@ -1,5 +1,9 @@
 //! The parts of From, To and the like that matter here: the URI, and the tag (RFC 3261 20.10).
 
+/// From of nobody (RFC 3323 4.1.1.3).
+pub(super) const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
+
 /// A `name-addr` or `addr-spec` with parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NameAddr<'a> {
@@ -38,6 +42,10 @@ impl<'a> NameAddr<'a> {
         }
         let tag = tag(parameters)?;
         Some(Self { uri, display_name, tag })
+    }
+
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.uri.eq_ignore_ascii_case(ANONYMOUS_URI)
     }
 }
 

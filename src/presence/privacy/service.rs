@@ -5,16 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::dialog::Dialog;
-use super::edit::{Edit, Row};
-use super::name_addr::{NameAddr, split_outside_quotes, without_quotes};
+use super::edit::{Edit, OF_USER, Row};
+use super::name_addr::{ANONYMOUS, NameAddr, split_outside_quotes, without_quotes};
 use super::value::{Level, Privacy, PrivacyError};
-
-/// From, where it is hidden (RFC 3323 4.1.1.3).
-const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
-const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
-
-/// Headers that go with `user` (RFC 3323 5.3).
-const OF_USER: [&str; 6] = ["Subject", "Call-Info", "Organization", "User-Agent", "Reply-To", "In-Reply-To"];
 
 /// Headers that a function without a B2BUA must leave as they are, and that tell who the user is,
 /// or where.
@@ -381,7 +374,7 @@ impl Work<'_> {
                 None => Some(row.value),
             };
             let Some(value) = value else { continue };
-            let is_from = row.is("From") && NameAddr::read(value).is_none_or(|from| !is_anonymous(&from));
+            let is_from = row.is("From") && NameAddr::read(value).is_none_or(|from| !from.is_anonymous());
             let is_left = user && LEFT.iter().any(|name| row.is(name));
             if is_from || is_left || hidden.iter().any(|secret| contains(value, secret)) {
                 residual.push(Residual::Row(number));
@@ -408,7 +401,7 @@ impl Work<'_> {
             }
             for one in split_outside_quotes(row.value) {
                 let Some(found) = NameAddr::read(one) else { continue };
-                if is_anonymous(&found) {
+                if found.is_anonymous() {
                     continue;
                 }
                 let uri = found.uri.split_once(':').map_or(found.uri, |(_, rest)| rest);
@@ -430,10 +423,6 @@ fn anonymous(from: &str) -> Option<String> {
         Some(tag) => alloc::format!("{ANONYMOUS};tag={tag}"),
         None => ANONYMOUS.into(),
     })
-}
-
-fn is_anonymous(found: &NameAddr<'_>) -> bool {
-    found.uri.eq_ignore_ascii_case(ANONYMOUS_URI)
 }
 
 /// Whether a secret, in lower case, is in a text.
