@@ -333,6 +333,17 @@ fn all_messages_of_a_dialog_have_the_same_rules() {
     let plain = forwarded(Service::for_untrusted_ue().apply("INVITE", &[Row::new("From", from)])).dialog;
     let mapped = plain.response(&[Row::new("From", from)]);
     assert_eq!((mapped.edits, mapped.is_restored, plain.hides()), (vec![], true, false));
+    // "None" undoes nothing, in either order.
+    let service = Service::for_untrusted_ue();
+    let later = [Row::new("From", from), Row::new("Privacy", "none")];
+    let applied = forwarded(service.apply_later(&dialog, "BYE", &later));
+    assert_eq!(text(&edited(&later, &applied.edits)), format!("From: {hidden}\n"));
+    let none = forwarded(service.apply("INVITE", &later)).dialog;
+    let asks = [Row::new("From", from), Row::new("Privacy", "user")];
+    let applied = forwarded(service.apply_later(&none, "BYE", &asks));
+    assert_eq!(text(&edited(&asks, &applied.edits)), format!("From: {hidden}\n"));
+    let says_nothing = [Row::new("From", from)];
+    assert!(forwarded(service.apply_later(&none, "BYE", &says_nothing)).edits.is_empty());
     // What was critical at first is so for the others.
     let critical = [Row::new("From", from), Row::new("Privacy", "user;critical")];
     let dialog = forwarded(Service::for_untrusted_ue().apply("INVITE", &critical)).dialog;
@@ -463,9 +474,10 @@ proptest! {
         // Each row is edited once, in order; nothing but the listed headers changes.
         let numbers: Vec<_> = applied.edits.iter().map(|edit| edit.row().unwrap()).collect();
         prop_assert!(numbers.is_sorted_by(|a, b| a < b));
-        const LISTED: [&str; 19] = [
+        const LISTED: [&str; 20] = [
             "from", "f", "p-asserted-identity", "p-preferred-identity", "subject", "s", "call-info", "organization",
             "user-agent", "reply-to", "in-reply-to", "referred-by", "b", "identity", "y", "identity-info",
+            "n",
             "history-info", "privacy", "proxy-require",
         ];
         for number in numbers {

@@ -63,6 +63,7 @@ fn compact(name: &str) -> Option<&'static str> {
         "Contact" => "m",
         "From" => "f",
         "Identity" => "y",
+        "Identity-Info" => "n",
         "Referred-By" => "b",
         "Subject" => "s",
         "To" => "t",

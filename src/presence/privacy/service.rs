@@ -203,6 +203,12 @@ impl Service {
         let mut shortfall: Vec<_> = error.map(Shortfall::Unreadable).into_iter().collect();
         // What holds for a dialog holds for all of its messages.
         asked = before.levels().fold(asked, |asked, level| asked.with(level.clone()));
+        // "none" of one message does not undo what another one of its dialog asked for.
+        let is_none_of_all =
+            (privacy.has(&Level::None) || !has_header) && (before.has(&Level::None) || before.is_empty());
+        if !is_none_of_all {
+            asked.retain(|level| *level != Level::None);
+        }
         let is_none = asked.has(&Level::None);
         let is_contradictory = is_none && asked.levels().count() > 1;
         let performed = |level: &Level| match level {
