@@ -133,16 +133,21 @@ impl<K: Hash + Eq, V> Map<K, V> {
     pub(crate) fn remove(&mut self, hashes: &Hashes, key: &K) -> Option<V> {
         let entry = self.0.find_entry(hashes.hash_one(key), |(other, _)| other == key).ok()?;
         let ((_, value), _) = entry.remove();
-        if let Some(capacity) = shrunk(self.0.len(), self.0.capacity(), 0) {
-            self.0.shrink_to(capacity, |(other, _)| hashes.hash_one(other));
-        }
+        shrink(&mut self.0, 0, |(other, _)| hashes.hash_one(other));
         Some(value)
+    }
+}
+
+/// Releases memory of a table, if an entry has gone and few are left.
+pub(crate) fn shrink<T>(table: &mut HashTable<T>, reserved: usize, hash: impl Fn(&T) -> u64) {
+    if let Some(capacity) = shrunk(table.len(), table.capacity(), reserved) {
+        table.shrink_to(capacity, hash);
     }
 }
 
 /// The capacity that a hash table shrinks to when one of its entries has gone; `None` if it stays
 /// as it is. Where less than an eighth is in use, as after a flood, most of the memory is released.
-pub(crate) fn shrunk(len: usize, capacity: usize, reserved: usize) -> Option<usize> {
+fn shrunk(len: usize, capacity: usize, reserved: usize) -> Option<usize> {
     const SMALL: usize = 64;
     let least = (2 * len).max(reserved);
     (capacity > SMALL && len < capacity / 8 && least <= capacity / 4).then_some(least)

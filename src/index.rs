@@ -35,7 +35,7 @@ const FREE: (u32, u32) = (0, 0);
 /// At most three of four entries are in use.
 const FULL: (usize, usize) = (3, 4);
 
-/// Where less than one of so many entries is in use, most of the memory is released.
+/// Where fewer than one entry of this many is in use, most of the memory is released.
 const SPARSE: usize = 16;
 
 impl Line {

@@ -17,7 +17,7 @@ use super::identity::Identity;
 use super::open::Set;
 use super::quotas::Quotas;
 use super::timers::Timers;
-use crate::hashing::{Hashes, shrunk};
+use crate::hashing::{Hashes, shrink};
 use crate::id::{Id, TableId};
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId};
@@ -243,9 +243,7 @@ impl Pcscf {
             if let Ok(entry) = by_impi.find_entry(hash(&slot), |other| *other == slot) {
                 entry.remove();
             }
-            if let Some(capacity) = shrunk(by_impi.len(), by_impi.capacity(), self.reserved) {
-                by_impi.shrink_to(capacity, hash);
-            }
+            shrink(by_impi, self.reserved, hash);
         }
     }
 
@@ -262,10 +260,7 @@ impl Pcscf {
                     entry.remove();
                 }
             }
-            let (ends, reserved) = (&mut self.by_end, self.reserved.saturating_mul(4));
-            if let Some(capacity) = shrunk(ends.len(), ends.capacity(), reserved) {
-                ends.shrink_to(capacity, AtEnd::hash);
-            }
+            shrink(&mut self.by_end, self.reserved.saturating_mul(4), AtEnd::hash);
             self.count_retired(&set, false);
             self.counters.removed += 1;
             self.events.push(Event::SetRemoved { contact: id, set: set.id, cause });
@@ -299,9 +294,7 @@ impl Pcscf {
             self.len -= 1;
             self.contacts.remove(id.0);
             let Self { contacts, by_identity, hasher, reserved, .. } = self;
-            if let Some(capacity) = shrunk(by_identity.len(), by_identity.capacity(), *reserved) {
-                by_identity.shrink_to(capacity, |slot| hash_of_slot(contacts, hasher, *slot));
-            }
+            shrink(by_identity, *reserved, |slot| hash_of_slot(contacts, hasher, *slot));
             let cause = done.cause.unwrap_or(Cause::Refused);
             self.events.push(Event::ContactEnded { contact: id, identity, cause });
         }
@@ -453,7 +446,7 @@ mod tests {
     use crate::sa::Sad;
     use crate::spi::SpiSlice;
 
-    /// Capacities of the three look-up tables after a flood of REGISTERs in clear, all challenged.
+    /// Capacities of two look-up tables after a flood of REGISTERs in clear, all challenged.
     fn after_a_flood(reserved: usize) -> [usize; 2] {
         let port = |number| Port::new(number).unwrap();
         let policy = Policy::new(&[Suite::HMAC_SHA_1_96_AES_CBC], Confidentiality::Required).unwrap();

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 
 use crate::esp::ip::Datagram;
 use crate::esp::{Backend, Family};
-use crate::hashing::{HashSeed, Hashes, Map, shrunk};
+use crate::hashing::{HashSeed, Hashes, Map, shrink};
 use crate::id::TableId;
 use crate::index::Index;
 use crate::sa::data_path::DataPath;
@@ -589,9 +589,8 @@ impl Sad {
             entry.remove();
         }
         let Self { outbound, by_remote, hasher, fresh, .. } = self;
-        if let Some(capacity) = shrunk(by_remote.len(), by_remote.capacity(), by_remote.len() + 2 * *fresh) {
-            by_remote.shrink_to(capacity, |slot| hash_of_slot(outbound, hasher, *slot));
-        }
+        let reserved = by_remote.len() + 2 * *fresh;
+        shrink(by_remote, reserved, |slot| hash_of_slot(outbound, hasher, *slot));
         self.remove_from_selector(hash, &wire, id.0.slot);
         self.count_local(selector.source_end(), false);
         self.outbound.remove(id.0).then_some(counters)
