@@ -25,8 +25,8 @@ pub struct Dialog {
 pub struct Mapped {
     /// The edits, by row.
     pub edits: Vec<Edit>,
-    /// What the originator sent could not be restored: the message has another tag, or no such row.
-    /// It goes on as it is.
+    /// False if what the originator sent could not be restored: the message has another tag, or no
+    /// such row. It goes on as it is.
     pub is_restored: bool,
 }
 

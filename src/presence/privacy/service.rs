@@ -56,7 +56,7 @@ impl Performs {
     }
 }
 
-/// The function at one place: what it performs, and what is behind it.
+/// The function in one element: what it performs, and what the next hop is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     next_hop: NextHop,
@@ -211,19 +211,11 @@ impl Service {
         }
         let is_none = asked.has(&Level::None);
         let is_contradictory = is_none && asked.levels().count() > 1;
-        let performed = |level: &Level| match level {
-            Level::User | Level::History | Level::Critical | Level::None => true,
-            // A trusted element has to do it.
-            Level::Id => true,
-            Level::Header => self.performs.header,
-            Level::Session => self.performs.session,
-            Level::Other(_) => false,
-        };
         if !is_none {
-            let undone = asked.levels().filter(|level| !performed(level)).cloned();
+            let undone = asked.levels().filter(|level| !self.performs(level)).cloned();
             shortfall.extend(undone.map(Shortfall::Level));
         }
-        let work = Work { service: self, rows, method, asked: &asked, is_none };
+        let work = Work { service: self, rows, method, asked: &asked };
         let (mut edits, from) = match work.edits() {
             Ok(found) => found,
             Err(unreadable) => {
@@ -237,15 +229,26 @@ impl Service {
             return refused(method, shortfall, false);
         }
         if !is_unreadable {
-            let ends = work.bookkeeping(privacy, performed, &mut edits);
+            let ends = work.bookkeeping(privacy, &mut edits);
             if ends {
                 work.remove_option_tag(&mut edits);
             }
         }
         edits.sort_by_key(Edit::row);
-        let residual = if is_none { Vec::new() } else { work.residual(&edits) };
+        let residual = work.residual(&edits);
         let dialog = Dialog::new(asked.clone(), from);
         Outcome::Forward(Applied { edits, shortfall, residual, is_contradictory, dialog })
+    }
+
+    /// Whether nothing of a level is left undone here.
+    const fn performs(&self, level: &Level) -> bool {
+        match level {
+            // A trusted element has to do what `id` asks for.
+            Level::Id | Level::User | Level::History | Level::Critical | Level::None => true,
+            Level::Header => self.performs.header,
+            Level::Session => self.performs.session,
+            Level::Other(_) => false,
+        }
     }
 }
 
@@ -272,17 +275,12 @@ struct Work<'a> {
     rows: &'a [Row<'a>],
     method: &'a str,
     asked: &'a Privacy,
-    is_none: bool,
 }
 
 impl Work<'_> {
-    fn asks(&self, level: &Level) -> bool {
-        !self.is_none && self.asked.has(level)
-    }
-
     /// The edits of all headers but Privacy and Proxy-Require, and From as it was if it is hidden.
     fn edits(&self) -> Result<(Vec<Edit>, Option<Box<str>>), Shortfall> {
-        let (user, id) = (self.asks(&Level::User), self.asks(&Level::Id));
+        let (user, id) = (self.asked.asks(&Level::User), self.asked.asks(&Level::Id));
         let to_untrusted = self.service.next_hop == NextHop::Untrusted;
         let mut edits = Vec::new();
         let mut from = None;
@@ -295,11 +293,11 @@ impl Work<'_> {
                 }
             }
         }
+        let is_refer = self.method.eq_ignore_ascii_case("REFER");
         for (number, row) in self.rows.iter().enumerate() {
-            let is_refer = self.method.eq_ignore_ascii_case("REFER");
             let goes = row.is("P-Preferred-Identity")
                 || row.is("P-Asserted-Identity") && id && to_untrusted
-                || row.is("History-Info") && self.asks(&Level::History)
+                || row.is("History-Info") && self.asked.asks(&Level::History)
                 || OF_USER.iter().any(|name| row.is(name)) && user
                 // What is signed is not what is sent any more.
                 || (row.is("Identity") || row.is("Identity-Info")) && from.is_some();
@@ -314,13 +312,8 @@ impl Work<'_> {
 
     /// The edits of Privacy: what was performed goes, and with nothing but `critical` left the
     /// whole header does. Returns whether nothing is outstanding.
-    fn bookkeeping(
-        &self,
-        mut privacy: Privacy,
-        performed: impl Fn(&Level) -> bool,
-        edits: &mut Vec<Edit>,
-    ) -> bool {
-        if self.is_none {
+    fn bookkeeping(&self, mut privacy: Privacy, edits: &mut Vec<Edit>) -> bool {
+        if self.asked.has(&Level::None) {
             return false;
         }
         let had = privacy.clone();
@@ -329,7 +322,7 @@ impl Work<'_> {
             Level::Id => keeps_id,
             Level::Critical => true,
             Level::None | Level::User | Level::Header | Level::Session | Level::History | Level::Other(_) => {
-                !performed(level)
+                !self.service.performs(level)
             }
         });
         let left_to_others = self.service.next_hop == NextHop::Trusted;
@@ -367,7 +360,7 @@ impl Work<'_> {
 
     /// What still tells who she is.
     fn residual(&self, edits: &[Edit]) -> Vec<Residual> {
-        let (id, user) = (self.asks(&Level::Id), self.asks(&Level::User));
+        let (id, user) = (self.asked.asks(&Level::Id), self.asked.asks(&Level::User));
         if !id && !user {
             return Vec::new();
         }

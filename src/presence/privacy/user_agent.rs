@@ -30,8 +30,7 @@ pub fn anonymous_from(tag: &str) -> String {
 /// itself is hidden from the first hop; the network hides the rest. Nothing is advised where
 /// neither `id`, `user` nor `header` is asked for.
 pub fn advice(privacy: &Privacy, rows: &[Row<'_>]) -> Vec<Advice> {
-    let asks = |level: &Level| privacy.has(level) && !privacy.has(&Level::None);
-    if ![Level::Id, Level::User, Level::Header].iter().any(asks) {
+    if ![Level::Id, Level::User, Level::Header].iter().any(|level| privacy.asks(level)) {
         return Vec::new();
     }
     let of = |(number, row): (usize, &Row<'_>)| {

@@ -139,6 +139,11 @@ impl Privacy {
         self.levels.contains(level)
     }
 
+    /// Whether a value is there, and not undone by `none`.
+    pub(super) fn asks(&self, level: &Level) -> bool {
+        self.has(level) && !self.has(&Level::None)
+    }
+
     /// The values.
     pub fn levels(&self) -> impl Iterator<Item = &Level> {
         self.levels.iter()
