@@ -18,6 +18,16 @@ const fn end_of(output: usize) -> u32 {
     31 - n as u32
 }
 
+/// An output bit of an S-box for all inputs.
+const fn truth_of(output: usize) -> u64 {
+    let (mut truth, mut input) = (0, 0);
+    while input < 64 {
+        truth |= ((substitute(output / 4, input) >> (3 - output % 4) & 1) as u64) << input;
+        input += 1;
+    }
+    truth
+}
+
 /// Each output bit of each S-box for all inputs, rotated so that an input rotates its bit into
 /// place.
 #[cfg(any(test, target_pointer_width = "64"))]
@@ -25,14 +35,8 @@ const OUTPUTS: [[(u64, u32); 4]; BOXES] = {
     let mut outputs = [[(0, 0); 4]; BOXES];
     let mut output = 0;
     while output < 4 * BOXES {
-        let (s_box, bit) = (output / 4, output % 4);
-        let mut truth = 0;
-        let mut input = 0;
-        while input < 64 {
-            truth |= ((substitute(s_box, input) >> (3 - bit) & 1) as u64) << input;
-            input += 1;
-        }
-        outputs[s_box][bit] = (truth.rotate_left(end_of(output)), 1 << end_of(output));
+        let end = end_of(output);
+        outputs[output / 4][output % 4] = (truth_of(output).rotate_left(end), 1 << end);
         output += 1;
     }
     outputs
@@ -44,16 +48,9 @@ const HALF_OUTPUTS: [[([u32; 2], u32); 4]; BOXES] = {
     let mut outputs = [[([0; 2], 0); 4]; BOXES];
     let mut output = 0;
     while output < 4 * BOXES {
-        let (s_box, bit) = (output / 4, output % 4);
-        let mut truth = [0_u32; 2];
-        let mut input = 0;
-        while input < 64 {
-            truth[input / 32] |= ((substitute(s_box, input) >> (3 - bit) & 1) as u32) << (input % 32);
-            input += 1;
-        }
-        let [low, high] = truth;
-        let end = end_of(output);
-        outputs[s_box][bit] = ([low.rotate_left(end), high.rotate_left(end)], 1 << end);
+        let (truth, end) = (truth_of(output), end_of(output));
+        let (low, high) = (truth as u32, (truth >> 32) as u32);
+        outputs[output / 4][output % 4] = ([low.rotate_left(end), high.rotate_left(end)], 1 << end);
         output += 1;
     }
     outputs
