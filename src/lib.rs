@@ -296,6 +296,7 @@ mod index;
 #[cfg(feature = "kernels")]
 mod kernels;
 pub mod key;
+mod lexer;
 pub mod negotiation;
 pub mod policy;
 mod prefetch;

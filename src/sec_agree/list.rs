@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::error::{ListError, MAX_LIST_OCTETS, MAX_MECHANISMS};
-use super::lexer::Lexer;
 use super::mechanism::Mechanism;
 use super::quirk::{Quirk, Quirks};
 use super::style::Style;
 use super::value::Qvalue;
+use crate::lexer::Lexer;
 
 /// The mechanisms of one header, in their order: what its rows hold, read as one list (RFC 3261
 /// 7.3.1).

@@ -25,7 +25,6 @@
 //! follows a [`Style`].
 
 mod error;
-mod lexer;
 mod list;
 mod mechanism;
 mod quirk;

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::str::FromStr;
 
 use super::error::{MAX_PARAMETERS, MechanismError, ParameterName, Problem};
-use super::lexer::{Broken, Lexer, RawValue};
 use super::mechanism::{Ipsec3gpp, Malformed, Mechanism, Other};
 use super::value::{Mode, Name, Parameter, Protocol, Qvalue, Value};
+use crate::lexer::{Broken, Lexer, RawValue};
 use crate::setup::Port;
 use crate::spi::Spi;
 
@@ -33,7 +33,7 @@ impl Mechanism {
             Err(stop) => stop,
         };
         let at = lexer.position() - start;
-        lexer.skip_mechanism(start);
+        lexer.skip_item(start);
         let text = lexer.since(start);
         let spis = [reader.ipsec.spi_c, reader.ipsec.spi_s];
         let error = match stop {

@@ -1,5 +1,4 @@
-//! Splits a header value into mechanisms and parameters: commas, semicolons, white space, quoted
-//! strings.
+//! Splits a header value into items and parameters: commas, semicolons, white space, quoted strings.
 //!
 //! Nothing is interpreted here, and nothing is copied.
 
@@ -7,14 +6,14 @@ use crate::impossible::part;
 
 /// Reads one header value from front to back.
 #[derive(Clone, Copy)]
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// A parameter's value as it is in the text.
 #[derive(Clone, Copy)]
-pub(super) enum RawValue<'a> {
+pub(crate) enum RawValue<'a> {
     /// `;name` alone.
     Absent,
     /// `;name=token`
@@ -23,28 +22,28 @@ pub(super) enum RawValue<'a> {
     Quoted(&'a str),
 }
 
-/// An error in the grammar of a mechanism.
+/// An error in the grammar of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 impl<'a> Lexer<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
+    pub(crate) const fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
-    pub(super) const fn position(&self) -> usize {
+    pub(crate) const fn position(&self) -> usize {
         self.at
     }
 
     /// The text from an earlier position up to here, without white space around it.
-    pub(super) fn since(&self, start: usize) -> &'a str {
+    pub(crate) fn since(&self, start: usize) -> &'a str {
         let text = part(self.text, start..self.at);
         // A line break is white space at the end of a row; before a comma it is what is wrong.
         let text = if self.at_end() { text.trim_end_matches(is_white) } else { text };
         text.trim_matches([' ', '\t'])
     }
 
-    pub(super) fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.at >= self.text.len()
     }
 
@@ -52,7 +51,7 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub(super) fn skip_white(&mut self) {
+    pub(crate) fn skip_white(&mut self) {
         while let Some(octet) = self.peek() {
             let folded = || {
                 let rest = part(self.text, self.at..).trim_start_matches(['\r', '\n']);
@@ -69,26 +68,26 @@ impl<'a> Lexer<'a> {
     }
 
     /// Passes over `octet` if it comes next.
-    pub(super) fn eat(&mut self, octet: u8) -> bool {
+    pub(crate) fn eat(&mut self, octet: u8) -> bool {
         let found = self.peek() == Some(octet);
         self.at += usize::from(found);
         found
     }
 
     /// A token of RFC 3261 25.1, at least one character.
-    pub(super) fn token(&mut self) -> Result<&'a str, Broken> {
+    pub(crate) fn token(&mut self) -> Result<&'a str, Broken> {
         self.take(TOKEN)
     }
 
     /// From here up to what ends a parameter, to be shown.
-    pub(super) fn rest_of_parameter(&self) -> &'a str {
+    pub(crate) fn rest_of_parameter(&self) -> &'a str {
         let rest = part(self.text, self.at..);
         rest.split([';', ',']).next().unwrap_or_default().trim_matches(is_white)
     }
 
     /// The part after a parameter's name: nothing, or an equals sign and a value that ends where a
     /// value can. On an error the position is where the value begins.
-    pub(super) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
+    pub(crate) fn value(&mut self) -> Result<RawValue<'a>, Broken> {
         self.skip_white();
         if !self.eat(b'=') {
             return Ok(RawValue::Absent);
@@ -146,11 +145,11 @@ impl<'a> Lexer<'a> {
         Err(Broken)
     }
 
-    /// Goes back to where a mechanism began and passes over all of it, up to a comma that is
+    /// Goes back to where an item of the list began and passes over all of it, up to a comma that is
     /// outside quotes or to the end.
-    pub(super) fn skip_mechanism(&mut self, start: usize) {
+    pub(crate) fn skip_item(&mut self, start: usize) {
         self.at = start;
-        // A quote that nothing closes is a character like another: the mechanisms after the next
+        // A quote that nothing closes is a character like another: the items after the next
         // comma stay usable. Looked for once, so that a text full of quotes costs no more than its
         // length.
         let mut quotes_close = true;
