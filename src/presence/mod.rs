@@ -11,3 +11,4 @@
 //! IMPI, and so does the Contact, which is the same for all of them.
 
 pub mod privacy;
+pub mod watcher;

@@ -1,0 +1,496 @@
+//! The end that challenges: a presence server, or a proxy.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::account::Account;
+use super::algorithm::{Algorithm, Digest};
+use super::challenge::Challenge;
+use super::count::{Counts, Denied};
+use super::credentials::Credentials;
+use super::grammar::{Writer, is_quotable};
+use super::nonce::{NonceSecret, Nonces};
+use super::response::{Parts, Qop, Request};
+use crate::time::Moment;
+
+/// Who challenges, which says how the headers are called (RFC 3261 22.2, 22.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A user agent server or registrar: 401.
+    #[default]
+    Server,
+    /// A proxy: 407, never 401.
+    Proxy,
+}
+
+impl Role {
+    /// The status of a challenge.
+    pub const fn status(self) -> u16 {
+        match self {
+            Role::Server => 401,
+            Role::Proxy => 407,
+        }
+    }
+
+    /// The header of challenges.
+    pub const fn challenge_header(self) -> &'static str {
+        match self {
+            Role::Server => "WWW-Authenticate",
+            Role::Proxy => "Proxy-Authenticate",
+        }
+    }
+
+    /// The header of credentials.
+    pub const fn credentials_header(self) -> &'static str {
+        match self {
+            Role::Server => "Authorization",
+            Role::Proxy => "Proxy-Authorization",
+        }
+    }
+
+    /// The header of what [`Server::authentication_info`] returns.
+    pub const fn info_header(self) -> &'static str {
+        match self {
+            Role::Server => "Authentication-Info",
+            Role::Proxy => "Proxy-Authentication-Info",
+        }
+    }
+}
+
+/// Why a server cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A realm with control characters, or too long.
+    #[error("malformed realm")]
+    Realm,
+    /// No algorithm, or no quality of protection, or one of AKA, whose nonces come from the core.
+    #[error("no algorithm or qop that a server can offer")]
+    Offer,
+}
+
+crate::code::codes!(ServerError {
+    ServerError::Realm => "digest-server-realm",
+    ServerError::Offer => "digest-server-offer",
+});
+
+/// What a server offers, and what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    realm: Box<str>,
+    algorithms: Vec<Algorithm>,
+    qops: Vec<Qop>,
+    takes_userhash: bool,
+    accepts_other_uris: bool,
+    nonce_life: Duration,
+    max_sessions: usize,
+}
+
+impl ServerConfig {
+    /// The order of [`ServerConfig::new`]: there are clients that answer SHA-512-256 wrongly, or
+    /// that answer nothing if they do not know what is on top.
+    pub const ALGORITHMS: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
+
+    /// SHA-256, SHA-512-256 and MD5, in this order; `auth` and `auth-int`; nonces that live for
+    /// five minutes; 10,000 sessions.
+    ///
+    /// # Errors
+    /// [`ServerError::Realm`]
+    pub fn new(realm: &str) -> Result<Self, ServerError> {
+        if !is_quotable(realm) {
+            return Err(ServerError::Realm);
+        }
+        Ok(Self {
+            realm: realm.into(),
+            algorithms: Self::ALGORITHMS.into(),
+            qops: [Qop::Auth, Qop::AuthInt].into(),
+            takes_userhash: false,
+            accepts_other_uris: false,
+            nonce_life: Duration::from_secs(300),
+            max_sessions: 10_000,
+        })
+    }
+
+    /// With these algorithms, the preferred one first: a challenge of each is sent (RFC 8760 2.4).
+    ///
+    /// # Errors
+    /// [`ServerError::Offer`]
+    pub fn with_algorithms(mut self, algorithms: &[Algorithm]) -> Result<Self, ServerError> {
+        if algorithms.is_empty() || algorithms.iter().any(|algorithm| algorithm.is_aka()) {
+            return Err(ServerError::Offer);
+        }
+        self.algorithms.clear();
+        for algorithm in algorithms {
+            if !self.algorithms.contains(algorithm) {
+                self.algorithms.push(*algorithm);
+            }
+        }
+        Ok(self)
+    }
+
+    /// With these qualities of protection.
+    ///
+    /// # Errors
+    /// [`ServerError::Offer`]
+    pub fn with_qops(mut self, qops: &[Qop]) -> Result<Self, ServerError> {
+        if qops.is_empty() {
+            return Err(ServerError::Offer);
+        }
+        self.qops = qops.into();
+        Ok(self)
+    }
+
+    /// Says that hashed user names are taken: the caller can look users up by them.
+    #[must_use]
+    pub const fn with_userhash(mut self) -> Self {
+        self.takes_userhash = true;
+        self
+    }
+
+    /// Accepts a digest-uri that is neither the Request-URI nor one of the others of the
+    /// [`Request`]: RFC 3261 22.4 allows it, and the caller says that it serves what it names.
+    #[must_use]
+    pub const fn with_any_uri(mut self) -> Self {
+        self.accepts_other_uris = true;
+        self
+    }
+
+    /// Nonces are stale after this time, whole milliseconds.
+    #[must_use]
+    pub const fn with_nonce_life(mut self, life: Duration) -> Self {
+        self.nonce_life = life;
+        self
+    }
+
+    /// At most this many nonces are counted, some 100 octets each. When another one comes, the
+    /// oldest is stale; with 0, all are.
+    #[must_use]
+    pub const fn with_max_sessions(mut self, most: usize) -> Self {
+        self.max_sessions = most;
+        self
+    }
+}
+
+/// Challenges, and verifies what answers them. It keeps nothing of a challenge, and a window of
+/// nonce counts of each nonce that was answered right.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    nonces: Nonces,
+    counts: Counts,
+}
+
+/// Credentials that do not authenticate. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unverified {
+    /// The realm is another one.
+    #[error("credentials of another realm")]
+    Realm,
+    /// The algorithm was not offered.
+    #[error("algorithm was not offered")]
+    Algorithm,
+    /// There is no `qop`, which RFC 8760 2.6 demands: without a nonce count, a replay cannot be
+    /// noticed. Or it was not offered.
+    #[error("qop is missing or was not offered")]
+    Qop,
+    /// The digest-uri names something else than the request.
+    #[error("digest-uri does not name what the request names")]
+    Uri,
+    /// The response is not that of the user, or there is no such user.
+    #[error("unknown user or wrong response")]
+    Wrong,
+    /// The response is right. The nonce is too old, was made with a secret that is no longer in
+    /// use, or was displaced.
+    #[error("stale nonce")]
+    Stale,
+    /// The response is right, and was there before.
+    #[error("nonce count seen before")]
+    Replayed,
+    /// RES is too short to be used more than once (RFC 3310 5.2).
+    #[error("short RES used more than once")]
+    ShortRes,
+}
+
+crate::code::codes!(Unverified {
+    Unverified::Realm => "digest-realm",
+    Unverified::Algorithm => "digest-algorithm",
+    Unverified::Qop => "digest-qop",
+    Unverified::Uri => "digest-uri",
+    Unverified::Wrong => "digest-wrong",
+    Unverified::Stale => "digest-stale",
+    Unverified::Replayed => "digest-replayed",
+    Unverified::ShortRes => "digest-short-res",
+});
+
+impl Unverified {
+    /// Whether the next challenge says `stale=true`: the user is right, so that the client may
+    /// answer it without asking for the password again.
+    pub const fn is_stale(self) -> bool {
+        matches!(self, Unverified::Stale | Unverified::Replayed)
+    }
+}
+
+/// A user who has been authenticated.
+#[derive(Debug)]
+#[must_use]
+pub struct Verified {
+    user: Box<str>,
+    algorithm: Algorithm,
+    ha1: Digest,
+    nonce: Box<str>,
+    cnonce: Box<str>,
+    uri: Box<str>,
+    count: (u32, Qop),
+    is_old: bool,
+}
+
+impl Verified {
+    /// The user, as her account has her.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The algorithm that she used.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// What her response covers.
+    pub const fn qop(&self) -> Qop {
+        self.count.1
+    }
+
+    fn of(credentials: &Credentials<'_>, account: &Account, right: Right, is_old: bool) -> Self {
+        Self {
+            user: account.user().into(),
+            algorithm: right.algorithm,
+            ha1: right.ha1,
+            nonce: (*credentials.nonce).into(),
+            cnonce: (*credentials.cnonce).into(),
+            uri: (*credentials.uri).into(),
+            count: right.count,
+            is_old,
+        }
+    }
+}
+
+/// A response that is right, apart from its nonce.
+struct Right {
+    algorithm: Algorithm,
+    count: (u32, Qop),
+    ha1: Digest,
+}
+
+impl Server {
+    /// A server. The secret must be random, and another one at each start: with the same, nonces
+    /// would count from 1 again. It belongs to one server, since the counts do.
+    pub fn new(config: ServerConfig, secret: NonceSecret) -> Self {
+        let nonces = Nonces::new(secret, config.nonce_life);
+        let counts = Counts::new(config.max_sessions);
+        Self { config, nonces, counts }
+    }
+
+    /// Takes another secret. Nonces of the one before are good until the next change, or until they
+    /// are too old; counts stay.
+    pub fn rotate(&mut self, secret: NonceSecret) {
+        self.nonces.rotate(secret);
+    }
+
+    /// The realm.
+    pub fn realm(&self) -> &str {
+        &self.config.realm
+    }
+
+    /// How many nonces are counted.
+    pub fn sessions(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The values of WWW-Authenticate (or Proxy-Authenticate), a row each and in this order, all
+    /// with one nonce. `is_stale`: [`Unverified::is_stale`]. ACK and CANCEL are never challenged
+    /// (RFC 3261 22.1).
+    pub fn challenges(&mut self, now: Moment, is_stale: bool) -> Vec<String> {
+        let nonce: Box<str> = self.nonces.issue(now, &self.config.realm).into();
+        let of = |algorithm| self.challenge(nonce.clone(), algorithm, is_stale).write();
+        self.config.algorithms.iter().map(|algorithm| of(*algorithm)).collect()
+    }
+
+    /// The challenges of AKA, with the nonce of a vector (base64 of RAND and AUTN): AKAv2, and
+    /// AKAv1 if `with_v1` says that CK and IK are used too (TR 33.941 8.2.1).
+    pub fn aka_challenges(&self, nonce: &str, with_v1: bool) -> Vec<String> {
+        let v1 = with_v1.then_some(Algorithm::AkaV1Md5);
+        let algorithms = [Some(Algorithm::AkaV2Md5), v1].into_iter().flatten();
+        algorithms.map(|algorithm| self.challenge(nonce.into(), algorithm, false).write()).collect()
+    }
+
+    fn challenge(&self, nonce: Box<str>, algorithm: Algorithm, is_stale: bool) -> Challenge {
+        Challenge {
+            realm: self.config.realm.clone(),
+            nonce,
+            opaque: None,
+            algorithm: Some(algorithm),
+            qops: self.config.qops.clone(),
+            is_stale,
+            takes_userhash: self.config.takes_userhash && !algorithm.is_aka(),
+        }
+    }
+
+    /// Verifies credentials. `account` is the one of [`Credentials::user`]; `None` if there is no
+    /// such user, which takes as long, and is answered as a wrong response is.
+    ///
+    /// # Errors
+    /// [`Unverified`]: another challenge is due ([`Server::challenges`]), or 403 if the caller
+    /// prefers it. [`Unverified::Uri`] is a 400. A replayed request is refused, and challenged as a
+    /// stale one is, since its sender may have been the user.
+    pub fn verify(
+        &mut self,
+        now: Moment,
+        credentials: &Credentials<'_>,
+        request: &Request<'_>,
+        account: Option<&Account>,
+    ) -> Result<Verified, Unverified> {
+        let offered = |algorithm: &Algorithm| self.config.algorithms.contains(algorithm);
+        let algorithm = credentials.algorithm.filter(offered).ok_or(Unverified::Algorithm)?;
+        let issued = self.nonces.read(now, &credentials.nonce, &self.config.realm);
+        let nobody = Account::new("", b"");
+        let of_user = account.unwrap_or(&nobody);
+        let session = issued.and_then(|nonce| self.counts.session(nonce.serial, of_user.user()));
+        let right =
+            self.right(credentials, request, of_user, algorithm, session.and_then(|one| one.ha1.as_ref()))?;
+        if account.is_none() {
+            return Err(Unverified::Wrong);
+        }
+        let issued = issued.ok_or(Unverified::Stale)?;
+        let of_session = || algorithm.is_session().then(|| right.ha1.copy());
+        self.counts.take(issued.serial, of_user.user(), right.count.0, of_session).map_err(|denied| {
+            match denied {
+                Denied::Stale => Unverified::Stale,
+                Denied::Replayed => Unverified::Replayed,
+            }
+        })?;
+        // A session of RFC 7616 3.4.2 is bound to its nonce.
+        let is_old = self.nonces.is_old(issued) && !algorithm.is_session();
+        Ok(Verified::of(credentials, of_user, right, is_old))
+    }
+
+    /// Verifies credentials of AKA. `nonce` is that of the challenge, and `account` has XRES and
+    /// the keys of the same vector ([`Account::aka`]). The caller uses a vector for one challenge,
+    /// and forgets it after the first response: counts are not kept here.
+    ///
+    /// # Errors
+    /// [`Unverified`]; with AUTS ([`Credentials::auts`]), another vector is due.
+    pub fn verify_aka(
+        &self,
+        credentials: &Credentials<'_>,
+        request: &Request<'_>,
+        nonce: &str,
+        account: &Account,
+    ) -> Result<Verified, Unverified> {
+        const SHORT: usize = 16;
+        let algorithm = credentials.algorithm.filter(|algorithm| algorithm.is_aka());
+        let algorithm = algorithm.ok_or(Unverified::Algorithm)?;
+        let right = self.right(credentials, request, account, algorithm, None)?;
+        if *credentials.nonce != *nonce {
+            return Err(Unverified::Stale);
+        }
+        if right.count.0 > 1 && account.res_len().is_none_or(|len| len < SHORT) {
+            return Err(Unverified::ShortRes);
+        }
+        Ok(Verified::of(credentials, account, right, false))
+    }
+
+    /// Everything but the nonce.
+    fn right(
+        &self,
+        credentials: &Credentials<'_>,
+        request: &Request<'_>,
+        account: &Account,
+        algorithm: Algorithm,
+        session: Option<&Digest>,
+    ) -> Result<Right, Unverified> {
+        if *credentials.realm != *self.config.realm {
+            return Err(Unverified::Realm);
+        }
+        let count =
+            credentials.count.filter(|(_, qop)| self.config.qops.contains(qop)).ok_or(Unverified::Qop)?;
+        let names = |uri: &&str| same_uri(uri, &credentials.uri);
+        let is_named = names(&request.uri) || request.other_uris.iter().any(names);
+        if !is_named && !self.config.accepts_other_uris {
+            return Err(Unverified::Uri);
+        }
+        let ha1 = account.ha1(algorithm, &self.config.realm).ok_or(Unverified::Wrong)?;
+        let parts = credentials.parts(algorithm);
+        let is_of_user = credentials.is_of(account, algorithm);
+        let is_right = |ha1: &Digest| {
+            credentials.responds(algorithm, &parts.request(ha1, request.method, request.body)) && is_of_user
+        };
+        let of_request = parts.session(ha1);
+        // The first cnonce of the session, or this one: clients do either.
+        if is_right(&of_request) {
+            Ok(Right { algorithm, count, ha1: of_request })
+        } else if let Some(session) = session.filter(|session| is_right(session)) {
+            Ok(Right { algorithm, count, ha1: session.copy() })
+        } else {
+            Err(Unverified::Wrong)
+        }
+    }
+
+    /// The value of Authentication-Info in the 2xx to a request: it proves to the client that the
+    /// server knows the user too (`rspauth`, over the body of the response), and gives it the next
+    /// nonce when half of the life of this one is over.
+    pub fn authentication_info(&mut self, now: Moment, verified: &Verified, body: &[u8]) -> String {
+        let (count, qop) = verified.count;
+        let nc = nc(count);
+        let parts = Parts {
+            algorithm: verified.algorithm,
+            nonce: &verified.nonce,
+            counted: Some((&nc, &verified.cnonce, qop)),
+            uri: &verified.uri,
+        };
+        let mut writer = Writer::new("");
+        if verified.is_old {
+            writer.quoted("nextnonce", &self.nonces.issue(now, &self.config.realm));
+        }
+        writer.token("qop", qop.token());
+        writer.quoted("rspauth", &parts.answer(&verified.ha1, body).hex());
+        writer.quoted("cnonce", &verified.cnonce).token("nc", &nc).finish()
+    }
+}
+
+/// `nc` has 8 digits.
+pub(super) fn nc(count: u32) -> String {
+    alloc::format!("{count:08x}")
+}
+
+/// URIs are compared octet by octet, but for scheme and host in any case (RFC 3261 19.1.4).
+fn same_uri(one: &str, other: &str) -> bool {
+    /// Scheme, user, host, and what is after it.
+    fn parts(uri: &str) -> Option<(&str, &str, &str, &str)> {
+        let (scheme, rest) = uri.split_once(':')?;
+        let (user, rest) = match rest.strip_prefix("//") {
+            Some(rest) => ("", rest),
+            // No "@" is after the host of a SIP URI.
+            None => rest.rsplit_once('@').unwrap_or(("", rest)),
+        };
+        let end = rest.find(['/', '?', '#', ';']).unwrap_or(rest.len());
+        let (host, others) = rest.split_at_checked(end)?;
+        Some((scheme, user, host, others))
+    }
+    let same = || {
+        let ((scheme, user, host, others), of_other) = (parts(one)?, parts(other)?);
+        let same = (user, others) == (of_other.1, of_other.3);
+        Some(same && scheme.eq_ignore_ascii_case(of_other.0) && host.eq_ignore_ascii_case(of_other.2))
+    };
+    one == other || same() == Some(true)
+}
+
+impl fmt::Display for Verified {
+    /// The user and the algorithm.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.user, self.algorithm.token())
+    }
+}
