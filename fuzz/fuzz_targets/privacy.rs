@@ -6,10 +6,10 @@ use arbitrary::Arbitrary;
 use ipsec_3gpp::presence::privacy::{NextHop, Outcome, Privacy, Residual, Row, Service, edited};
 use libfuzzer_sys::fuzz_target;
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     "From", "f", "Privacy", "privacy", "Proxy-Require", "P-Asserted-Identity", "P-Preferred-Identity", "Subject",
     "s", "Call-Info", "Reply-To", "Referred-By", "Identity", "History-Info", "Contact", "Call-ID", "To", "Via",
-    "Content-Type", "X",
+    "Content-Type", "X", "P-Called-Party-ID", "Warning", "Server",
 ];
 const VALUES: [&str; 12] = [
     "\"A\" <sip:alice@home1.net>;tag=1", "sip:alice@home1.net;tag=2", "<tel:+4930123>, <sip:alice@home1.net>", "id",
@@ -40,7 +40,14 @@ fuzz_target!(|input: Input<'_>| {
         service = service.with_id_removed();
     }
     let method = ["MESSAGE", "REFER", "ACK", "CANCEL"][usize::from(input.flags >> 3 & 3)];
+    let response = service.apply_response(&rows);
+    let after = edited(&rows, &response.edits);
+    let again: Vec<_> = after.iter().map(|(name, value)| Row::new(name, value)).collect();
+    assert_eq!(service.apply_response(&again).edits, [], "{after:?}");
     let Outcome::Forward(applied) = service.apply(method, &rows) else { return };
+    let mapped = applied.dialog.response(200, &rows).edits;
+    let of = |name: &str| edited(&rows, &mapped).iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).count();
+    assert!(input.flags & 1 != 0 || of("P-Asserted-Identity") <= 1 && of("P-Preferred-Identity") == 0);
     let privacy = rows.iter().filter(|row| row.name.eq_ignore_ascii_case("privacy")).map(|row| row.value);
     let has = |level: &str| {
         let values = privacy.clone().flat_map(|value| value.split([';', ',']));

@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::edit::{Edit, Row};
+use super::identity::distrusted;
 use super::name_addr::NameAddr;
 use super::value::Privacy;
 
@@ -16,6 +17,10 @@ pub struct Dialog {
     pub(super) asked: Privacy,
     /// From, as the originator sent it, if it was hidden.
     from: Option<Box<str>>,
+    /// The other end is not trusted: what it says of itself is not forwarded.
+    is_untrusted: bool,
+    /// The URI under which the other end was called: its identity in responses.
+    called: Option<Box<str>>,
 }
 
 /// A message toward the originator, after its edits.
@@ -31,8 +36,15 @@ pub struct Mapped {
 }
 
 impl Dialog {
-    pub(super) const fn new(asked: Privacy, from: Option<Box<str>>) -> Self {
-        Self { asked, from }
+    /// `called`: P-Called-Party-ID of the request.
+    pub(super) fn new(
+        asked: Privacy,
+        from: Option<Box<str>>,
+        is_untrusted: bool,
+        called: Option<&str>,
+    ) -> Self {
+        let called = called.filter(|_| is_untrusted).and_then(NameAddr::read).map(|called| called.uri.into());
+        Self { asked, from, is_untrusted, called }
     }
 
     /// Whether anything was hidden that must be restored.
@@ -40,12 +52,25 @@ impl Dialog {
         self.from.is_some()
     }
 
-    /// A response toward the originator: From is what she sent.
-    pub fn response(&self, rows: &[Row<'_>]) -> Mapped {
-        self.restore("From", rows)
+    /// A response toward the originator: From is what she sent. What an untrusted end asserts or
+    /// prefers goes; in a provisional or successful response, it is asserted to be whom the request
+    /// was for (P-Called-Party-ID; TS 24.229 5.2.6.4).
+    pub fn response(&self, status: u16, rows: &[Row<'_>]) -> Mapped {
+        let mut mapped = self.restore("From", rows);
+        if self.is_untrusted {
+            mapped.edits.extend(distrusted(rows));
+            mapped.edits.sort_by_key(Edit::row);
+            if let Some(called) = self.called.as_deref().filter(|_| (101..300).contains(&status)) {
+                let value = alloc::format!("<{called}>").into();
+                mapped.edits.push(Edit::Add { name: "P-Asserted-Identity", value });
+            }
+        }
+        mapped
     }
 
-    /// A request of the other end toward the originator: To is what she sent as From.
+    /// A request of the other end toward the originator: To is what she sent as From. What else is
+    /// due for a request of a UE, [`assert_identity`](super::assert_identity) says; its edits are
+    /// of other rows.
     pub fn request_to_originator(&self, rows: &[Row<'_>]) -> Mapped {
         self.restore("To", rows)
     }

@@ -31,13 +31,56 @@ impl NotRegistered {
     pub const STATUS: u16 = 403;
 }
 
+/// Headers that only elements of the trust domain write (RFC 3325 5, RFC 7315 4.5, 4.6), and the
+/// one that only the first of them reads.
+const OF_TRUST_DOMAIN: [&str; 4] =
+    ["P-Asserted-Identity", "P-Preferred-Identity", "P-Charging-Vector", "P-Charging-Function-Addresses"];
+
 /// The edits of a message that came from an element that is not trusted, be it a UE or another
-/// network: what it asserts is nothing to anybody (RFC 3325 5), and what it prefers is not
-/// forwarded.
+/// network: what it asserts is nothing to anybody (RFC 3325 5), what it prefers is not forwarded,
+/// and what it says of charging neither.
 pub fn distrusted(rows: &[Row<'_>]) -> Vec<Edit> {
-    let of_sender = |row: &Row<'_>| row.is("P-Asserted-Identity") || row.is("P-Preferred-Identity");
+    let of_sender = |row: &Row<'_>| OF_TRUST_DOMAIN.iter().any(|name| row.is(name));
     let goes = rows.iter().enumerate().filter(|(_, row)| of_sender(row));
     goes.map(|(row, _)| Edit::Remove { row }).collect()
+}
+
+/// The URIs that are expected in a row of rows: one SIP or SIPS URI, and one TEL URI. Others are
+/// ignored (RFC 5876 4.5).
+#[derive(Default)]
+struct Expected {
+    has_sip: bool,
+    has_tel: bool,
+}
+
+impl Expected {
+    /// The URI of the next value; `None` if it is ignored.
+    fn uri<'a>(&mut self, value: &'a str) -> Option<&'a str> {
+        let uri = NameAddr::read(value)?.uri;
+        let is = |scheme: &str| uri.split(':').next().is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        let had = match (is("sip") || is("sips"), is("tel")) {
+            (true, _) => &mut self.has_sip,
+            (_, true) => &mut self.has_tel,
+            _ => return None,
+        };
+        (!core::mem::replace(had, true)).then_some(uri)
+    }
+}
+
+/// The edits that remove URIs that are ignored: they are never forwarded.
+pub(super) fn surplus(rows: &[Row<'_>], name: &str) -> Vec<Edit> {
+    let mut expected = Expected::default();
+    let mut edits = Vec::new();
+    for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.is(name)) {
+        let values = || split_outside_quotes(row.value).map(str::trim);
+        let kept: Vec<&str> = values().filter(|value| expected.uri(value).is_some()).collect();
+        if kept.is_empty() {
+            edits.push(Edit::Remove { row: number });
+        } else if kept.len() < values().count() {
+            edits.push(Edit::Replace { row: number, value: kept.join(", ").into() });
+        }
+    }
+    edits
 }
 
 /// The edits of a request that came over the SAs of a UE: what the UE asserted or preferred goes,
@@ -54,19 +97,21 @@ pub fn assert_identity(
     impus: &[&str],
     unregistered: Unregistered,
 ) -> Result<Vec<Edit>, NotRegistered> {
-    let numbered = || rows.iter().enumerate();
     let mut edits = distrusted(rows);
     if ["ACK", "CANCEL"].iter().any(|other| method.eq_ignore_ascii_case(other)) {
         return Ok(edits);
     }
-    let preferred = numbered().filter(|(_, row)| row.is("P-Preferred-Identity"));
-    let preferred = preferred.flat_map(|(_, row)| split_outside_quotes(row.value));
-    let preferred: Vec<String> = preferred
-        .map(|one| NameAddr::read(one).map_or_else(String::new, |found| normalised_impu(found.uri)))
-        .collect();
+    let mut expected = Expected::default();
+    let mut prefers = false;
+    let mut preferred: Vec<String> = Vec::new();
+    for row in rows.iter().filter(|row| row.is("P-Preferred-Identity")) {
+        prefers = true;
+        let uris = split_outside_quotes(row.value).filter_map(|one| expected.uri(one));
+        preferred.extend(uris.map(normalised_impu));
+    }
     let registered = |wanted: &String| impus.iter().find(|impu| normalised_impu(impu) == *wanted);
     let found = preferred.iter().find_map(registered);
-    if found.is_none() && !preferred.is_empty() && unregistered == Unregistered::Refuse {
+    if found.is_none() && prefers && unregistered == Unregistered::Refuse {
         return Err(NotRegistered);
     }
     let asserted = found.or_else(|| impus.first()).ok_or(NotRegistered)?;

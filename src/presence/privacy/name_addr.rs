@@ -2,6 +2,8 @@
 
 /// From of nobody (RFC 3323 4.1.1.3).
 pub(super) const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+/// The host of nobody (RFC 3323 4.1.1.3).
+pub(super) const ANONYMOUS_HOST: &str = "anonymous.invalid";
 const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 
 /// A `name-addr` or `addr-spec` with parameters.

@@ -39,6 +39,7 @@ mod account;
 mod algorithm;
 mod challenge;
 mod client;
+mod config;
 mod count;
 mod credentials;
 mod grammar;
@@ -46,11 +47,13 @@ mod nonce;
 mod policy;
 mod response;
 mod server;
+mod unverified;
 
 pub use account::{ANONYMOUS, Account, Ha1Error, userhash};
 pub use algorithm::{Algorithm, Hash};
 pub use challenge::Challenge;
 pub use client::{Client, ClientError};
+pub use config::{Role, ServerConfig, ServerError};
 pub use credentials::{Credentials, User};
 pub use grammar::DigestError;
 pub use nonce::NonceSecret;
@@ -58,4 +61,5 @@ pub use policy::{
     Accepted, By, Decision, DecisionReason, Handling, Method, Subscription, SubscriptionPolicy, Watcher,
 };
 pub use response::{Qop, Request};
-pub use server::{Role, Server, ServerConfig, ServerError, Unverified, Verified};
+pub use server::{Server, Verified};
+pub use unverified::Unverified;

@@ -11,7 +11,8 @@ use super::algorithm::Algorithm;
 use super::credentials::Credentials;
 use super::grammar::DigestError;
 use super::response::Request;
-use super::server::{Server, Unverified, Verified};
+use super::server::{Server, Verified};
+use super::unverified::Unverified;
 use crate::registration::normalised_impu;
 use crate::time::Moment;
 

@@ -4,175 +4,18 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 use super::account::Account;
 use super::algorithm::{Algorithm, Digest};
 use super::challenge::Challenge;
+use super::config::ServerConfig;
 use super::count::{Counts, Denied};
 use super::credentials::Credentials;
-use super::grammar::{Writer, is_quotable};
+use super::grammar::Writer;
 use super::nonce::{NonceSecret, Nonces};
 use super::response::{Parts, Qop, Request};
+use super::unverified::Unverified;
 use crate::time::Moment;
-
-/// Who challenges, which says how the headers are called (RFC 3261 22.2, 22.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A user agent server or registrar: 401.
-    #[default]
-    Server,
-    /// A proxy: 407, never 401.
-    Proxy,
-}
-
-impl Role {
-    /// The status of a challenge.
-    pub const fn status(self) -> u16 {
-        match self {
-            Role::Server => 401,
-            Role::Proxy => 407,
-        }
-    }
-
-    /// The header of challenges.
-    pub const fn challenge_header(self) -> &'static str {
-        match self {
-            Role::Server => "WWW-Authenticate",
-            Role::Proxy => "Proxy-Authenticate",
-        }
-    }
-
-    /// The header of credentials.
-    pub const fn credentials_header(self) -> &'static str {
-        match self {
-            Role::Server => "Authorization",
-            Role::Proxy => "Proxy-Authorization",
-        }
-    }
-
-    /// The header of what [`Server::authentication_info`] returns.
-    pub const fn info_header(self) -> &'static str {
-        match self {
-            Role::Server => "Authentication-Info",
-            Role::Proxy => "Proxy-Authentication-Info",
-        }
-    }
-}
-
-/// Why a server cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// A realm with control characters, or too long.
-    #[error("malformed realm")]
-    Realm,
-    /// No algorithm, or no quality of protection, or one of AKA, whose nonces come from the core.
-    #[error("no algorithm or qop that a server can offer")]
-    Offer,
-}
-
-crate::code::codes!(ServerError {
-    ServerError::Realm => "digest-server-realm",
-    ServerError::Offer => "digest-server-offer",
-});
-
-/// What a server offers, and what it keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
-    realm: Box<str>,
-    algorithms: Vec<Algorithm>,
-    qops: Vec<Qop>,
-    takes_userhash: bool,
-    accepts_other_uris: bool,
-    nonce_life: Duration,
-    max_sessions: usize,
-}
-
-impl ServerConfig {
-    /// The order of [`ServerConfig::new`]: there are clients that answer SHA-512-256 wrongly, or
-    /// that answer nothing if they do not know what is on top.
-    pub const ALGORITHMS: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
-
-    /// SHA-256, SHA-512-256 and MD5, in this order; `auth` and `auth-int`; nonces that live for
-    /// five minutes; 10,000 sessions.
-    ///
-    /// # Errors
-    /// [`ServerError::Realm`]
-    pub fn new(realm: &str) -> Result<Self, ServerError> {
-        if !is_quotable(realm) {
-            return Err(ServerError::Realm);
-        }
-        Ok(Self {
-            realm: realm.into(),
-            algorithms: Self::ALGORITHMS.into(),
-            qops: [Qop::Auth, Qop::AuthInt].into(),
-            takes_userhash: false,
-            accepts_other_uris: false,
-            nonce_life: Duration::from_secs(300),
-            max_sessions: 10_000,
-        })
-    }
-
-    /// With these algorithms, the preferred one first: a challenge of each is sent (RFC 8760 2.4).
-    ///
-    /// # Errors
-    /// [`ServerError::Offer`]
-    pub fn with_algorithms(mut self, algorithms: &[Algorithm]) -> Result<Self, ServerError> {
-        if algorithms.is_empty() || algorithms.iter().any(|algorithm| algorithm.is_aka()) {
-            return Err(ServerError::Offer);
-        }
-        self.algorithms.clear();
-        for algorithm in algorithms {
-            if !self.algorithms.contains(algorithm) {
-                self.algorithms.push(*algorithm);
-            }
-        }
-        Ok(self)
-    }
-
-    /// With these qualities of protection.
-    ///
-    /// # Errors
-    /// [`ServerError::Offer`]
-    pub fn with_qops(mut self, qops: &[Qop]) -> Result<Self, ServerError> {
-        if qops.is_empty() {
-            return Err(ServerError::Offer);
-        }
-        self.qops = qops.into();
-        Ok(self)
-    }
-
-    /// Says that hashed user names are taken: the caller can look users up by them.
-    #[must_use]
-    pub const fn with_userhash(mut self) -> Self {
-        self.takes_userhash = true;
-        self
-    }
-
-    /// Accepts a digest-uri that is neither the Request-URI nor one of the others of the
-    /// [`Request`]: RFC 3261 22.4 allows it, and the caller says that it serves what it names.
-    #[must_use]
-    pub const fn with_any_uri(mut self) -> Self {
-        self.accepts_other_uris = true;
-        self
-    }
-
-    /// Nonces are stale after this time, whole milliseconds.
-    #[must_use]
-    pub const fn with_nonce_life(mut self, life: Duration) -> Self {
-        self.nonce_life = life;
-        self
-    }
-
-    /// At most this many nonces are counted, some 100 octets each. When another one comes, the
-    /// oldest is stale; with 0, all are.
-    #[must_use]
-    pub const fn with_max_sessions(mut self, most: usize) -> Self {
-        self.max_sessions = most;
-        self
-    }
-}
 
 /// Challenges, and verifies what answers them. It keeps nothing of a challenge, and a window of
 /// nonce counts of each nonce that was answered right.
@@ -181,57 +24,6 @@ pub struct Server {
     config: ServerConfig,
     nonces: Nonces,
     counts: Counts,
-}
-
-/// Credentials that do not authenticate. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unverified {
-    /// The realm is another one.
-    #[error("credentials of another realm")]
-    Realm,
-    /// The algorithm was not offered.
-    #[error("algorithm was not offered")]
-    Algorithm,
-    /// There is no `qop`, which RFC 8760 2.6 demands: without a nonce count, a replay cannot be
-    /// noticed. Or it was not offered.
-    #[error("qop is missing or was not offered")]
-    Qop,
-    /// The digest-uri names something else than the request.
-    #[error("digest-uri does not name what the request names")]
-    Uri,
-    /// The response is not that of the user, or there is no such user.
-    #[error("unknown user or wrong response")]
-    Wrong,
-    /// The response is right. The nonce is too old, was made with a secret that is no longer in
-    /// use, or was displaced.
-    #[error("stale nonce")]
-    Stale,
-    /// The response is right, and was there before.
-    #[error("nonce count seen before")]
-    Replayed,
-    /// RES is too short to be used more than once (RFC 3310 5.2).
-    #[error("short RES used more than once")]
-    ShortRes,
-}
-
-crate::code::codes!(Unverified {
-    Unverified::Realm => "digest-realm",
-    Unverified::Algorithm => "digest-algorithm",
-    Unverified::Qop => "digest-qop",
-    Unverified::Uri => "digest-uri",
-    Unverified::Wrong => "digest-wrong",
-    Unverified::Stale => "digest-stale",
-    Unverified::Replayed => "digest-replayed",
-    Unverified::ShortRes => "digest-short-res",
-});
-
-impl Unverified {
-    /// Whether the next challenge says `stale=true`: the user is right, so that the client may
-    /// answer it without asking for the password again.
-    pub const fn is_stale(self) -> bool {
-        matches!(self, Unverified::Stale | Unverified::Replayed)
-    }
 }
 
 /// A user who has been authenticated.
