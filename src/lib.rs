@@ -263,7 +263,7 @@
 //! | [`setup`], [`address`], [`time`] | ports, addresses, the clock |
 //! | [`fragments`] | IP fragments, reassembled and made |
 //! | [`esp`], [`export`] | backends and IP errors; rows for Wireshark |
-//! | `presence` | anonymity at the P-CSCF (feature `presence`) |
+//! | `presence` | anonymity at the P-CSCF, authentication of watchers (feature `presence`) |
 //!
 //! # Features
 //!
@@ -273,7 +273,7 @@
 //! |---|---|
 //! | `std` | no `time::Anchor`; a [`Sad`] is given the seed of its hashes ([`Sad::seeded`]) |
 //! | `kernels` | [`esp::Backend::PLAIN`] is the only backend: slower, and smaller |
-//! | `presence` | no anonymity at the P-CSCF (`presence::privacy`) |
+//! | `presence` | no `presence::privacy`, no `presence::watcher` |
 //! | `des-ede3-cbc`, `hmac-md5-96` | suites with these legacy algorithms are unknown ones |
 //!
 //! A UE on a Cortex-M4 takes 110 KB of flash with all of them but `std`, and 79 KB with none.

@@ -1,5 +1,6 @@
 //! What the presence security architecture asks for beside security associations (3GPP TR 33.941,
-//! in its draft 0.5.0: 6.1.2 and 8.1.3): pure functions of headers, without a SIP parser.
+//! in its draft 0.5.0: 6.1.2, 6.1.3 and 8.1.3, 8.1.4): pure functions of headers, keys and time,
+//! without a SIP parser.
 //!
 //! # Pseudonyms
 //!
