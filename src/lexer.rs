@@ -53,15 +53,17 @@ impl<'a> Lexer<'a> {
 
     pub(crate) fn skip_white(&mut self) {
         while let Some(octet) = self.peek() {
-            let folded = || {
-                let rest = part(self.text, self.at..).trim_start_matches(['\r', '\n']);
-                rest.is_empty() || rest.starts_with([' ', '\t'])
-            };
             match octet {
                 b' ' | b'\t' => self.at += 1,
                 // A line break is white space only where the line goes on (RFC 3261 7.3.1), or at
                 // the very end.
-                b'\r' | b'\n' if folded() => self.at += 1,
+                b'\r' | b'\n' => {
+                    let rest = part(self.text, self.at..).trim_start_matches(['\r', '\n']);
+                    if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
+                        return;
+                    }
+                    self.at = self.text.len() - rest.len();
+                }
                 _ => return,
             }
         }

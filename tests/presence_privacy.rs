@@ -141,7 +141,7 @@ fn what_still_tells_who_she_is_is_named() {
     assert_eq!(residual("none"), [""; 0]);
     assert_eq!(residual("history"), [""; 0]);
     // "alice@home1.net" is what the asserted identity was.
-    assert_eq!(residual("id"), ["From", "Reply-To", "Referred-By", "Authorization"]);
+    assert_eq!(residual("id"), ["From", "Reply-To", "Referred-By", "Identity", "Authorization"]);
     assert_eq!(
         residual("user"),
         [
@@ -388,7 +388,7 @@ fn what_is_not_for_the_next_hop_does_not_reach_it() {
     }
     // From an untrusted element, none of it counts.
     let left = text(&edited(&message, &distrusted(&message)));
-    assert_eq!(left, "From: <sip:a@b>;tag=1\nP-Called-Party-ID: <sip:bob@home2.net>\nPrivacy: none\n");
+    assert_eq!(left, "From: <sip:a@b>;tag=1\nPrivacy: none\n");
 }
 
 /// TS 24.229 5.2.6.4: the end that was called is whom the request was for, whatever it says itself.
@@ -621,6 +621,126 @@ fn what_an_untrusted_element_asserts_does_not_pass() {
     let message =
         rows("From: <sip:a@b>;tag=1\nP-Asserted-Identity: <sip:x@y>\np-preferred-identity: <sip:x@y>");
     assert_eq!(text(&edited(&message, &distrusted(&message))), "From: <sip:a@b>;tag=1\n");
+}
+
+/// White space before the colon, as RFC 3261 7.3.1 allows it, hides no header.
+#[test]
+fn names_are_read_with_white_space_after_them() {
+    let service = Service::for_untrusted_ue();
+    let message = [
+        Row::new("From ", "<sip:alice@home1.net>;tag=1"),
+        Row::new("P-Asserted-Identity\t", "<sip:alice@home1.net>"),
+        Row::new(" Privacy ", "id;user;critical"),
+    ];
+    let applied = forwarded(service.apply("MESSAGE", &message));
+    assert_eq!(
+        text(&edited(&message, &applied.edits)),
+        format!("From : {ANONYMOUS};tag=1\n Privacy : id;critical\n")
+    );
+    assert_eq!(distrusted(&message), [Edit::Remove { row: 1 }]);
+    let session = [Row::new("Privacy ", "session;critical")];
+    assert_eq!(refused(service.apply("MESSAGE", &session)).status, Some(500));
+}
+
+#[test]
+fn identities_without_brackets_are_whole() {
+    for (impu, asserted) in [
+        ("sip:+4930123;phone-context=+49@home1.net;user=phone", None),
+        ("sip:alice;x@home1.net", None),
+        ("tel:1234;phone-context=home1.net", None),
+        ("sip:+4930@home1.net;user=phone", None),
+        ("\"A\" <sip:a@b;x=y>;z=1", Some("sip:a@b;x=y")),
+    ] {
+        let edits = assert_identity("MESSAGE", &[], &[impu], Unregistered::Refuse).unwrap();
+        let value = format!("<{}>", asserted.unwrap_or(impu));
+        assert_eq!(edits, [Edit::Add { name: "P-Asserted-Identity", value: value.into() }]);
+        let request = [Row::new("P-Called-Party-ID", impu)];
+        let dialog = forwarded(Service::for_untrusted_ue().apply("INVITE", &request)).dialog;
+        assert_eq!(dialog.response(200, &[]).edits, edits);
+        // Two that are called are none.
+        let request = [request[0], Row::new("P-Called-Party-ID", "<sip:b@b>")];
+        let dialog = forwarded(Service::for_untrusted_ue().apply("INVITE", &request)).dialog;
+        assert_eq!(dialog.response(200, &[]).edits, []);
+    }
+    // What a UE says of the party called is nothing to anybody.
+    assert_eq!(distrusted(&[Row::new("P-Called-Party-ID", "<sip:a@b>")]), [Edit::Remove { row: 0 }]);
+}
+
+#[test]
+fn one_identity_is_found_in_whatever_form() {
+    let service = Service::for_untrusted_ue();
+    for (header, value, privacy, other) in [
+        ("From", "<sip:+4930123@home1.net;user=phone>;tag=1", "user", "<tel:+49-30-123>"),
+        ("From", "<sip:+4930123@home1.net>;tag=1", "user", "<sip:(+49)30.123@gw.home2.net>"),
+        ("P-Asserted-Identity", "<tel:+49-30-123>", "id", "<tel:+4930123>"),
+        ("From", "<sip:alice@home1.net:5060>;tag=1", "user", "<sip:alice@HOME1.net>"),
+        ("From", "<sip:alice:secret@home1.net>;tag=1", "user", "<sip:alice@home1.net>"),
+        ("From", "<sip:%61lice@home1.net>;tag=1", "user", "<sip:alice@home1.net>"),
+        ("From", "<sip:alice@home1.net>;tag=1", "user", "<sip:%61lice@home1.net>"),
+        ("P-Asserted-Identity", "\"Al <sip:alice@home1.net>", "id", "<sip:alice@home1.net>"),
+        ("P-Asserted-Identity", "<sip:alice@home1.net>", "header", "<sip:alice@home1.net>"),
+        // Where From was anonymous before.
+        ("P-Preferred-Identity", "<sip:alice@home1.net>", "user", "<sip:alice@home1.net>"),
+    ] {
+        let message = [Row::new(header, value), Row::new("X-Other", other), Row::new("Privacy", privacy)];
+        let applied = forwarded(service.apply("MESSAGE", &message));
+        assert!(applied.residual.contains(&Residual::Row(1)), "{value} {other}");
+        let unrelated = [message[0], Row::new("X-Other", "<sip:bob@home2.net>"), message[2]];
+        let applied = forwarded(service.apply("MESSAGE", &unrelated));
+        assert!(!applied.residual.contains(&Residual::Row(1)), "{value}");
+    }
+    // Headers that tell it by their nature.
+    for name in ["Remote-Party-ID", "P-Served-User", "Geolocation", "Diversion", "Identity"] {
+        let from = format!("{ANONYMOUS};tag=1");
+        let message = [Row::new("From", &from), Row::new(name, "x"), Row::new("Privacy", "user")];
+        assert_eq!(forwarded(service.apply("MESSAGE", &message)).residual, [Residual::Row(1)], "{name}");
+    }
+    // More identities than are looked for: every row may have one.
+    let many: String = (0..40).map(|n| format!("<sip:u{n}@h>, ")).collect();
+    let message =
+        [Row::new("P-Asserted-Identity", &many), Row::new("Subject", "x"), Row::new("Privacy", "id")];
+    assert_eq!(forwarded(service.apply("MESSAGE", &message)).residual, [Residual::Row(1), Residual::Row(2)]);
+}
+
+/// Time grows with the length of a message, not with its square.
+#[test]
+fn hostile_messages_cost_little() {
+    let levels = |count: usize| (0..count).map(|n| format!("l{n}")).collect::<Vec<_>>().join(";");
+    assert_eq!(Privacy::read([&*levels(32)]).unwrap().levels().count(), 32);
+    assert_eq!(Privacy::read([&*levels(33)]), Err(PrivacyError::TooMuch));
+    assert_eq!(Privacy::read(["a".repeat(65).as_str()]), Err(PrivacyError::TooMuch));
+    let service = Service::for_untrusted_ue();
+    let many = levels(2000);
+    let critical = [Row::new("Privacy", &many), Row::new("Privacy", "critical")];
+    let Outcome::Forward(applied) = service.apply("MESSAGE", &critical[..1]) else { panic!("not critical") };
+    assert!(applied.shortfall.len() <= 40, "{}", applied.shortfall.len());
+    let time = |rows: usize| {
+        let identities = "<sip:a@b>,".repeat(100);
+        let mut message = vec![Row::new("Privacy", "id;user"), Row::new("P-Asserted-Identity", &identities)];
+        message.resize(rows, Row::new("s", "a subject"));
+        let start = std::time::Instant::now();
+        for _ in 0..3 {
+            let applied = forwarded(service.apply("MESSAGE", &message));
+            assert!(edited(&message, &applied.edits).len() < 2);
+        }
+        start.elapsed()
+    };
+    time(1000);
+    assert!(time(20_000) < 100 * time(1000), "{:?} and {:?}", time(1000), time(20_000));
+}
+
+#[test]
+fn nothing_but_a_tag_is_taken_for_one() {
+    let service = Service::for_untrusted_ue();
+    for from in ["<sip:a@b>;tag=x (alice)", "<sip:a@b>;tag=\"a\"", "<sip:a@b>;tag=a\r\nX: y"] {
+        let message = [Row::new("From", from), Row::new("Privacy", "user")];
+        assert_eq!(refused(service.apply("MESSAGE", &message)).status, Some(400), "{from}");
+    }
+    let message = [Row::new("Warning", "399 h \"a\" alice@home1.net"), Row::new("Privacy", "user")];
+    assert_eq!(service.apply_response(&message).edits[0], Edit::Remove { row: 0 });
+    // The dialog does not print whom it hides.
+    let message = [Row::new("From", "<sip:alice@home1.net>;tag=1"), Row::new("Privacy", "user")];
+    assert!(!format!("{:?}", forwarded(service.apply("INVITE", &message)).dialog).contains("alice"));
 }
 
 fn row() -> impl Strategy<Value = (String, String)> {

@@ -113,13 +113,18 @@ fn responses_of_aka_are_right() {
     let ik = Ik::new(*b"\xf7\x69\xbc\xd7\x51\x04\x46\x04\x12\x76\x72\x71\x1c\x6d\x34\x41");
     let account = || Account::aka("user1_private@home1.net", b"\xa5\x42\x11\xd5\xe3\xba\x50\xbf", &ck, &ik);
     let nonce = "I1U8vpY3qJ0hiuZNrke/NVXzKLQ1d7m5Sp/6w1Tfr7M=";
-    let mut server = Server::new(ServerConfig::new("home1.net").unwrap(), NonceSecret::new([7; 32]));
+    let of_home = |with_v1| {
+        let config = ServerConfig::new("home1.net").unwrap();
+        Server::new(if with_v1 { config.with_aka_v1() } else { config }, NonceSecret::new([7; 32]))
+    };
+    let mut server = of_home(true);
     for (with_v1, algorithms, response) in [
         (true, &[Algorithm::AkaV1Md5] as &[_], "d18c7b9093f0b6c2829657d3caeeb24d"),
         (true, &[Algorithm::AkaV1Md5, Algorithm::AkaV2Md5], "4c314e2d06fd0ed7e3333fd13ad972ed"),
         (false, &[Algorithm::AkaV2Md5], "4c314e2d06fd0ed7e3333fd13ad972ed"),
     ] {
-        let challenges = server.aka_challenges(nonce, with_v1);
+        let server = of_home(with_v1);
+        let challenges = server.aka_challenges(nonce);
         assert_eq!(challenges.len(), 1 + usize::from(with_v1));
         // AKAv2 is taken though AKAv1 is on top.
         let rows = challenges.iter().rev().map(String::as_str);
@@ -144,10 +149,10 @@ fn responses_of_aka_are_right() {
         assert_eq!(read(&flipped).0, Err(Unverified::Wrong));
     }
     // By default AKAv1 is not answered, and the server of passwords knows nothing of AKA.
-    let v1 = [server.aka_challenges(nonce, true)[1].clone()];
+    let v1 = [server.aka_challenges(nonce)[1].clone()];
     let mut client = Client::new(account());
     assert_eq!(client.challenged([&*v1[0]], CNONCE), Err(ClientError::NoChallenge));
-    let row = answer(&mut client, &server.aka_challenges(nonce, false)[0], &SUBSCRIBE);
+    let row = answer(&mut client, &server.aka_challenges(nonce)[0], &SUBSCRIBE);
     assert_eq!(
         verify(&mut server, at(0), &row, &SUBSCRIBE, Some(&account())).err(),
         Some(Unverified::Algorithm)
@@ -349,6 +354,8 @@ fn the_digest_uri_names_what_the_request_names() {
         ("/a@b", "/a@B", false),
         ("http://EXAMPLE.org/a", "http://example.org/a", true),
         ("http://example.org/A@B", "http://example.org/A@b", false),
+        ("http://BOB@h/x", "http://bob@h/x", false),
+        ("http://bob@h/x", "http://bob@H/x", true),
         ("sip:bob@home1.net", "sip:bob@pcscf.home1.net", false),
     ] {
         let row = answer(&mut Client::new(alice()), &challenge, &Request::new("SUBSCRIBE", uri));
@@ -728,7 +735,6 @@ fn the_policy_decides() {
     assert_eq!(digest(&policy().with_wrong_refused(), "alice", b"wrong"), "403 refuse Unverified(Wrong)");
     // Anonymous watchers, RFC 3261 22.1.
     for (handling, expected) in [
-        (Handling::Block, "403 refuse Blocked"),
         (Handling::Confirm, "202 pending - Anonymous"),
         (Handling::PoliteBlock, "200 nothing - Anonymous"),
         (Handling::Allow, "200 accept - Anonymous"),
@@ -737,6 +743,8 @@ fn the_policy_decides() {
         let open = policy().with_anonymous(handling).without_authentication();
         assert_eq!(decide(&open, &mut self::server(), &plain), expected);
     }
+    assert_eq!(digest(&policy(), "anonymous", b""), "401 challenge Unverified(Wrong)");
+    assert_eq!(decide(&policy().without_authentication(), &mut self::server(), &plain), "403 refuse Blocked");
     assert_eq!(
         digest(&policy().with_anonymous(Handling::Allow), "anonymous", b"x"),
         "401 challenge Unverified(Wrong)"
@@ -754,18 +762,28 @@ fn the_policy_decides() {
     let with_aka = policy().with_method(Method::HttpDigestAka);
     assert_eq!(decide(&with_aka, &mut server, &aka), "200 accept sip:alice@home1.net Other(HttpDigestAka)");
     // A refresh is challenged, or trusted for a while.
-    let refresh = |at| plain.clone().refreshing("sip:alice@home1.net", at);
+    let refresh = |at| plain.clone().refreshing(Some("sip:alice@home1.net"), at);
     let trusting = policy().with_trust_in_dialogs(Duration::from_secs(60));
     assert_eq!(decide(&policy(), &mut server, &refresh(at(99))), "401 challenge Again");
     assert_eq!(decide(&trusting, &mut server, &refresh(at(41))), "200 accept sip:alice@home1.net Before");
     assert_eq!(decide(&trusting, &mut server, &refresh(at(40))), "401 challenge Again");
     assert_eq!(decide(&trusting, &mut server, &refresh(at(101))), "401 challenge Again");
-    let blocked = plain.clone().refreshing("sip:eve@home1.net", at(99));
+    let blocked = plain.clone().refreshing(Some("sip:eve@home1.net"), at(99));
     assert_eq!(decide(&trusting, &mut server, &blocked), "403 refuse Blocked");
     let row = row_of(&mut server, Account::new("carol", b"correct horse"));
     let rows = [row.as_str()];
-    let taken_over = Subscription::new(SUBSCRIBE, &rows).refreshing("sip:alice@home1.net", at(99));
+    let taken_over = Subscription::new(SUBSCRIBE, &rows).refreshing(Some("sip:alice@home1.net"), at(99));
     assert_eq!(decide(&trusting, &mut server, &taken_over), "403 refuse OtherWatcher");
+    // An anonymous watcher stays one.
+    let polite = policy().with_anonymous(Handling::PoliteBlock).with_others(Handling::Allow);
+    let polite = polite.with_trust_in_dialogs(Duration::from_secs(60));
+    let anonymous = plain.clone().refreshing(None, at(99));
+    assert_eq!(decide(&polite, &mut server, &anonymous), "200 nothing - Before");
+    let row_of_anonymous = row_of(&mut server, Account::anonymous());
+    let rows_of_anonymous = [row_of_anonymous.as_str()];
+    let again = Subscription::new(SUBSCRIBE, &rows_of_anonymous).refreshing(None, at(9));
+    assert_eq!(decide(&polite, &mut server, &again), "200 nothing - Anonymous");
+    assert_eq!(decide(&trusting, &mut server, &taken_over), "401 challenge Unverified(Replayed)");
     // A replay, an old nonce, another URI, what cannot be read.
     let replay = Subscription::new(SUBSCRIBE, &rows);
     assert_eq!(decide(&policy(), &mut server, &replay), "401 challenge Unverified(Replayed)");
@@ -786,6 +804,95 @@ fn the_policy_decides() {
     };
     assert_eq!((accepted.by, accepted.verified.unwrap().user()), (By::Digest(Algorithm::Sha256), "alice"));
     assert_eq!(DecisionReason::Unauthenticated, DecisionReason::Unauthenticated);
+}
+
+/// What everybody knows displaces nothing that somebody proved.
+#[test]
+fn anonymous_watchers_take_no_place_in_the_table() {
+    let mut server = Server::new(config().with_max_sessions(2), NonceSecret::new([7; 32]));
+    let challenge = server.challenges(at(0), false).remove(0);
+    let mut client = Client::new(alice());
+    let first = answer(&mut client, &challenge, &SUBSCRIBE);
+    for _ in 0..5 {
+        let challenge = server.challenges(at(0), false).remove(0);
+        let row = answer(&mut Client::new(Account::anonymous()), &challenge, &SUBSCRIBE);
+        assert!(verify(&mut server, at(0), &row, &SUBSCRIBE, Some(&Account::anonymous())).is_ok());
+    }
+    let row = answer(&mut Client::new(Account::anonymous()), &challenge, &SUBSCRIBE);
+    assert!(verify(&mut server, at(0), &row, &SUBSCRIBE, Some(&Account::anonymous())).is_ok());
+    assert_eq!(server.sessions(), 0);
+    assert!(verify(&mut server, at(0), &first, &SUBSCRIBE, Some(&alice())).is_ok());
+}
+
+#[test]
+fn a_hashed_name_is_taken_only_where_it_was_offered() {
+    let challenge =
+        Server::new(config().with_userhash(), NonceSecret::new([7; 32])).challenges(at(0), false).remove(0);
+    let row = answer(&mut Client::new(alice()), &challenge, &SUBSCRIBE);
+    for (config, expected) in [(config(), Some(Unverified::Wrong)), (config().with_userhash(), None)] {
+        let mut server = Server::new(config, NonceSecret::new([7; 32]));
+        assert_eq!(verify(&mut server, at(0), &row, &SUBSCRIBE, Some(&alice())).err(), expected);
+    }
+}
+
+#[test]
+fn requests_in_flight_are_answered_in_any_order() {
+    let mut server = server();
+    let mut client = Client::new(alice());
+    client.challenged([&*server.challenges(at(0), false)[0]], CNONCE).unwrap();
+    let requests = ["sip:a@home1.net", "sip:b@home1.net"].map(|uri| Request::new("SUBSCRIBE", uri));
+    let mut infos = requests.map(|request| {
+        // As some write it.
+        let row = client.credentials(&request).unwrap();
+        let verified = verify(&mut server, at(0), &row, &request, Some(&alice())).unwrap();
+        server.authentication_info(at(0), &verified, b"")
+    });
+    infos.reverse();
+    for info in &infos {
+        assert_eq!(client.answered(Some(info), b""), Ok(true), "{info}");
+    }
+    assert_eq!(
+        client.answered(Some(&infos[0].replace("00000002", "00000009")), b""),
+        Err(ClientError::Rspauth)
+    );
+    assert_eq!(client.answered(Some("nextnonce=\"\""), b""), Err(DigestError::Value("nextnonce").into()));
+    // A count in capitals is hashed, and repeated, as it was written.
+    let nonce = text(&server.challenges(at(0), false)[0], "nonce");
+    let hash = |text: String| sha256(&text);
+    let (a1, a2) = (ha1_of(Algorithm::Sha256), hash(format!("SUBSCRIBE:{URI}")));
+    let response = hash(format!("{a1}:{nonce}:0000000A:c:auth:{a2}"));
+    let row = format!(
+        "Digest username=\"alice\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{URI}\", response=\"{response}\", \
+         algorithm=SHA-256, qop=auth, nc=0000000A, cnonce=\"c\""
+    );
+    let verified = verify(&mut server, at(0), &row, &SUBSCRIBE, Some(&alice())).unwrap();
+    let info = server.authentication_info(at(0), &verified, b"");
+    assert_eq!(
+        text(&info, "rspauth"),
+        hash(format!("{a1}:{nonce}:0000000A:c:auth:{}", hash(format!(":{URI}"))))
+    );
+}
+
+/// Rows of other realms are passed over unread, rows are few, and no row takes long.
+#[test]
+fn hostile_rows_cost_little() {
+    let good = "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"u\", response=\"00\", qop=auth, nc=00000001, cnonce=\"c\"";
+    assert!(Credentials::find(["Digest realm=\"other\", qop=auth-conf, nc=1", good], "r").unwrap().is_some());
+    let others = ["Digest realm=\"other\""; 16];
+    let rows = || others.iter().copied().chain([good]);
+    assert!(Credentials::find(rows().skip(1), "r").unwrap().is_some());
+    assert_eq!(Credentials::find(rows(), "r").err(), Some(DigestError::TooLong));
+    let many: String = (0..65).map(|n| format!(", p{n}=x")).collect();
+    assert_eq!(Credentials::find([&*format!("{good}{many}")], "r").err(), Some(DigestError::TooLong));
+    // Ten times as long takes about ten times as long, not a hundred.
+    let time = |len: usize| {
+        let row = format!("Digest{} realm=a", "\r".repeat(len));
+        let start = std::time::Instant::now();
+        (0..20).for_each(|_| drop(Credentials::find([&*row], "r")));
+        start.elapsed()
+    };
+    time(800);
+    assert!(time(8000) < 40 * time(800), "{:?} and {:?}", time(800), time(8000));
 }
 
 proptest! {

@@ -165,6 +165,9 @@ fn receive(from: &mut impl BufRead) -> Result<Option<Message>> {
         if line.is_empty() && !lines.is_empty() {
             break;
         }
+        if lines.len() >= 256 {
+            return Err("more than 256 header lines".into());
+        }
         lines.push(line.to_owned());
     }
     let mut lines = lines.into_iter();
@@ -234,7 +237,9 @@ fn serve(options: &Options, address: &str) -> Result<()> {
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     println!("listens on {}", listener.local_addr()?);
     for stream in listener.incoming() {
-        if let Err(error) = connection(&mut server, &account, &clock, stream?) {
+        let answered =
+            stream.map_err(Into::into).and_then(|stream| connection(&mut server, &account, &clock, stream));
+        if let Err(error) = answered {
             println!("{error}");
         }
     }

@@ -14,7 +14,7 @@ use ipsec_3gpp::presence::watcher::{
     Account, Client, Decision, Handling, NonceSecret, Request, Role, Server, ServerConfig, Subscription,
     SubscriptionPolicy, Watcher,
 };
-use message::Message;
+use message::{Message, printable};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -121,7 +121,7 @@ fn apply(options: &Options, who: &str, request: &mut Message) -> Result<Applied>
     let service = Service::new(options.next_hop);
     let service = if options.strict { service.strict() } else { service };
     let outcome = service.apply(request.request()?.0, &request.rows());
-    println!("{who}, next hop {:?}:\n    {}", options.next_hop, request.start);
+    println!("{who}, next hop {:?}:\n    {}", options.next_hop, printable(&request.start));
     let applied = match outcome {
         Outcome::Forward(applied) => applied,
         Outcome::Refuse(refusal) => {
@@ -160,8 +160,9 @@ fn or_nothing(list: &[String]) -> String {
 fn to_ue(options: &Options, mut request: Message) -> Result<()> {
     let applied = apply(options, "P-CSCF", &mut request)?;
     let mut response = Message::parse("SIP/2.0 200 OK\n")?;
-    for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-        request.values(name).iter().for_each(|value| response.add(name, value));
+    for (name, compact) in [("Via", "v"), ("From", "f"), ("To", "t"), ("Call-ID", "i"), ("CSeq", "CSeq")] {
+        let names = |row: &&Row<'_>| [name, compact].iter().any(|one| row.name.eq_ignore_ascii_case(one));
+        request.rows().iter().filter(names).for_each(|row| response.add(row.name, row.value));
     }
     response.add("P-Preferred-Identity", "<sip:somebody.else@home2.net>");
     let mapped = applied.dialog.response(200, &response.rows());
@@ -206,7 +207,7 @@ fn subscribe(options: &Options, mut request: Message) -> Result<()> {
                 client.challenged(challenges.iter().map(String::as_str), &cnonce)?;
                 let credentials = client.credentials(&of_digest)?;
                 println!("\nwatcher:\n  + {}: {credentials}", Role::Server.credentials_header());
-                request.add(Role::Server.credentials_header(), &credentials);
+                request.set(Role::Server.credentials_header(), &credentials);
             }
             Decision::Accept(accepted) | Decision::Pending(accepted) | Decision::PoliteBlock(accepted) => {
                 println!("  watcher {:?}, by {:?}", accepted.identity, accepted.by);

@@ -49,6 +49,12 @@ impl Message {
         of_name.map(|(_, value)| value.as_str()).collect()
     }
 
+    /// Replaces all rows of a header.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.rows.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+        self.add(name, value);
+    }
+
     pub(crate) fn add(&mut self, name: &str, value: &str) {
         self.rows.push((name.into(), value.into()));
     }
@@ -59,23 +65,28 @@ impl Message {
         for (number, (name, value)) in rows.into_iter().enumerate() {
             let edit = edits.iter().find(|edit| edit.row() == Some(number));
             match edit.map(Edit::value) {
-                None => println!("    {name}: {value}"),
-                Some(_) => println!("  - {name}: {value}"),
+                None => println!("    {name}: {}", printable(&value)),
+                Some(_) => println!("  - {name}: {}", printable(&value)),
             }
             match edit.map(Edit::value) {
                 None => self.rows.push((name, value)),
                 Some(None) => {}
                 Some(Some(new)) => {
-                    println!("  + {name}: {new}");
+                    println!("  + {name}: {}", printable(new));
                     self.rows.push((name, new.into()));
                 }
             }
         }
         for edit in edits {
             if let Edit::Add { name, value } = edit {
-                println!("  + {name}: {value}");
+                println!("  + {name}: {}", printable(value));
                 self.rows.push(((*name).into(), (**value).into()));
             }
         }
     }
+}
+
+/// Without control characters, which a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }

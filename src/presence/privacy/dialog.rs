@@ -4,15 +4,16 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::edit::{Edit, Row};
 use super::identity::distrusted;
-use super::name_addr::NameAddr;
+use super::name_addr::{NameAddr, identity_uri};
 use super::value::Privacy;
 
 /// The privacy of one dialog, or of one transaction outside of dialogs. The same rules hold for all
 /// of its messages (TR 33.941 6.1.2.1), though only the first has a Privacy header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Dialog {
     pub(super) asked: Privacy,
     /// From, as the originator sent it, if it was hidden.
@@ -43,7 +44,7 @@ impl Dialog {
         is_untrusted: bool,
         called: Option<&str>,
     ) -> Self {
-        let called = called.filter(|_| is_untrusted).and_then(NameAddr::read).map(|called| called.uri.into());
+        let called = called.filter(|_| is_untrusted).and_then(identity_uri).map(Into::into);
         Self { asked, from, is_untrusted, called }
     }
 
@@ -84,5 +85,12 @@ impl Dialog {
         let found = found.filter(|(_, row)| tag(row.value).is_some_and(|found| Some(found) == tag(from)));
         let edits = found.map(|(row, _)| vec![Edit::Replace { row, value: from.into() }]);
         Mapped { is_restored: edits.is_some(), edits: edits.unwrap_or_default() }
+    }
+}
+
+impl fmt::Debug for Dialog {
+    /// Without what is hidden.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialog").field("asked", &self.asked).finish_non_exhaustive()
     }
 }

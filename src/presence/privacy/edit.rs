@@ -51,8 +51,10 @@ impl<'a> Row<'a> {
 
     /// Whether it is of a header, by its long name.
     pub(super) fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
-            || compact(name).is_some_and(|compact| self.name.eq_ignore_ascii_case(compact))
+        // White space may be before the colon (RFC 3261 7.3.1).
+        let own = self.name.trim_matches([' ', '\t', '\r', '\n']);
+        own.eq_ignore_ascii_case(name)
+            || compact(name).is_some_and(|compact| own.eq_ignore_ascii_case(compact))
     }
 }
 
@@ -61,6 +63,7 @@ fn compact(name: &str) -> Option<&'static str> {
     Some(match name {
         "Call-ID" => "i",
         "Contact" => "m",
+        "Content-Type" => "c",
         "From" => "f",
         "Identity" => "y",
         "Identity-Info" => "n",
@@ -90,11 +93,22 @@ impl Edit {
     }
 }
 
+/// The edit of each row.
+pub(super) fn by_row(rows: usize, edits: &[Edit]) -> Vec<Option<&Edit>> {
+    let mut all = alloc::vec![None; rows];
+    for edit in edits {
+        if let Some(place) = edit.row().and_then(|row| all.get_mut(row)) {
+            *place = Some(edit);
+        }
+    }
+    all
+}
+
 /// The rows, names and values, after edits.
 pub fn edited(rows: &[Row<'_>], edits: &[Edit]) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for (number, row) in rows.iter().enumerate() {
-        match edits.iter().find(|edit| edit.row() == Some(number)) {
+    for (row, edit) in rows.iter().zip(by_row(rows.len(), edits)) {
+        match edit {
             None => all.push((row.name.into(), row.value.into())),
             Some(edit) => all.extend(edit.value().map(|value| (row.name.into(), value.into()))),
         }

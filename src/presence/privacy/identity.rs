@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::edit::{Edit, Row};
-use super::name_addr::{NameAddr, split_outside_quotes};
+use super::name_addr::{identity_uri, split_outside_quotes};
 use crate::registration::normalised_impu;
 
 /// What becomes of a preferred identity that the user has not registered.
@@ -33,12 +33,17 @@ impl NotRegistered {
 
 /// Headers that only elements of the trust domain write (RFC 3325 5, RFC 7315 4.5, 4.6), and the
 /// one that only the first of them reads.
-const OF_TRUST_DOMAIN: [&str; 4] =
-    ["P-Asserted-Identity", "P-Preferred-Identity", "P-Charging-Vector", "P-Charging-Function-Addresses"];
+const OF_TRUST_DOMAIN: [&str; 5] = [
+    "P-Asserted-Identity",
+    "P-Preferred-Identity",
+    "P-Called-Party-ID",
+    "P-Charging-Vector",
+    "P-Charging-Function-Addresses",
+];
 
 /// The edits of a message that came from an element that is not trusted, be it a UE or another
 /// network: what it asserts is nothing to anybody (RFC 3325 5), what it prefers is not forwarded,
-/// and what it says of charging neither.
+/// and neither is what it says of the party called or of charging.
 pub fn distrusted(rows: &[Row<'_>]) -> Vec<Edit> {
     let of_sender = |row: &Row<'_>| OF_TRUST_DOMAIN.iter().any(|name| row.is(name));
     let goes = rows.iter().enumerate().filter(|(_, row)| of_sender(row));
@@ -56,7 +61,7 @@ struct Expected {
 impl Expected {
     /// The URI of the next value; `None` if it is ignored.
     fn uri<'a>(&mut self, value: &'a str) -> Option<&'a str> {
-        let uri = NameAddr::read(value)?.uri;
+        let uri = identity_uri(value)?;
         let is = |scheme: &str| uri.split(':').next().is_some_and(|own| own.eq_ignore_ascii_case(scheme));
         let had = match (is("sip") || is("sips"), is("tel")) {
             (true, _) => &mut self.has_sip,
@@ -115,7 +120,7 @@ pub fn assert_identity(
         return Err(NotRegistered);
     }
     let asserted = found.or_else(|| impus.first()).ok_or(NotRegistered)?;
-    let uri = NameAddr::read(asserted).map_or(*asserted, |found| found.uri);
+    let uri = identity_uri(asserted).unwrap_or(asserted);
     edits.push(Edit::Add { name: "P-Asserted-Identity", value: alloc::format!("<{uri}>").into() });
     Ok(edits)
 }

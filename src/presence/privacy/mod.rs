@@ -52,6 +52,7 @@ mod edit;
 mod identity;
 mod name_addr;
 mod outcome;
+mod secrets;
 mod service;
 mod user_agent;
 mod value;

@@ -66,13 +66,31 @@ fn tag(mut parameters: &str) -> Option<Option<&str>> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if name.trim().eq_ignore_ascii_case("tag") {
             let value = value.trim();
-            if value.is_empty() || tag.is_some() {
+            if value.is_empty() || tag.is_some() || !value.bytes().all(is_token) {
                 return None;
             }
             tag = Some(value);
         }
         parameters = rest;
     }
+}
+
+/// A character of a token (RFC 3261 25.1).
+pub(super) const fn is_token(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// The URI of a header that has no parameters of its own: without angle brackets, semicolons belong
+/// to the URI. `None` if it cannot be read.
+pub(super) fn identity_uri(value: &str) -> Option<&str> {
+    let whole = value.trim();
+    if whole.contains('<') {
+        return Some(NameAddr::read(whole)?.uri);
+    }
+    let uri = NameAddr::read(whole)?.uri;
+    let has_parameters_alone = whole.strip_prefix(uri)?.bytes().all(|octet| octet.is_ascii_graphic());
+    (has_parameters_alone && !whole.contains('"')).then_some(whole)
 }
 
 /// Where a character is first, not counting quoted strings. The inner value is `None` if it is
@@ -89,6 +107,19 @@ fn outside_quotes(text: &str, wanted: char) -> Option<Option<usize>> {
         }
     }
     (!quoted).then_some(None)
+}
+
+/// Whether a text is one quoted string.
+pub(super) fn is_quoted(text: &str) -> bool {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let mut escaped = false;
+    inner.is_some_and(|inner| {
+        inner.chars().all(|character| {
+            let is_inner = escaped || character != '"';
+            escaped = character == '\\' && !escaped;
+            is_inner
+        }) && !escaped
+    })
 }
 
 /// A display name without the quotes around it.

@@ -114,8 +114,9 @@ impl Service {
         edits.sort_by_key(Edit::row);
         let residual = work.residual(&edits);
         // Within a dialog, the other end is not called again.
-        let called = rows.iter().find(|row| row.is("P-Called-Party-ID")).filter(|_| dialog.is_none());
-        let called = called.map(|row| row.value);
+        let mut called = rows.iter().filter(|row| row.is("P-Called-Party-ID") && dialog.is_none());
+        // If two are named, neither is known.
+        let called = called.next().filter(|_| called.next().is_none()).map(|row| row.value);
         let is_contradictory = asked.is_contradictory();
         let dialog = Dialog::new(asked.levels, from, self.rules.next_hop == NextHop::Untrusted, called);
         Outcome::Forward(Applied { edits, shortfall, residual, is_contradictory, dialog })

@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::name_addr::is_token;
+
 /// A value of the Privacy header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -37,12 +39,21 @@ pub enum PrivacyError {
     /// A value is not a token (RFC 3261 25.1).
     #[error("{0:?} in a Privacy header is not a token")]
     Token(Box<str>),
+    /// More than 32 values, or one of more than 64 octets.
+    #[error("too much in a Privacy header")]
+    TooMuch,
 }
 
 crate::code::codes!(PrivacyError {
     PrivacyError::Empty => "privacy-empty",
     PrivacyError::Token(_) => "privacy-token",
+    PrivacyError::TooMuch => "privacy-too-much",
 });
+
+/// Octets of a value at most.
+const MAX_TOKEN: usize = 64;
+/// Values at most.
+const MAX_LEVELS: usize = 32;
 
 impl Level {
     /// The value as RFC 3323 writes it.
@@ -65,7 +76,9 @@ impl Level {
         if text.is_empty() {
             return Err(PrivacyError::Empty);
         }
-        let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&octet);
+        if text.len() > MAX_TOKEN {
+            return Err(PrivacyError::TooMuch);
+        }
         if !text.bytes().all(is_token) {
             return Err(PrivacyError::Token(text.into()));
         }
@@ -107,6 +120,9 @@ impl Privacy {
         let (mut privacy, mut first) = (Self::default(), None);
         for text in rows.into_iter().flat_map(|row| row.split([';', ','])) {
             match Level::read(text.trim_matches([' ', '\t', '\r', '\n'])) {
+                Ok(level) if privacy.levels.len() >= MAX_LEVELS && !privacy.has(&level) => {
+                    return (privacy, Some(first.unwrap_or(PrivacyError::TooMuch)));
+                }
                 Ok(level) => privacy.add(level),
                 Err(error) => first = first.or(Some(error)),
             }

@@ -5,15 +5,16 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::edit::{Edit, OF_USER, Row};
+use super::edit::{Edit, OF_USER, Row, by_row};
 use super::identity::surplus;
-use super::name_addr::{ANONYMOUS, ANONYMOUS_HOST, NameAddr, split_outside_quotes, without_quotes};
+use super::name_addr::{ANONYMOUS, ANONYMOUS_HOST, NameAddr, is_quoted, split_outside_quotes};
 use super::outcome::{Residual, Shortfall};
+use super::secrets::Secrets;
 use super::value::{Level, Privacy};
 
 /// Headers that a function without a B2BUA must leave as they are, and that tell who the user is,
 /// or where.
-const LEFT: [&str; 8] = [
+const LEFT: [&str; 12] = [
     "Contact",
     "Call-ID",
     "Via",
@@ -22,6 +23,10 @@ const LEFT: [&str; 8] = [
     "Authorization",
     "Proxy-Authorization",
     "P-Access-Network-Info",
+    "Remote-Party-ID",
+    "P-Served-User",
+    "Geolocation",
+    "Diversion",
 ];
 /// The same for the user that responds.
 const LEFT_IN_RESPONSES: [&str; 3] = ["Contact", "Record-Route", "P-Access-Network-Info"];
@@ -201,66 +206,61 @@ impl Work<'_> {
 
     /// What still tells who she is.
     pub(super) fn residual(&self, edits: &[Edit]) -> Vec<Residual> {
-        let (id, user) = (self.asked.asks(&Level::Id), self.asked.asks(&Level::User));
-        if !id && !user {
+        let asks = |level| self.asked.asks(&level);
+        let user = asks(Level::User);
+        if !asks(Level::Id) && !user && !asks(Level::Header) {
             return Vec::new();
         }
-        let hidden = self.hidden(edits);
+        let (name, left) = match self.message {
+            Message::Request(_) => ("From", &LEFT[..]),
+            Message::Response => ("To", &LEFT_IN_RESPONSES[..]),
+        };
+        let of_row = by_row(self.rows.len(), edits);
+        let secrets = self.secrets(&of_row);
         let mut residual = Vec::new();
-        for (number, row) in self.rows.iter().enumerate() {
-            let edit = edits.iter().find(|edit| edit.row() == Some(number));
+        for (number, (row, edit)) in self.rows.iter().zip(&of_row).enumerate() {
             let value = match edit {
                 Some(edit) => edit.value(),
                 None => Some(row.value),
             };
             let Some(value) = value else { continue };
-            let (name, left) = match self.message {
-                Message::Request(_) => ("From", &LEFT[..]),
-                Message::Response => ("To", &LEFT_IN_RESPONSES[..]),
-            };
             let is_from = row.is(name) && NameAddr::read(value).is_none_or(|from| !from.is_anonymous());
-            let is_left = user && (row.is("P-Asserted-Identity") || left.iter().any(|name| row.is(name)));
-            if is_from || is_left || hidden.iter().any(|secret| contains(value, secret)) {
+            let is_left = user && (row.is("P-Asserted-Identity") || left.iter().any(|name| row.is(name)))
+                // A signature names the caller too (RFC 8225).
+                || row.is("Identity");
+            if is_from || is_left || secrets.are_in(value) {
                 residual.push(Residual::Row(number));
             }
         }
-        let has_body = |row: &Row<'_>| {
-            row.name.eq_ignore_ascii_case("Content-Type") || row.name.eq_ignore_ascii_case("c")
-        };
-        if user && self.rows.iter().any(has_body) {
+        if user && self.rows.iter().any(|row| row.is("Content-Type")) {
             residual.push(Residual::Body);
         }
         residual
     }
 
-    /// Identities that edits take out, or would: users at hosts, numbers, and names.
-    fn hidden(&self, edits: &[Edit]) -> Vec<String> {
-        let mut hidden = Vec::new();
-        for (number, row) in self.rows.iter().enumerate() {
-            let is_identity = ["From", "Referred-By", "P-Asserted-Identity", "P-Preferred-Identity"]
-                .iter()
-                .any(|name| row.is(name));
-            let is_edited = edits.iter().any(|edit| edit.row() == Some(number));
+    /// What must not be found in the rows that are left.
+    fn secrets(&self, edits: &[Option<&Edit>]) -> Secrets {
+        let user = self.asked.asks(&Level::User);
+        let mut secrets = Secrets::default();
+        for (row, edit) in self.rows.iter().zip(edits) {
             // The name of the end that responds cannot be hidden where its peer knows it.
-            let is_end = matches!(self.message, Message::Response) && row.is("To");
-            if !(is_identity && is_edited || is_end) {
-                continue;
-            }
-            for one in split_outside_quotes(row.value) {
-                let Some(found) = NameAddr::read(one) else { continue };
-                if found.is_anonymous() {
-                    continue;
+            let is_own = match self.message {
+                Message::Request(_) => {
+                    user && ["From", "P-Asserted-Identity", "P-Preferred-Identity"]
+                        .iter()
+                        .any(|own| row.is(own))
                 }
-                let uri = found.uri.split_once(':').map_or(found.uri, |(_, rest)| rest);
-                let user = uri.split([';', '?']).next().unwrap_or_default();
-                hidden.push(user.to_ascii_lowercase());
-                let name = without_quotes(found.display_name);
-                if !name.is_empty() {
-                    hidden.push(name.to_ascii_lowercase());
-                }
+                Message::Response => row.is("To"),
+            };
+            let is_hidden = edit.is_some()
+                && ["From", "Referred-By", "P-Asserted-Identity", "P-Preferred-Identity"]
+                    .iter()
+                    .any(|name| row.is(name));
+            if is_own || is_hidden {
+                secrets.add(row.value);
             }
         }
-        hidden
+        secrets
     }
 }
 
@@ -272,11 +272,6 @@ fn anonymous(from: &str) -> Option<String> {
     })
 }
 
-/// Whether a secret, in lower case, is in a text.
-fn contains(text: &str, secret: &str) -> bool {
-    text.to_ascii_lowercase().contains(secret)
-}
-
 /// Warning without the hosts that warn (RFC 3261 20.43): code, agent, text. `None` if it cannot be
 /// read.
 fn without_agents(value: &str) -> Option<String> {
@@ -284,13 +279,12 @@ fn without_agents(value: &str) -> Option<String> {
     for warning in split_outside_quotes(value) {
         let (code, rest) = warning.trim().split_once(' ')?;
         let (_, text) = rest.trim_start().split_once(' ')?;
-        let is_read = code.len() == 3
-            && code.bytes().all(|digit| digit.is_ascii_digit())
-            && text.trim_start().starts_with('"');
+        let text = text.trim();
+        let is_read = code.len() == 3 && code.bytes().all(|digit| digit.is_ascii_digit()) && is_quoted(text);
         if !is_read {
             return None;
         }
-        all.push(alloc::format!("{code} {ANONYMOUS_HOST} {}", text.trim_start()));
+        all.push(alloc::format!("{code} {ANONYMOUS_HOST} {text}"));
     }
     Some(all.join(", "))
 }

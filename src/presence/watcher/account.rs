@@ -100,6 +100,15 @@ impl Account {
         &self.user
     }
 
+    /// Whether it is the one that anybody is: `anonymous` with an empty password.
+    pub(super) fn is_anonymous(&self) -> bool {
+        let is_empty = match &self.secret {
+            Secret::Password(password) => password.is_empty(),
+            Secret::Ha1(_) | Secret::Aka { .. } => false,
+        };
+        is_empty && *self.user == *ANONYMOUS
+    }
+
     /// Octets of RES, if it comes from AKA.
     pub(super) fn res_len(&self) -> Option<usize> {
         match &self.secret {

@@ -68,9 +68,13 @@ struct Session {
     count: u32,
     /// The server has accepted an answer.
     is_accepted: bool,
-    /// What `rspauth` must fit: the digest-uri of the last request.
-    uri: Box<str>,
+    /// What `rspauth` must fit: the nonce counts and digest-uris of the last requests, the latest
+    /// at the end.
+    sent: Vec<(u32, Box<str>)>,
 }
+
+/// Requests whose responses are waited for at once.
+const IN_FLIGHT: usize = 16;
 
 impl Client {
     /// Accepts all algorithms that the account can answer, but AKAv1.
@@ -139,9 +143,9 @@ impl Client {
             uri: "",
         };
         let ha1 = parts.session(ha1);
-        let uri = Box::default();
+        let sent = Vec::new();
         self.session =
-            Some(Session { challenge, algorithm, qop, cnonce, ha1, count: 0, is_accepted: false, uri });
+            Some(Session { challenge, algorithm, qop, cnonce, ha1, count: 0, is_accepted: false, sent });
         Ok(algorithm)
     }
 
@@ -176,10 +180,13 @@ impl Client {
         }
         let session = self.session.as_mut().ok_or(ClientError::NotChallenged)?;
         session.count = session.count.checked_add(1).ok_or(ClientError::NotChallenged)?;
-        session.uri = request.uri.into();
+        if session.sent.len() >= IN_FLIGHT {
+            session.sent.remove(0);
+        }
+        session.sent.push((session.count, request.uri.into()));
         let nc = nc(session.count);
         let (challenge, algorithm) = (&session.challenge, session.algorithm);
-        let response = session.parts(&nc).request(&session.ha1, request.method, request.body);
+        let response = session.parts(&nc, request.uri).request(&session.ha1, request.method, request.body);
         let mut writer = Writer::new("Digest");
         if challenge.takes_userhash {
             writer.quoted("username", &userhash(algorithm.hash(), user, &challenge.realm));
@@ -214,14 +221,21 @@ impl Client {
         let session =
             self.session.as_mut().filter(|session| session.count > 0).ok_or(ClientError::NotChallenged)?;
         let mut parameters = Parameters::read(info.unwrap_or_default())?;
+        let next = parameters.take("nextnonce");
+        if next.as_ref().is_some_and(|next| next.is_empty()) {
+            return Err(DigestError::Value("nextnonce").into());
+        }
         let mut is_proved = false;
         if let Some(rspauth) = parameters.take("rspauth") {
             // A server may protect the response otherwise than the request.
             let qop =
                 parameters.take("qop").map(|qop| Qop::from_token(&qop).ok_or(DigestError::Value("qop")));
             let qop = qop.transpose()?.or(session.qop);
-            let nc = nc(session.count);
-            let parts = Parts { counted: qop.map(|qop| (&*nc, &*session.cnonce, qop)), ..session.parts(&nc) };
+            let nc = parameters.take("nc").unwrap_or_else(|| nc(session.count).into());
+            let count = u32::from_str_radix(&nc, 16).map_err(|_| DigestError::Value("nc"))?;
+            let sent = session.sent.iter().find(|(sent, _)| *sent == count).ok_or(ClientError::Rspauth)?;
+            let counted = qop.map(|qop| (&*nc, &*session.cnonce, qop));
+            let parts = Parts { counted, ..session.parts(&nc, &sent.1) };
             let expected = parts.answer(&session.ha1, body);
             let given =
                 Digest::from_hex(session.algorithm.hash(), &rspauth).ok_or(DigestError::Value("rspauth"))?;
@@ -231,21 +245,22 @@ impl Client {
             is_proved = true;
         }
         session.is_accepted = true;
-        if let Some(next) = parameters.take("nextnonce") {
+        if let Some(next) = next {
             session.challenge.nonce = next.into();
             session.count = 0;
+            session.sent.clear();
         }
         Ok(is_proved)
     }
 }
 
 impl Session {
-    fn parts<'a>(&'a self, nc: &'a str) -> Parts<'a> {
+    fn parts<'a>(&'a self, nc: &'a str, uri: &'a str) -> Parts<'a> {
         Parts {
             algorithm: self.algorithm,
             nonce: &self.challenge.nonce,
             counted: self.qop.map(|qop| (nc, &*self.cnonce, qop)),
-            uri: &self.uri,
+            uri,
         }
     }
 }

@@ -77,6 +77,7 @@ pub struct ServerConfig {
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) qops: Vec<Qop>,
     pub(super) takes_userhash: bool,
+    pub(super) takes_aka_v1: bool,
     pub(super) accepts_other_uris: bool,
     pub(super) nonce_life: Duration,
     pub(super) max_sessions: usize,
@@ -101,6 +102,7 @@ impl ServerConfig {
             algorithms: Self::ALGORITHMS.into(),
             qops: [Qop::Auth, Qop::AuthInt].into(),
             takes_userhash: false,
+            takes_aka_v1: false,
             accepts_other_uris: false,
             nonce_life: Duration::from_secs(300),
             max_sessions: 10_000,
@@ -140,6 +142,13 @@ impl ServerConfig {
     #[must_use]
     pub const fn with_userhash(mut self) -> Self {
         self.takes_userhash = true;
+        self
+    }
+
+    /// Offers and takes AKAv1 too: only where CK and IK are used (TR 33.941 8.2.1).
+    #[must_use]
+    pub const fn with_aka_v1(mut self) -> Self {
+        self.takes_aka_v1 = true;
         self
     }
 

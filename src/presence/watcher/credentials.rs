@@ -37,24 +37,30 @@ pub enum User<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// The credentials of a realm among the rows of Authorization (or Proxy-Authorization); `None`
-    /// if there are none. Other schemes and realms are passed over.
+    /// The credentials of a realm among the rows of Authorization (or Proxy-Authorization), of
+    /// which at most 16 are read; `None` if there are none. Other schemes and realms are passed
+    /// over.
     ///
     /// # Errors
     /// [`DigestError`]: a 400, and nothing is accepted.
     pub fn find(rows: impl IntoIterator<Item = &'a str>, realm: &str) -> Result<Option<Self>, DigestError> {
-        for row in rows {
-            if let Some(parameters) = Parameters::of_digest(row)? {
-                let credentials = Self::read(parameters)?;
-                if credentials.realm == realm {
-                    return Ok(Some(credentials));
+        /// More rows than realms on the way of a request.
+        const MOST: usize = 16;
+        for (number, row) in rows.into_iter().enumerate() {
+            if number >= MOST {
+                return Err(DigestError::TooLong);
+            }
+            if let Some(mut parameters) = Parameters::of_digest(row)? {
+                let of_row = parameters.need("realm")?;
+                if of_row == realm {
+                    return Self::read(parameters, of_row).map(Some);
                 }
             }
         }
         Ok(None)
     }
 
-    fn read(mut parameters: Parameters<'a>) -> Result<Self, DigestError> {
+    fn read(mut parameters: Parameters<'a>, realm: Cow<'a, str>) -> Result<Self, DigestError> {
         let is_hashed = parameters.take_flag("userhash");
         let user = match (parameters.take("username"), parameters.take("username*")) {
             (Some(name), None) if is_hashed => User::Hashed(name),
@@ -83,7 +89,7 @@ impl<'a> Credentials<'a> {
         let nc_text = count.as_ref().map_or_else(Cow::default, |(_, _, text)| text.clone());
         Ok(Self {
             user,
-            realm: parameters.need("realm")?,
+            realm,
             nonce: parameters.need("nonce")?,
             uri: parameters.need("uri")?,
             response: parameters.need("response")?,
@@ -112,6 +118,15 @@ impl<'a> Credentials<'a> {
     /// empty password (RFC 3310 3.4). Another vector is due, and nobody is authenticated.
     pub fn auts(&self) -> Option<&str> {
         self.auts.as_deref()
+    }
+
+    /// The nonce count as it was written; empty if there is none.
+    pub(super) fn nc(&self) -> &str {
+        &self.nc_text
+    }
+
+    pub(super) const fn is_hashed(&self) -> bool {
+        matches!(self.user, User::Hashed(_))
     }
 
     pub(super) fn parts(&self, algorithm: Algorithm) -> Parts<'_> {

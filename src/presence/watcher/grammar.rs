@@ -11,6 +11,8 @@ use crate::lexer::{Lexer, RawValue};
 
 /// Octets of a row at most.
 const MAX_LEN: usize = 8192;
+/// Parameters of a challenge at most.
+const MAX_PARAMETERS: usize = 64;
 /// Octets of a value at most.
 const MAX_VALUE: usize = 2048;
 
@@ -19,7 +21,8 @@ const MAX_VALUE: usize = 2048;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {
-    /// The row is longer than 8192 octets, or a value than 2048.
+    /// The row is longer than 8192 octets, a value than 2048, or there are more than 64 parameters
+    /// or 16 rows.
     #[error("authentication header too long")]
     TooLong,
     /// What is there is neither a scheme nor a parameter.
@@ -112,6 +115,9 @@ impl<'a> Parameters<'a> {
 
     fn add(&mut self, name: &'a str, value: Cow<'a, str>) -> Result<(), DigestError> {
         if value.len() > MAX_VALUE {
+            return Err(DigestError::TooLong);
+        }
+        if self.0.len() >= MAX_PARAMETERS {
             return Err(DigestError::TooLong);
         }
         if self.0.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {

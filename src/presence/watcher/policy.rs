@@ -89,7 +89,7 @@ pub struct Subscription<'a> {
     credentials: &'a [&'a str],
     asserted: Option<&'a str>,
     authenticated: Option<(Method, &'a str)>,
-    before: Option<(&'a str, Moment)>,
+    before: Option<(Option<&'a str>, Moment)>,
 }
 
 impl<'a> Subscription<'a> {
@@ -113,9 +113,10 @@ impl<'a> Subscription<'a> {
         self
     }
 
-    /// A refresh: this watcher was authenticated in the same dialog at this time.
+    /// A refresh: this watcher ([`Accepted::identity`], `None` if it is anonymous) was authenticated
+    /// in the same dialog at this time.
     #[must_use]
-    pub const fn refreshing(mut self, identity: &'a str, at: Moment) -> Self {
+    pub const fn refreshing(mut self, identity: Option<&'a str>, at: Moment) -> Self {
         self.before = Some((identity, at));
         self
     }
@@ -303,7 +304,9 @@ impl SubscriptionPolicy {
         if let Some((identity, at)) = subscription.before {
             let is_fresh = at <= now && now.since(at) < self.trusts_dialog_for;
             return if is_fresh {
-                self.handle(subscription, known(identity, By::Before))
+                let anonymous = Accepted { identity: None, by: By::Before, verified: None };
+                let accepted = identity.map_or(anonymous, |identity| known(identity, By::Before));
+                self.handle(subscription, accepted)
             } else {
                 challenge(now, server, DecisionReason::Again)
             };
@@ -324,9 +327,15 @@ impl SubscriptionPolicy {
         let is_of = |account: &&Account| {
             credentials.algorithm.is_some_and(|algorithm| credentials.is_of(account, algorithm))
         };
-        let of_watcher = |watcher: &&Watcher| watcher.account.as_ref().is_some_and(|account| is_of(&account));
-        let watcher = self.watchers.iter().find(of_watcher);
-        let anonymous = Some(&self.anonymous_account).filter(is_of);
+        // All are looked at: the time does not tell which one it is.
+        let mut watcher = None;
+        for one in self.watchers.iter().rev() {
+            if one.account.as_ref().is_some_and(|account| is_of(&account)) {
+                watcher = Some(one);
+            }
+        }
+        let anonymous = Some(&self.anonymous_account).filter(|_| self.anonymous != Handling::Block);
+        let anonymous = anonymous.filter(is_of);
         let account = watcher.and_then(|watcher| watcher.account.as_ref()).or(anonymous);
         let verified = server.verify(now, credentials, &subscription.request, account)?;
         let identity = watcher.map(|watcher| watcher.identity.clone());
@@ -341,7 +350,7 @@ impl SubscriptionPolicy {
             None => self.anonymous,
         };
         if let Some((before, _)) = subscription.before
-            && accepted.identity.as_deref() != Some(&*normalised_impu(before))
+            && accepted.identity.as_deref() != before.map(normalised_impu).as_deref()
         {
             return Decision::Refuse(DecisionReason::OtherWatcher);
         }

@@ -36,7 +36,8 @@ pub struct Verified {
     nonce: Box<str>,
     cnonce: Box<str>,
     uri: Box<str>,
-    count: (u32, Qop),
+    nc: Box<str>,
+    qop: Qop,
     is_old: bool,
 }
 
@@ -53,7 +54,7 @@ impl Verified {
 
     /// What her response covers.
     pub const fn qop(&self) -> Qop {
-        self.count.1
+        self.qop
     }
 
     fn of(credentials: &Credentials<'_>, account: &Account, right: Right, is_old: bool) -> Self {
@@ -64,7 +65,8 @@ impl Verified {
             nonce: (*credentials.nonce).into(),
             cnonce: (*credentials.cnonce).into(),
             uri: (*credentials.uri).into(),
-            count: right.count,
+            nc: credentials.nc().into(),
+            qop: right.count.1,
             is_old,
         }
     }
@@ -112,9 +114,9 @@ impl Server {
     }
 
     /// The challenges of AKA, with the nonce of a vector (base64 of RAND and AUTN): AKAv2, and
-    /// AKAv1 if `with_v1` says that CK and IK are used too (TR 33.941 8.2.1).
-    pub fn aka_challenges(&self, nonce: &str, with_v1: bool) -> Vec<String> {
-        let v1 = with_v1.then_some(Algorithm::AkaV1Md5);
+    /// AKAv1 if the server takes it ([`ServerConfig::with_aka_v1`]).
+    pub fn aka_challenges(&self, nonce: &str) -> Vec<String> {
+        let v1 = self.config.takes_aka_v1.then_some(Algorithm::AkaV1Md5);
         let algorithms = [Some(Algorithm::AkaV2Md5), v1].into_iter().flatten();
         algorithms.map(|algorithm| self.challenge(nonce.into(), algorithm, false).write()).collect()
     }
@@ -150,20 +152,23 @@ impl Server {
         let issued = self.nonces.read(now, &credentials.nonce, &self.config.realm);
         let nobody = Account::new("", b"");
         let of_user = account.unwrap_or(&nobody);
-        let session = issued.and_then(|nonce| self.counts.session(nonce.serial, of_user.user()));
+        // An anonymous watcher proves nothing, and takes no place in the table.
+        let counted = issued.filter(|_| !of_user.is_anonymous());
+        let session = counted.and_then(|nonce| self.counts.session(nonce.serial, of_user.user()));
         let right =
             self.right(credentials, request, of_user, algorithm, session.and_then(|one| one.ha1.as_ref()))?;
         if account.is_none() {
             return Err(Unverified::Wrong);
         }
         let issued = issued.ok_or(Unverified::Stale)?;
-        let of_session = || algorithm.is_session().then(|| right.ha1.copy());
-        self.counts.take(issued.serial, of_user.user(), right.count.0, of_session).map_err(|denied| {
-            match denied {
+        if counted.is_some() {
+            let of_session = || algorithm.is_session().then(|| right.ha1.copy());
+            let taken = self.counts.take(issued.serial, of_user.user(), right.count.0, of_session);
+            taken.map_err(|denied| match denied {
                 Denied::Stale => Unverified::Stale,
                 Denied::Replayed => Unverified::Replayed,
-            }
-        })?;
+            })?;
+        }
         // A session of RFC 7616 3.4.2 is bound to its nonce.
         let is_old = self.nonces.is_old(issued) && !algorithm.is_session();
         Ok(Verified::of(credentials, of_user, right, is_old))
@@ -174,7 +179,7 @@ impl Server {
     /// and forgets it after the first response: counts are not kept here.
     ///
     /// # Errors
-    /// [`Unverified`]; with AUTS ([`Credentials::auts`]), another vector is due.
+    /// [`Unverified`]; [`Unverified::Auts`]: another vector is due ([`Credentials::auts`]).
     pub fn verify_aka(
         &self,
         credentials: &Credentials<'_>,
@@ -183,8 +188,13 @@ impl Server {
         account: &Account,
     ) -> Result<Verified, Unverified> {
         const SHORT: usize = 16;
-        let algorithm = credentials.algorithm.filter(|algorithm| algorithm.is_aka());
-        let algorithm = algorithm.ok_or(Unverified::Algorithm)?;
+        let takes = |algorithm: &Algorithm| {
+            *algorithm == Algorithm::AkaV2Md5 || *algorithm == Algorithm::AkaV1Md5 && self.config.takes_aka_v1
+        };
+        let algorithm = credentials.algorithm.filter(takes).ok_or(Unverified::Algorithm)?;
+        if credentials.auts().is_some() {
+            return Err(Unverified::Auts);
+        }
         let right = self.right(credentials, request, account, algorithm, None)?;
         if *credentials.nonce != *nonce {
             return Err(Unverified::Stale);
@@ -214,9 +224,14 @@ impl Server {
         if !is_named && !self.config.accepts_other_uris {
             return Err(Unverified::Uri);
         }
-        let ha1 = account.ha1(algorithm, &self.config.realm).ok_or(Unverified::Wrong)?;
+        let (ha1, is_known) = match account.ha1(algorithm, &self.config.realm) {
+            Some(ha1) => (ha1, true),
+            // As much is hashed as for others.
+            None => (algorithm.hash().of(&[b"", self.config.realm.as_bytes(), b""]), false),
+        };
         let parts = credentials.parts(algorithm);
-        let is_of_user = credentials.is_of(account, algorithm);
+        let takes_name = self.config.takes_userhash || !credentials.is_hashed();
+        let is_of_user = credentials.is_of(account, algorithm) && is_known && takes_name;
         let is_right = |ha1: &Digest| {
             credentials.responds(algorithm, &parts.request(ha1, request.method, request.body)) && is_of_user
         };
@@ -235,12 +250,11 @@ impl Server {
     /// server knows the user too (`rspauth`, over the body of the response), and gives it the next
     /// nonce when half of the life of this one is over.
     pub fn authentication_info(&mut self, now: Moment, verified: &Verified, body: &[u8]) -> String {
-        let (count, qop) = verified.count;
-        let nc = nc(count);
+        let (nc, qop) = (&*verified.nc, verified.qop);
         let parts = Parts {
             algorithm: verified.algorithm,
             nonce: &verified.nonce,
-            counted: Some((&nc, &verified.cnonce, qop)),
+            counted: Some((nc, &verified.cnonce, qop)),
             uri: &verified.uri,
         };
         let mut writer = Writer::new("");
@@ -249,7 +263,7 @@ impl Server {
         }
         writer.token("qop", qop.token());
         writer.quoted("rspauth", &parts.answer(&verified.ha1, body).hex());
-        writer.quoted("cnonce", &verified.cnonce).token("nc", &nc).finish()
+        writer.quoted("cnonce", &verified.cnonce).token("nc", nc).finish()
     }
 }
 
@@ -264,7 +278,11 @@ fn same_uri(one: &str, other: &str) -> bool {
     fn parts(uri: &str) -> Option<(&str, &str, &str, &str)> {
         let (scheme, rest) = uri.split_once(':')?;
         let (user, rest) = match rest.strip_prefix("//") {
-            Some(rest) => ("", rest),
+            Some(rest) => {
+                let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+                let at = rest.get(..end)?.rfind('@').map_or(0, |at| at + 1);
+                rest.split_at_checked(at)?
+            }
             // No "@" is after the host of a SIP URI.
             None => rest.rsplit_once('@').unwrap_or(("", rest)),
         };

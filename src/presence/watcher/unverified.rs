@@ -27,6 +27,9 @@ pub enum Unverified {
     /// The response is right, and was there before.
     #[error("nonce count seen before")]
     Replayed,
+    /// The UE says that the sequence number of AKA is out of step (AUTS): another vector is due.
+    #[error("sequence number of AKA is out of step")]
+    Auts,
     /// RES is too short to be used more than once (RFC 3310 5.2).
     #[error("short RES used more than once")]
     ShortRes,
@@ -40,6 +43,7 @@ crate::code::codes!(Unverified {
     Unverified::Wrong => "digest-wrong",
     Unverified::Stale => "digest-stale",
     Unverified::Replayed => "digest-replayed",
+    Unverified::Auts => "digest-auts",
     Unverified::ShortRes => "digest-short-res",
 });
 
