@@ -1,4 +1,5 @@
-//! Splits a header value into items and parameters: commas, semicolons, white space, quoted strings.
+//! Splits a header value into items and parameters: commas, semicolons, white space, quoted
+//! strings.
 //!
 //! Nothing is interpreted here, and nothing is copied.
 
@@ -147,8 +148,8 @@ impl<'a> Lexer<'a> {
         Err(Broken)
     }
 
-    /// Goes back to where an item of the list began and passes over all of it, up to a comma that is
-    /// outside quotes or to the end.
+    /// Goes back to where an item of the list began and passes over all of it, up to a comma that
+    /// is outside quotes or to the end.
     pub(crate) fn skip_item(&mut self, start: usize) {
         self.at = start;
         // A quote that nothing closes is a character like another: the items after the next

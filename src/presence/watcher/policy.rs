@@ -113,8 +113,8 @@ impl<'a> Subscription<'a> {
         self
     }
 
-    /// A refresh: this watcher ([`Accepted::identity`], `None` if it is anonymous) was authenticated
-    /// in the same dialog at this time.
+    /// A refresh: this watcher ([`Accepted::identity`], `None` if it is anonymous) was
+    /// authenticated in the same dialog at this time.
     #[must_use]
     pub const fn refreshing(mut self, identity: Option<&'a str>, at: Moment) -> Self {
         self.before = Some((identity, at));
