@@ -6,6 +6,7 @@ use core::str::FromStr;
 /// Whether the legacy algorithms are part of this build, as numbers.
 const MD5: usize = cfg!(feature = "hmac-md5-96") as usize;
 const DES: usize = cfg!(feature = "des-ede3-cbc") as usize;
+const GCM: usize = cfg!(feature = "aes-gcm") as usize;
 
 /// Integrity algorithm of an SA: the parameter `alg` (TS 33.203 Annex H).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,14 +18,26 @@ pub enum Integrity {
     HmacMd5_96,
     /// HMAC-SHA-1-96, RFC 2404.
     HmacSha1_96,
+    /// AES-GMAC, RFC 4543: never with an encryption algorithm. Since Release 13. Left out without
+    /// the feature `aes-gcm`.
+    #[cfg(feature = "aes-gcm")]
+    AesGmac,
+    /// None of its own: with `aes-gcm` alone, which authenticates too. Since Release 13. Left out
+    /// without the feature `aes-gcm`.
+    #[cfg(feature = "aes-gcm")]
+    Null,
 }
 
 impl Integrity {
     /// Every integrity algorithm of this build.
-    pub const ALL: [Integrity; 1 + MD5] = [
+    pub const ALL: [Integrity; 1 + MD5 + 2 * GCM] = [
         #[cfg(feature = "hmac-md5-96")]
         Integrity::HmacMd5_96,
         Integrity::HmacSha1_96,
+        #[cfg(feature = "aes-gcm")]
+        Integrity::AesGmac,
+        #[cfg(feature = "aes-gcm")]
+        Integrity::Null,
     ];
 
     /// The token of `alg=`.
@@ -33,24 +46,23 @@ impl Integrity {
             #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => "hmac-md5-96",
             Integrity::HmacSha1_96 => "hmac-sha-1-96",
+            #[cfg(feature = "aes-gcm")]
+            Integrity::AesGmac => "aes-gmac",
+            #[cfg(feature = "aes-gcm")]
+            Integrity::Null => "null",
         }
     }
 
-    /// Octets of IK<sub>ESP</sub> (TS 33.203 Annex I).
+    /// Octets of IK<sub>ESP</sub> (TS 33.203 Annex I); of AES-GMAC, with the salt of 4 octets.
     pub const fn key_len(self) -> usize {
         match self {
             #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => 16,
             Integrity::HmacSha1_96 => 20,
-        }
-    }
-
-    /// Octets of the integrity check value at the end of a packet.
-    pub const fn icv_len(self) -> usize {
-        match self {
-            #[cfg(feature = "hmac-md5-96")]
-            Integrity::HmacMd5_96 => 12,
-            Integrity::HmacSha1_96 => 12,
+            #[cfg(feature = "aes-gcm")]
+            Integrity::AesGmac => 20,
+            #[cfg(feature = "aes-gcm")]
+            Integrity::Null => 0,
         }
     }
 }
@@ -67,15 +79,21 @@ pub enum Encryption {
     DesEde3Cbc,
     /// AES-128-CBC, RFC 3602.
     AesCbc,
+    /// AES-128-GCM with an ICV of 16 octets, RFC 4106. Since Release 13. Left out without the
+    /// feature `aes-gcm`.
+    #[cfg(feature = "aes-gcm")]
+    AesGcm,
 }
 
 impl Encryption {
     /// Every encryption algorithm of this build.
-    pub const ALL: [Encryption; 2 + DES] = [
+    pub const ALL: [Encryption; 2 + DES + GCM] = [
         Encryption::Null,
         #[cfg(feature = "des-ede3-cbc")]
         Encryption::DesEde3Cbc,
         Encryption::AesCbc,
+        #[cfg(feature = "aes-gcm")]
+        Encryption::AesGcm,
     ];
 
     /// The token of `ealg=`.
@@ -85,48 +103,34 @@ impl Encryption {
             #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => "des-ede3-cbc",
             Encryption::AesCbc => "aes-cbc",
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => "aes-gcm",
         }
     }
 
-    /// Octets of CK<sub>ESP</sub> (TS 33.203 Annex I).
+    /// Octets of CK<sub>ESP</sub> (TS 33.203 Annex I); of AES-GCM, with the salt of 4 octets.
     pub const fn key_len(self) -> usize {
         match self {
             Encryption::Null => 0,
             #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => 24,
             Encryption::AesCbc => 16,
-        }
-    }
-
-    /// Octets of the initialisation vector that each packet carries.
-    pub const fn iv_len(self) -> usize {
-        match self {
-            Encryption::Null => 0,
-            #[cfg(feature = "des-ede3-cbc")]
-            Encryption::DesEde3Cbc => 8,
-            Encryption::AesCbc => 16,
-        }
-    }
-
-    /// Octets to a multiple of which payload and trailer are padded: the cipher's block, and never
-    /// fewer than four (RFC 4303 2.4).
-    pub const fn block_len(self) -> usize {
-        match self {
-            Encryption::Null => 4,
-            #[cfg(feature = "des-ede3-cbc")]
-            Encryption::DesEde3Cbc => 8,
-            Encryption::AesCbc => 16,
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => 20,
         }
     }
 }
 
-/// The 3GPP release that brought a combination: with or without confidentiality.
+/// A 3GPP release that changed which combinations there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Release {
-    /// Integrity only.
+    /// Integrity only: hmac-md5-96, hmac-sha-1-96.
     Release5,
-    /// Integrity and encryption.
+    /// Encryption: des-ede3-cbc, aes-cbc.
     Release6,
+    /// aes-gcm, aes-gmac. hmac-md5-96 and des-ede3-cbc are removed.
+    Release13,
 }
 
 /// One combination of integrity and encryption that may be signalled: a value of `alg` with one of
@@ -166,9 +170,15 @@ impl Suite {
     pub const HMAC_SHA_1_96_DES_EDE3_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::DesEde3Cbc);
     /// hmac-sha-1-96 with aes-cbc.
     pub const HMAC_SHA_1_96_AES_CBC: Suite = Suite::of(Integrity::HmacSha1_96, Encryption::AesCbc);
+    /// aes-gmac: integrity without encryption.
+    #[cfg(feature = "aes-gcm")]
+    pub const AES_GMAC: Suite = Suite::of(Integrity::AesGmac, Encryption::Null);
+    /// aes-gcm, with `alg=null`: encryption and integrity.
+    #[cfg(feature = "aes-gcm")]
+    pub const AES_GCM: Suite = Suite::of(Integrity::Null, Encryption::AesGcm);
 
     /// Every suite of this build.
-    pub const ALL: [Suite; (1 + MD5) * (2 + DES)] = [
+    pub const ALL: [Suite; (1 + MD5) * (2 + DES) + 2 * GCM] = [
         #[cfg(feature = "hmac-md5-96")]
         Suite::HMAC_MD5_96_NULL,
         #[cfg(all(feature = "hmac-md5-96", feature = "des-ede3-cbc"))]
@@ -179,6 +189,10 @@ impl Suite {
         #[cfg(feature = "des-ede3-cbc")]
         Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
         Suite::HMAC_SHA_1_96_AES_CBC,
+        #[cfg(feature = "aes-gcm")]
+        Suite::AES_GMAC,
+        #[cfg(feature = "aes-gcm")]
+        Suite::AES_GCM,
     ];
 
     const fn of(integrity: Integrity, encryption: Encryption) -> Self {
@@ -187,7 +201,8 @@ impl Suite {
 
     /// The suite of two algorithms, or `None` where Annex H does not allow them together.
     ///
-    /// The CBC algorithms of today all go together; AES-GMAC and AES-GCM will not.
+    /// The HMACs go with all CBC algorithms; AES-GMAC goes alone, and AES-GCM with no other
+    /// integrity algorithm (`alg=null`).
     pub fn new(integrity: Integrity, encryption: Encryption) -> Option<Self> {
         Self::ALL.into_iter().find(|suite| suite.integrity == integrity && suite.encryption == encryption)
     }
@@ -202,14 +217,38 @@ impl Suite {
         self.encryption
     }
 
-    /// Release 5 without encryption, Release 6 with it.
+    /// The release that brought it.
     pub const fn release(self) -> Release {
-        match self.encryption {
-            Encryption::Null => Release::Release5,
-            #[cfg(feature = "des-ede3-cbc")]
-            Encryption::DesEde3Cbc => Release::Release6,
-            Encryption::AesCbc => Release::Release6,
+        match (self.integrity, self.encryption) {
+            #[cfg(feature = "aes-gcm")]
+            (Integrity::AesGmac | Integrity::Null, _) => Release::Release13,
+            (_, Encryption::Null) => Release::Release5,
+            _ => Release::Release6,
         }
+    }
+
+    /// Whether a later release removed it: hmac-md5-96 and des-ede3-cbc, in Release 13.
+    pub const fn is_removed(self) -> bool {
+        match (self.integrity, self.encryption) {
+            #[cfg(feature = "hmac-md5-96")]
+            (Integrity::HmacMd5_96, _) => true,
+            #[cfg(feature = "des-ede3-cbc")]
+            (_, Encryption::DesEde3Cbc) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it encrypts.
+    pub const fn encrypts(self) -> bool {
+        !matches!(self.encryption, Encryption::Null)
+    }
+
+    /// Whether it is AES-GCM or AES-GMAC: the nonce of a packet is its IV after a salt.
+    pub const fn is_gcm(self) -> bool {
+        #[cfg(feature = "aes-gcm")]
+        return matches!(self.integrity, Integrity::AesGmac | Integrity::Null);
+        #[cfg(not(feature = "aes-gcm"))]
+        false
     }
 }
 

@@ -11,6 +11,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::algorithm::{Encryption, Integrity, Suite};
 use crate::impossible::part;
+#[cfg(feature = "aes-gcm")]
+use crate::impossible::part_mut;
 
 /// Why keys were refused. The values themselves are never part of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +123,12 @@ impl SaKeys {
     /// | hmac-sha-1-96 | IK and 32 zero bits |
     /// | des-ede3-cbc | CK1, CK2, CK1, where CK1 and CK2 are the halves of CK |
     /// | aes-cbc | CK |
+    /// | aes-gmac | IK and a salt |
+    /// | aes-gcm | CK and a salt |
     /// | null | none |
+    ///
+    /// A salt is the last 4 octets of the KDF of TS 33.220 Annex B over CK and IK, with FC 0x58 and
+    /// `AES_GMAC_SALT`, or FC 0x59 and `AES_GCM_SALT`.
     ///
     /// # Errors
     /// [`KeyError::EqualDesKeys`] for des-ede3-cbc if CK1 equals CK2 but for parity bits. Wrong
@@ -133,6 +140,15 @@ impl SaKeys {
             #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => copy(&mut keys.integrity, ik.expose()),
             Integrity::HmacSha1_96 => copy(&mut keys.integrity, ik.expose()),
+            #[cfg(feature = "aes-gcm")]
+            Integrity::AesGmac => {
+                let [key @ .., _, _, _, _] = &mut keys.integrity;
+                copy(key, ik.expose());
+                let salt = salt(ck, ik, 0x58, b"AES_GMAC_SALT");
+                copy(part_mut(&mut keys.integrity, 16..), salt.as_slice());
+            }
+            #[cfg(feature = "aes-gcm")]
+            Integrity::Null => {}
         }
         match suite.encryption() {
             Encryption::Null => {}
@@ -145,11 +161,18 @@ impl SaKeys {
                 }
                 refuse_equal_des_keys(&keys.encryption)?;
             }
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => {
+                copy(&mut keys.encryption, ck.expose());
+                let salt = salt(ck, ik, 0x59, b"AES_GCM_SALT");
+                copy(part_mut(&mut keys.encryption, 16..), salt.as_slice());
+            }
         }
         Ok(keys)
     }
 
-    /// Takes keys that are already expanded, as a capture tool or a kernel's SA has them.
+    /// Takes keys that are already expanded, as a capture tool or a kernel's SA has them: those of
+    /// AES-GCM and AES-GMAC with the salt after them (RFC 4106 8.1).
     ///
     /// # Errors
     /// [`KeyError::Length`] if a key has another length than the suite needs,
@@ -180,12 +203,13 @@ impl SaKeys {
         self.suite
     }
 
-    /// The secret octets of IK<sub>ESP</sub>.
+    /// The secret octets of IK<sub>ESP</sub>; for aes-gmac with the salt after them.
     pub fn expose_integrity(&self) -> &[u8] {
         part(self.integrity.as_slice(), ..self.suite.integrity().key_len())
     }
 
-    /// The secret octets of CK<sub>ESP</sub>; none for encryption null.
+    /// The secret octets of CK<sub>ESP</sub>, for aes-gcm with the salt after them; none for
+    /// encryption null.
     pub fn expose_encryption(&self) -> &[u8] {
         part(self.encryption.as_slice(), ..self.suite.encryption().key_len())
     }
@@ -199,6 +223,38 @@ impl SaKeys {
         // A prefix of an array that is longer: there is always one.
         self.encryption.first_chunk().unwrap_or(&[0; 16])
     }
+}
+
+#[cfg(feature = "aes-gcm")]
+impl SaKeys {
+    /// The key and the salt of AES-GCM or AES-GMAC.
+    pub(crate) fn expose_gcm(&self) -> (&[u8; 16], &[u8; 4]) {
+        let octets =
+            if self.suite.encrypts() { self.encryption.as_slice() } else { self.integrity.as_slice() };
+        let read = octets.split_first_chunk().and_then(|(key, rest)| Some((key, rest.first_chunk()?)));
+        read.unwrap_or((&[0; 16], &[0; 4]))
+    }
+}
+
+/// The salt of AES-GCM or AES-GMAC (TS 33.203 Annex I): the last octets of the KDF of TS 33.220
+/// Annex B.
+#[cfg(feature = "aes-gcm")]
+fn salt(ck: &Ck, ik: &Ik, fc: u8, name: &[u8]) -> zeroize::Zeroizing<[u8; 4]> {
+    use hmac::{KeyInit, Mac};
+    let mut key = zeroize::Zeroizing::new([0; 64]);
+    copy(part_mut(&mut *key, ..16), ck.expose());
+    copy(part_mut(&mut *key, 16..), ik.expose());
+    crate::wipe::wiped_message(|| {
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new((&*key).into());
+        mac.update(&[fc]);
+        mac.update(name);
+        mac.update(&(name.len() as u16).to_be_bytes());
+        let mut kdf = mac.finalize().into_bytes();
+        let mut salt = zeroize::Zeroizing::new([0; 4]);
+        copy(&mut *salt, part(&kdf[..], 28..));
+        kdf.as_mut_slice().zeroize();
+        salt
+    })
 }
 
 impl fmt::Debug for SaKeys {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::algorithm::{Release, Suite};
+use crate::algorithm::Suite;
 use crate::impossible::part;
 use crate::sec_agree::{
     Incomplete, Ipsec3gpp, MAX_MECHANISMS, Mechanism, MechanismError, MechanismList, Quirk, Quirks, Qvalue,
@@ -85,12 +85,12 @@ pub enum PolicyError {
     Duplicate(Suite),
     /// A suite without encryption is listed above one with it (TS 33.203 7.2: Release 6 before
     /// Release 5).
-    #[error("{release5}, without encryption, is listed above {release6}")]
-    Release5AboveRelease6 {
+    #[error("{without}, without encryption, is listed above {with}")]
+    NullAboveEncryption {
         /// The suite without encryption.
-        release5: Suite,
+        without: Suite,
         /// The suite with encryption that is listed below it.
-        release6: Suite,
+        with: Suite,
     },
     /// Confidentiality is required, and a suite without encryption is listed.
     #[error("confidentiality is required, but {0} is listed")]
@@ -112,7 +112,7 @@ pub enum PolicyError {
 crate::code::codes!(PolicyError {
     PolicyError::Empty => "policy-empty",
     PolicyError::Duplicate(_) => "policy-duplicate-suite",
-    PolicyError::Release5AboveRelease6 { .. } => "policy-release-order",
+    PolicyError::NullAboveEncryption { .. } => "policy-null-above-encryption",
     PolicyError::NullWhereRequired(_) => "policy-null-where-required",
     PolicyError::EncryptionWhereLeftToAccess(_) => "policy-encryption-where-left-to-access",
     PolicyError::NothingToOffer => "policy-nothing-to-offer",
@@ -124,36 +124,39 @@ impl Policy {
     /// A policy of suites, the most wanted first, that tolerates [`Quirks::TOLERATED`].
     ///
     /// # Errors
-    /// [`PolicyError`] if the list is empty, has a suite twice, ranks Release 5 above Release 6, or
-    /// contradicts `confidentiality`.
+    /// [`PolicyError`] if the list is empty, has a suite twice, ranks one without encryption above one
+    /// with it, or contradicts `confidentiality`.
     pub fn new(suites: &[Suite], confidentiality: Confidentiality) -> Result<Self, PolicyError> {
         if suites.is_empty() {
             return Err(PolicyError::Empty);
         }
-        let mut release5 = None;
+        let mut without = None;
         for (index, suite) in suites.iter().copied().enumerate() {
             if suites.iter().take(index).any(|above| *above == suite) {
                 return Err(PolicyError::Duplicate(suite));
             }
-            match (suite.release(), release5, confidentiality) {
-                (Release::Release5, _, Confidentiality::Required) => {
+            match (suite.encrypts(), without, confidentiality) {
+                (false, _, Confidentiality::Required) => {
                     return Err(PolicyError::NullWhereRequired(suite));
                 }
-                (Release::Release6, _, Confidentiality::LeftToAccess) => {
+                (true, _, Confidentiality::LeftToAccess) => {
                     return Err(PolicyError::EncryptionWhereLeftToAccess(suite));
                 }
-                (Release::Release6, Some(release5), _) => {
-                    return Err(PolicyError::Release5AboveRelease6 { release5, release6: suite });
+                (true, Some(without), _) => {
+                    return Err(PolicyError::NullAboveEncryption { without, with: suite });
                 }
-                (Release::Release5, None, _) => release5 = Some(suite),
-                (Release::Release5, Some(_), _) | (Release::Release6, None, _) => {}
+                (false, None, _) => without = Some(suite),
+                (false, Some(_), _) | (true, None, _) => {}
             }
         }
-        if confidentiality == Confidentiality::Offered
-            && suites.iter().all(|s| s.release() == Release::Release5)
-        {
+        if confidentiality == Confidentiality::Offered && !suites.iter().any(|suite| suite.encrypts()) {
             return Err(PolicyError::NothingToOffer);
         }
+        Ok(Self::preset(suites, confidentiality))
+    }
+
+    /// A policy that does not contradict itself.
+    fn preset(suites: &[Suite], confidentiality: Confidentiality) -> Self {
         let mut policy = Self {
             suites: Suite::ALL,
             len: suites.len(),
@@ -165,7 +168,82 @@ impl Policy {
         };
         // No suite is listed twice, so there are no more than there is room for.
         policy.suites.iter_mut().zip(suites).for_each(|(to, from)| *to = *from);
-        Ok(policy)
+        policy
+    }
+
+    /// Integrity alone, as Release 5 has it; the access network encrypts. It gives up
+    /// confidentiality on Gm, and hmac-md5-96 is removed in Release 13.
+    pub fn release_5() -> Self {
+        Self::preset(
+            &[
+                Suite::HMAC_SHA_1_96_NULL,
+                #[cfg(feature = "hmac-md5-96")]
+                Suite::HMAC_MD5_96_NULL,
+            ],
+            Confidentiality::LeftToAccess,
+        )
+    }
+
+    /// The suites of Releases 6 to 12, encryption preferred. What it gives up: a UE that offers no
+    /// encryption gets none, and des-ede3-cbc and hmac-md5-96 are removed in Release 13. A UE of
+    /// that release that offers aes-gcm or aes-gmac alone is refused.
+    pub fn release_6() -> Self {
+        Self::preset(
+            &[
+                Suite::HMAC_SHA_1_96_AES_CBC,
+                #[cfg(feature = "hmac-md5-96")]
+                Suite::HMAC_MD5_96_AES_CBC,
+                #[cfg(feature = "des-ede3-cbc")]
+                Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
+                #[cfg(all(feature = "hmac-md5-96", feature = "des-ede3-cbc"))]
+                Suite::HMAC_MD5_96_DES_EDE3_CBC,
+                Suite::HMAC_SHA_1_96_NULL,
+                #[cfg(feature = "hmac-md5-96")]
+                Suite::HMAC_MD5_96_NULL,
+            ],
+            Confidentiality::Offered,
+        )
+    }
+
+    /// The suites of Release 13 and later, aes-gcm first. What it gives up: phones that offer
+    /// hmac-md5-96 or des-ede3-cbc alone are refused, and a UE that offers no encryption gets none.
+    /// Release 17 does not recommend aes-cbc and hmac-sha-1-96 any more, and has them.
+    pub fn release_13() -> Self {
+        Self::preset(
+            &[
+                #[cfg(feature = "aes-gcm")]
+                Suite::AES_GCM,
+                Suite::HMAC_SHA_1_96_AES_CBC,
+                #[cfg(feature = "aes-gcm")]
+                Suite::AES_GMAC,
+                Suite::HMAC_SHA_1_96_NULL,
+            ],
+            Confidentiality::Offered,
+        )
+    }
+
+    /// Everything that this build has, the strongest first: for interoperability. What it gives up:
+    /// a UE that offers nothing but a legacy algorithm gets it.
+    pub fn interoperable() -> Self {
+        Self::preset(
+            &[
+                #[cfg(feature = "aes-gcm")]
+                Suite::AES_GCM,
+                Suite::HMAC_SHA_1_96_AES_CBC,
+                #[cfg(feature = "hmac-md5-96")]
+                Suite::HMAC_MD5_96_AES_CBC,
+                #[cfg(feature = "des-ede3-cbc")]
+                Suite::HMAC_SHA_1_96_DES_EDE3_CBC,
+                #[cfg(all(feature = "hmac-md5-96", feature = "des-ede3-cbc"))]
+                Suite::HMAC_MD5_96_DES_EDE3_CBC,
+                #[cfg(feature = "aes-gcm")]
+                Suite::AES_GMAC,
+                Suite::HMAC_SHA_1_96_NULL,
+                #[cfg(feature = "hmac-md5-96")]
+                Suite::HMAC_MD5_96_NULL,
+            ],
+            Confidentiality::Offered,
+        )
     }
 
     /// The same policy with another set of tolerated quirks.
@@ -546,7 +624,7 @@ impl Selection {
         self.offers.iter().any(|offer| match offer {
             OfferVerdict::Usable { suite, .. }
             | OfferVerdict::PassedOver(Reason::NotInPolicy(suite) | Reason::OtherSetup(suite)) => {
-                suite.release() == Release::Release6
+                suite.encrypts()
             }
             OfferVerdict::PassedOver(_) => false,
         })

@@ -18,9 +18,23 @@ pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The same for a message that a hash or a cipher of the crates processes: they leave states and
-/// round keys on the stack.
+/// round keys on the stack, where the processor has long vectors in several copies.
 #[inline(always)]
 pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
+    if has_long_vectors() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
+}
+
+/// The same for a key of AES-GCM that is made: what the crates have is larger.
+#[cfg(all(feature = "aes-gcm", feature = "kernels"))]
+#[inline(always)]
+pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
+    wiped_pieces::<R, 8>(work)
+}
+
+/// The same for a kernel that has more round keys than registers.
+#[cfg(all(feature = "aes-gcm", feature = "kernels", target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn wiped_kernel<R>(work: impl FnOnce() -> R) -> R {
     wiped_pieces::<R, 1>(work)
 }
 

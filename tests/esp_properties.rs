@@ -5,9 +5,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use ipsec_3gpp::esp::Family;
+use ipsec_3gpp::esp::{Backend, Family};
+use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::sa::{
-    Inbound, Limits, OpenError, Outbound, ReplayError, SaName, SealError, Side, WindowSize,
+    Inbound, Limits, OpenError, Outbound, ReplayError, SaName, SealError, SealJob, Side, WindowSize,
 };
 use ipsec_3gpp::{Sad, Suite};
 use proptest::prelude::*;
@@ -229,11 +230,11 @@ fn lengths_are_those_of_a_search() {
         for len in 0..3000 {
             // RFC 4303 2.4: the fewest octets of padding that end the trailer on a block and on
             // four octets.
-            let block = suite.encryption().block_len();
+            let block = suite.block_len();
             let padding = (0..)
                 .find(|padding| (len + padding + 2) % block == 0 && (len + padding + 2) % 4 == 0)
                 .unwrap();
-            let sealed = 8 + suite.encryption().iv_len() + len + padding + 2 + 12;
+            let sealed = 8 + suite.iv_len() + len + padding + 2 + suite.icv_len();
             assert_eq!(suite.sealed_len(len), sealed, "{suite}, {len}");
             assert_eq!(suite.growth(len), sealed - len);
             largest = largest.max(sealed - len);
@@ -252,4 +253,109 @@ fn lengths_are_those_of_a_search() {
         suite.max_udp_data(1280, Family::Ipv6).map(|len| len - 12)
     );
     assert_eq!(suite.max_udp_data(60, Family::Ipv6), None);
+}
+
+/// draft-mcgrew-gcm-test: packets that others made, sealed and opened by every backend.
+#[test]
+fn packets_of_aes_gcm_are_those_of_the_draft() {
+    let cases = support::vectors::vectors(include_str!("data/gcm-esp.txt"));
+    // Sequence numbers of 32 bits, and no SPI 0: all of them are tested where the kernels are.
+    let cases = cases.iter().filter(|case| case.text("aad").len() == 16 && case.text("spi") != "00000000");
+    assert_eq!(cases.clone().count(), 2);
+    for case in cases {
+        let (nonce, plain) = (case.hex("nonce"), case.hex("plaintext"));
+        let material = [case.hex("key"), nonce[..4].to_vec()].concat();
+        let keys = SaKeys::from_expanded(Suite::AES_GCM, &[], &material).unwrap();
+        let number = |name: &str| u32::from_str_radix(case.text(name), 16).unwrap();
+        // The draft has packets in tunnel mode: what is in them is the payload of a datagram.
+        let (ue, pcscf) = addresses(false);
+        let spec = any_port(&keys, number("spi"), ue, pcscf);
+        let (pad_len, next_header) = (usize::from(plain[plain.len() - 2]), plain[plain.len() - 1]);
+        let payload = &plain[..plain.len() - 2 - pad_len];
+        let mut datagram = support::udp((ue, 1), (pcscf, 2), payload);
+        datagram.drain(20..28);
+        mend(&mut datagram, next_header);
+        for backend in Backend::available() {
+            let outbound = Outbound::new_on(&spec, backend);
+            let mut out = vec![0; 300];
+            let range = outbound.seal_with(number("seq"), &nonce[4..], &datagram, &mut out).unwrap();
+            assert_eq!(
+                out[range.clone()][20..],
+                case.hex("packet"),
+                "case {} on {backend}",
+                case.text("case")
+            );
+            let mut inbound = Inbound::new_on(&spec, WindowSize::default(), backend);
+            let mut opened = vec![0; 300];
+            let found = inbound.open(&out[range], &mut opened).unwrap();
+            assert_eq!(opened[found.range], datagram);
+        }
+    }
+}
+
+/// Length, protocol and checksum of an IPv4 header.
+fn mend(datagram: &mut [u8], protocol: u8) {
+    let len = datagram.len() as u16;
+    datagram[2..4].copy_from_slice(&len.to_be_bytes());
+    datagram[9] = protocol;
+    datagram[10..12].fill(0);
+    let words = datagram[..20].chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    datagram[10..12].copy_from_slice(&(!((sum + (sum >> 16)) as u16)).to_be_bytes());
+}
+
+/// The four SAs of a set share key and salt, so that no IV may appear twice in any of them: both
+/// ends, one at a time and in batches, in place and apart, after jumps of the sequence number.
+#[test]
+fn no_nonce_of_aes_gcm_is_used_twice() {
+    for suite in [Suite::AES_GCM, Suite::AES_GMAC] {
+        for ipv6 in [false, true] {
+            let set = support::set(suite, ipv6);
+            let (ue, pcscf) = addresses(ipv6);
+            let mut nonces = std::collections::HashSet::new();
+            let mut count = 0;
+            for side in [Side::Ue, Side::Pcscf] {
+                let mut sad = Sad::new();
+                let installed = sad.add_set(&set, side).unwrap();
+                let ends = match side {
+                    Side::Ue => [((ue, 40001), (pcscf, 50002)), ((ue, 40002), (pcscf, 50001))],
+                    _ => [((pcscf, 50001), (ue, 40002)), ((pcscf, 50002), (ue, 40001))],
+                };
+                let header = if ipv6 { 40 } else { 20 };
+                let mut take = |packet: &[u8]| {
+                    let iv: [u8; 8] = packet[header + 8..header + 16].try_into().unwrap();
+                    assert_eq!(iv, packet[header..header + 8], "SPI and sequence number");
+                    assert!(nonces.insert(iv), "{iv:?} twice");
+                    count += 1;
+                };
+                for (round, jump) in [1_u32, 500, 1 << 20, u32::MAX - 40].into_iter().enumerate() {
+                    for id in installed.outbound() {
+                        sad.advance_to(id, jump);
+                    }
+                    for (from, to) in ends {
+                        let datagram = support::udp(from, to, b"payload");
+                        let mut out = vec![0; 300];
+                        let sealed = sad.seal(&datagram, &mut out).unwrap();
+                        take(&out[sealed.range]);
+                        let headroom = suite.headroom();
+                        let mut buffer = vec![0; 300];
+                        buffer[headroom..headroom + datagram.len()].copy_from_slice(&datagram);
+                        let sealed =
+                            sad.seal_in_place(&mut buffer, headroom..headroom + datagram.len()).unwrap();
+                        take(&buffer[sealed.range]);
+                        let mut outs = vec![vec![0; 300]; 5];
+                        let mut jobs: Vec<_> =
+                            outs.iter_mut().map(|out| SealJob::new(&datagram, out)).collect();
+                        sad.seal_batch(&mut jobs);
+                        jobs.iter().for_each(|job| take(job.packet().unwrap()));
+                    }
+                    // Never back.
+                    let id = installed.outbound()[round % 2];
+                    assert!(!sad.advance_to(id, jump));
+                }
+            }
+            assert_eq!((nonces.len(), count), (count, 2 * 4 * 2 * 7), "{suite}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ fn captures() -> Vec<Capture> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    assert_eq!(files.len(), 12, "six suites, two families");
+    assert_eq!(files.len(), 16, "eight suites, two families");
     files.iter().map(|path| capture(&std::fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -59,7 +59,11 @@ fn capture(text: &str) -> Capture {
             let suite = Suite::ALL.into_iter().find(|suite| {
                 suite.integrity().token() == sa["alg"] && suite.encryption().token() == sa["ealg"]
             });
-            let expanded = (hex(sa["auth_key"].as_str().unwrap()), hex(sa["enc_key"].as_str().unwrap()));
+            let mut expanded = (hex(sa["auth_key"].as_str().unwrap()), hex(sa["enc_key"].as_str().unwrap()));
+            if let Value::String(salt) = &sa["salt"] {
+                let key = [&mut expanded.0, &mut expanded.1].into_iter().find(|key| !key.is_empty()).unwrap();
+                key.extend(hex(salt));
+            }
             let keys = match (&sa["ck"], &sa["ik"]) {
                 (Value::String(ck), Value::String(ik)) => {
                     let keys = SaKeys::expand(

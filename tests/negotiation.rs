@@ -186,8 +186,35 @@ fn sm1_is_refused_with_the_status_of_its_fault() {
         ("ipsec-3gpp;alg=hmac-sha-1-96", "no spi-c"),
         (&offered.replace("port-s=4002", ""), "invalid mechanism from octet 73 on"),
         (&offered.replace(";port-s=4002", ""), "no port-s"),
-        (&offered.replace("hmac-sha-1-96", "aes-gmac"), "alg aes-gmac is not implemented"),
-        (&offered.replace("ealg=null", "ealg=aes-gcm"), "ealg aes-gcm is not implemented"),
+        (&offered.replace("hmac-sha-1-96", "hmac-sha-256-128"), "alg hmac-sha-256-128 is not implemented"),
+        (&offered.replace("ealg=null", "ealg=aes-ctr"), "ealg aes-ctr is not implemented"),
+        // Annex H: each of the two alone.
+        (
+            &offered.replace("hmac-sha-1-96", "null"),
+            "alg null with ealg null: alg null goes with ealg aes-gcm alone",
+        ),
+        (
+            &offered.replace("hmac-sha-1-96;ealg=null", "null;ealg=aes-cbc"),
+            "alg null with ealg aes-cbc: alg null goes with ealg aes-gcm alone",
+        ),
+        (
+            &offered.replace("ealg=null", "ealg=aes-gcm"),
+            "alg hmac-sha-1-96 with ealg aes-gcm: ealg aes-gcm goes with alg null alone",
+        ),
+        (
+            &offered.replace("hmac-sha-1-96;ealg=null", "aes-gmac;ealg=aes-cbc"),
+            "alg aes-gmac with ealg aes-cbc: alg aes-gmac goes with no ealg but null",
+        ),
+        (
+            &offered.replace("hmac-sha-1-96;ealg=null", "aes-gmac;ealg=aes-gcm"),
+            "alg aes-gmac with ealg aes-gcm: alg aes-gmac goes with no ealg but null",
+        ),
+        (&offered.replace("hmac-sha-1-96", "aes-gmac"), "aes-gmac+null is not in the policy"),
+        (&offered.replace("hmac-sha-1-96;ealg=null", "aes-gmac"), "aes-gmac+null is not in the policy"),
+        (
+            &offered.replace("hmac-sha-1-96;ealg=null", "null;ealg=aes-gcm"),
+            "null+aes-gcm is not in the policy",
+        ),
         (&format!("{offered};prot=ah"), "prot ah is not allowed in IMS"),
         (&format!("{offered};mod=UDP-enc-tun"), "mod UDP-enc-tun is not supported"),
         (&format!("{offered};mediasec"), "a mediasec mechanism"),
@@ -412,7 +439,7 @@ fn policies_that_contradict_themselves_are_refused() {
     for (suites, confidentiality, error) in [
         (&[][..], Offered, PolicyError::Empty),
         (&[aes, aes], Offered, PolicyError::Duplicate(aes)),
-        (&[null, aes], Offered, PolicyError::Release5AboveRelease6 { release5: null, release6: aes }),
+        (&[null, aes], Offered, PolicyError::NullAboveEncryption { without: null, with: aes }),
         (&[aes, null], Required, PolicyError::NullWhereRequired(null)),
         (&[aes, null], LeftToAccess, PolicyError::EncryptionWhereLeftToAccess(aes)),
         (&[null], Offered, PolicyError::NothingToOffer),
@@ -578,4 +605,66 @@ proptest! {
         let refused = challenge.receive_sm7(&Sm7 { over: spi(2001), security_client: &rows, security_verify: &rows });
         prop_assert!(refused.is_err());
     }
+}
+
+/// The presets, and what each does with a UE of every release (TS 33.203 Annex H).
+#[test]
+fn presets_choose_by_release() {
+    let presets = [
+        ("Release 5", Policy::release_5()),
+        ("Release 6", Policy::release_6()),
+        ("Release 13", Policy::release_13()),
+        ("everything", Policy::interoperable()),
+    ];
+    for (name, policy) in &presets {
+        let again = Policy::new(policy.suites(), policy.confidentiality()).unwrap();
+        assert_eq!(&again, policy, "{name}");
+        let removed = policy.suites().iter().any(|suite| suite.is_removed());
+        assert_eq!(removed, *name != "Release 13", "{name}");
+    }
+    assert_eq!(Policy::interoperable().suites().len(), Suite::ALL.len());
+    let offer = |alg: &str| format!("ipsec-3gpp;{alg};spi-c=1001;spi-s=1002;port-c=4001;port-s=4002");
+    for (offers, chosen) in [
+        // One that offers nothing but what Release 13 brought, `ealg` spelt out or not.
+        (&["alg=null;ealg=aes-gcm"] as &[&str], ["-", "-", "null+aes-gcm", "null+aes-gcm"]),
+        (&["alg=aes-gmac"], ["-", "-", "aes-gmac+null", "aes-gmac+null"]),
+        (&["alg=aes-gmac;ealg=null"], ["-", "-", "aes-gmac+null", "aes-gmac+null"]),
+        (&["alg=hmac-md5-96"], ["hmac-md5-96+null", "hmac-md5-96+null", "-", "hmac-md5-96+null"]),
+        (
+            &["alg=hmac-md5-96;ealg=des-ede3-cbc"],
+            ["-", "hmac-md5-96+des-ede3-cbc", "-", "hmac-md5-96+des-ede3-cbc"],
+        ),
+        // Mixed: the order is the policy's.
+        (
+            &["alg=hmac-sha-1-96", "alg=aes-gmac", "alg=hmac-sha-1-96;ealg=aes-cbc", "alg=null;ealg=aes-gcm"],
+            ["hmac-sha-1-96+null", "hmac-sha-1-96+aes-cbc", "null+aes-gcm", "null+aes-gcm"],
+        ),
+        (
+            &["alg=hmac-md5-96", "alg=aes-gmac"],
+            ["hmac-md5-96+null", "hmac-md5-96+null", "aes-gmac+null", "aes-gmac+null"],
+        ),
+    ] {
+        let list: Vec<_> = offers.iter().map(|alg| offer(alg)).collect();
+        let client = SecurityClient::parse(&list.join(", ")).unwrap();
+        for ((name, policy), chosen) in presets.iter().zip(chosen) {
+            let selection = policy.select_for(&client);
+            let found = selection.chosen().map_or("-".into(), |choice| choice.suite.to_string());
+            assert_eq!(found, chosen, "{name}: {offers:?}");
+        }
+    }
+    let facts = Suite::ALL.map(|suite| (suite.release(), suite.encrypts(), suite.is_removed()));
+    use ipsec_3gpp::algorithm::Release::{Release5, Release6, Release13};
+    assert_eq!(
+        facts,
+        [
+            (Release5, false, true),
+            (Release6, true, true),
+            (Release6, true, true),
+            (Release5, false, false),
+            (Release6, true, true),
+            (Release6, true, false),
+            (Release13, false, false),
+            (Release13, true, false),
+        ]
+    );
 }

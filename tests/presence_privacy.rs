@@ -2,6 +2,7 @@
 //! must hold for any message.
 #![cfg(feature = "presence")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![allow(clippy::disallowed_methods, reason = "how long hostile input takes is measured")]
 
 use ipsec_3gpp::presence::privacy::{
     Advice, Applied, Edit, Level, NextHop, NotRegistered, Outcome, Performs, Privacy, PrivacyError, Refusal,

@@ -1,11 +1,13 @@
-//! ESP as one writes it in an afternoon from `cbc`, `aes`, `des` and `hmac`: the yardstick of the
-//! single-packet path.
+//! ESP as one writes it in an afternoon from `cbc`, `aes`, `des`, `hmac` and `aes-gcm`: the
+//! yardstick of the single-packet path.
 //!
 //! It does less than the library: the IPv4 header is taken to be 20 octets and right, the replay
 //! window is one word, and there are no selectors, counters, limits, checks of the padding, or
 //! reasons for a refusal.
 
 use aes::{Aes128Dec, Aes128Enc};
+use aes_gcm::Aes128Gcm;
+use aes_gcm::aead::AeadInOut;
 use cbc::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use des::TdesEde3;
 use hmac::{Hmac, Mac};
@@ -14,18 +16,21 @@ use ipsec_3gpp::algorithm::{Encryption, Integrity};
 use ipsec_3gpp::key::SaKeys;
 
 const IP: usize = 20;
-const ICV: usize = 12;
 const ESP: u8 = 50;
 
 enum Cipher {
     Null,
     DesEde3(Box<TdesEde3>),
     Aes(Box<(Aes128Enc, Aes128Dec)>),
+    /// With the salt. AES-GMAC has no text, and all of the packet in front of it.
+    Gcm(Box<Aes128Gcm>, [u8; 4]),
 }
 
 enum Key {
     Md5(Hmac<md5::Md5>),
     Sha1(Hmac<sha1::Sha1>),
+    /// The cipher authenticates.
+    None,
 }
 
 pub struct Plain {
@@ -45,6 +50,11 @@ impl Plain {
         Self {
             suite,
             cipher: match suite.encryption() {
+                _ if suite.is_gcm() => {
+                    let material = if suite.encrypts() { cipher_key } else { key };
+                    let (key, salt) = material.split_at(16);
+                    Cipher::Gcm(Box::new(Aes128Gcm::new_from_slice(key).unwrap()), salt.try_into().unwrap())
+                }
                 Encryption::DesEde3Cbc => {
                     Cipher::DesEde3(Box::new(TdesEde3::new_from_slice(cipher_key).unwrap()))
                 }
@@ -55,6 +65,7 @@ impl Plain {
                 _ => Cipher::Null,
             },
             key: match suite.integrity() {
+                _ if suite.is_gcm() => Key::None,
                 Integrity::HmacMd5_96 => Key::Md5(Hmac::new_from_slice(key).unwrap()),
                 _ => Key::Sha1(Hmac::new_from_slice(key).unwrap()),
             },
@@ -69,12 +80,13 @@ impl Plain {
     pub fn seal(&mut self, datagram: &[u8], out: &mut [u8]) -> usize {
         self.sequence += 1;
         let payload = &datagram[IP..];
-        let (iv_len, block) = (self.suite.encryption().iv_len(), self.suite.encryption().block_len());
+        let (iv_len, block) = (self.suite.iv_len(), self.suite.block_len());
         let pad_len = (block - (payload.len() + 2) % block) % block;
         let (iv_at, body_at) = (IP + 8, IP + 8 + iv_len);
         let end = body_at + payload.len() + pad_len + 2;
         out[..IP].copy_from_slice(&datagram[..IP]);
-        mend(&mut out[..IP], end + ICV, ESP);
+        let icv_len = self.suite.icv_len();
+        mend(&mut out[..IP], end + icv_len, ESP);
         out[IP..IP + 4].copy_from_slice(&self.spi.to_be_bytes());
         out[IP + 4..IP + 8].copy_from_slice(&self.sequence.to_be_bytes());
         out[body_at..body_at + payload.len()].copy_from_slice(payload);
@@ -101,10 +113,20 @@ impl Plain {
                 let (blocks, _) = cbc::cipher::Array::slice_as_chunks_mut(&mut out[body_at..end]);
                 cbc::Encryptor::inner_iv_init(&cipher.0, (&iv).into()).encrypt_blocks(blocks);
             }
+            Cipher::Gcm(cipher, salt) => {
+                out[iv_at..body_at].copy_from_slice(&iv[..8]);
+                let nonce = nonce(salt, &iv[..8]);
+                let front = if self.suite.encrypts() { iv_at } else { end };
+                let (front, rest) = out.split_at_mut(front);
+                let text: &mut [u8] = if self.suite.encrypts() { &mut rest[8..end - iv_at] } else { &mut [] };
+                let tag = cipher.encrypt_inout_detached((&nonce).into(), &front[IP..], text.into()).unwrap();
+                out[end..end + icv_len].copy_from_slice(&tag);
+                return end + icv_len;
+            }
         }
         let icv = self.icv(&out[IP..end]);
-        out[end..end + ICV].copy_from_slice(&icv);
-        end + ICV
+        out[end..end + icv_len].copy_from_slice(&icv);
+        end + icv_len
     }
 
     /// Forgets which sequence numbers were opened.
@@ -122,10 +144,21 @@ impl Plain {
         if spi != self.spi || sequence == 0 || !new && (behind >= 64 || self.seen >> behind & 1 != 0) {
             return None;
         }
-        let end = packet.len() - ICV;
-        let icv = self.icv(&packet[IP..end]);
-        if !bool::from(subtle::ConstantTimeEq::ct_eq(&icv[..], &packet[end..])) {
-            return None;
+        let end = packet.len() - self.suite.icv_len();
+        let body_at = IP + 8 + self.suite.iv_len();
+        if let Cipher::Gcm(cipher, salt) = &self.cipher {
+            let nonce = nonce(salt, &packet[IP + 8..body_at]);
+            let tag: &[u8; 16] = packet[end..].first_chunk()?;
+            let body = &mut out[IP..IP + end - body_at];
+            body.copy_from_slice(&packet[body_at..end]);
+            let (front, text): (&[u8], &mut [u8]) =
+                if self.suite.encrypts() { (&packet[IP..IP + 8], body) } else { (&packet[IP..end], &mut []) };
+            cipher.decrypt_inout_detached((&nonce).into(), front, text.into(), tag.into()).ok()?;
+        } else {
+            let icv = self.icv(&packet[IP..end]);
+            if !bool::from(subtle::ConstantTimeEq::ct_eq(&icv[..], &packet[end..])) {
+                return None;
+            }
         }
         if new {
             self.seen = self.seen.checked_shl(sequence - self.highest).unwrap_or(0) | 1;
@@ -133,12 +166,13 @@ impl Plain {
         } else {
             self.seen |= 1 << behind;
         }
-        let body_at = IP + 8 + self.suite.encryption().iv_len();
         out[..IP].copy_from_slice(&packet[..IP]);
-        out[IP..IP + end - body_at].copy_from_slice(&packet[body_at..end]);
         let body = &mut out[IP..IP + end - body_at];
+        if !self.suite.is_gcm() {
+            body.copy_from_slice(&packet[body_at..end]);
+        }
         match &self.cipher {
-            Cipher::Null => {}
+            Cipher::Null | Cipher::Gcm(..) => {}
             Cipher::DesEde3(cipher) => {
                 let iv: &[u8; 8] = packet[IP + 8..].first_chunk()?;
                 let (blocks, _) = cbc::cipher::Array::slice_as_chunks_mut(body);
@@ -166,10 +200,21 @@ impl Plain {
             Key::Sha1(key) => {
                 icv.copy_from_slice(&key.clone().chain_update(message).finalize().into_bytes()[..ICV]);
             }
+            Key::None => {}
         }
         icv
     }
 }
+
+fn nonce(salt: &[u8; 4], iv: &[u8]) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(salt);
+    nonce[4..].copy_from_slice(iv);
+    nonce
+}
+
+/// Octets of the ICV of the HMACs.
+const ICV: usize = 12;
 
 /// Total length, protocol and checksum of an IPv4 header.
 fn mend(header: &mut [u8], len: usize, protocol: u8) {

@@ -43,11 +43,15 @@ fn add(sa: &Value, inbound: bool, sad: &mut Sad) -> Result<(IpAddr, IpAddr)> {
     let suite = suite.ok_or_else(|| format!("alg {alg} with ealg {ealg} is not implemented"))?;
     let keys = match (text("ck"), text("ik"), text("auth_key")) {
         (Some(ck), Some(ik), _) => SaKeys::expand(suite, &ck.parse()?, &ik.parse()?)?,
-        (_, _, Some(auth_key)) => SaKeys::from_expanded(
-            suite,
-            &hex("auth_key", auth_key)?,
-            &hex("enc_key", text("enc_key").unwrap_or(""))?,
-        )?,
+        (_, _, Some(auth_key)) => {
+            let mut keys = [hex("auth_key", auth_key)?, hex("enc_key", text("enc_key").unwrap_or(""))?];
+            // The salt of AES-GCM and AES-GMAC follows the key, here or in a field of its own.
+            if let (Some(salt), Some(key)) = (text("salt"), keys.iter_mut().find(|key| !key.is_empty())) {
+                key.extend(hex("salt", salt)?);
+            }
+            let [integrity, encryption] = &keys;
+            SaKeys::from_expanded(suite, integrity, encryption)?
+        }
         _ => return Err("neither \"ck\" and \"ik\" nor \"auth_key\"".into()),
     };
     let spi = number("spi", u32::MAX.into())?.ok_or("no \"spi\"")?;

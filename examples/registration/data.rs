@@ -1,12 +1,13 @@
 //! The messages that are built in: text files of `examples/data`.
 
 /// The first REGISTER of each phone.
-pub(crate) const PHONES: [(&str, &str); 5] = [
+pub(crate) const PHONES: [(&str, &str); 6] = [
     ("samsung", include_str!("../data/samsung.sip")),
     ("iphone", include_str!("../data/iphone.sip")),
     ("xiaomi", include_str!("../data/xiaomi.sip")),
     ("huawei", include_str!("../data/huawei.sip")),
     ("sequential", include_str!("../data/sequential.sip")),
+    ("release-13", include_str!("../data/release-13.sip")),
 ];
 
 /// The 401 of the core, with the CK and IK of TS 35.208 test sets 1 and 2.

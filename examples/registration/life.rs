@@ -5,7 +5,6 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipsec_3gpp::algorithm::Release;
 use ipsec_3gpp::export::wireshark_row_with_keys;
 use ipsec_3gpp::negotiation::SecAgree;
 use ipsec_3gpp::registration::{
@@ -602,8 +601,8 @@ fn policy_of(list: &SecurityClient) -> Result<Policy> {
             suites.push(suite);
         }
     }
-    suites.sort_by_key(|suite| std::cmp::Reverse(suite.release()));
-    let encrypts = suites.iter().any(|suite| suite.release() == Release::Release6);
+    suites.sort_by_key(|suite| std::cmp::Reverse(suite.encrypts()));
+    let encrypts = suites.iter().any(|suite| suite.encrypts());
     let confidentiality = if encrypts { Confidentiality::Offered } else { Confidentiality::LeftToAccess };
     Ok(Policy::new(&suites, confidentiality)?)
 }

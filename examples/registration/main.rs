@@ -11,7 +11,6 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ipsec_3gpp::algorithm::Release;
 use ipsec_3gpp::registration::Config;
 use ipsec_3gpp::setup::Port;
 use ipsec_3gpp::spi::SpiSlice;
@@ -30,7 +29,8 @@ usage: registration [OPTIONS]
   --all              all that happens to phones: refresh, new SAs, a lost 200, leaving, vanishing;
                      without --phone, --family and --transport: for two phones
   --phone NAME       whose Security-Client is used (default: samsung):
-                     samsung, iphone, xiaomi, huawei, sequential
+                     samsung, iphone, xiaomi, huawei, sequential; or
+                     release-13, which is made up and offers aes-gcm and aes-gmac
   --security-client VALUE
                      the Security-Client of another phone, in the REGISTER of --phone
   --family 4|6       address family (default: 4)
@@ -138,9 +138,9 @@ fn run() -> Result<()> {
     let policy = match options.suite {
         Some(suite) => Policy::new(
             &[suite],
-            match suite.release() {
-                Release::Release5 => Confidentiality::LeftToAccess,
-                Release::Release6 => Confidentiality::Required,
+            match suite.encrypts() {
+                false => Confidentiality::LeftToAccess,
+                true => Confidentiality::Required,
             },
         )?,
         None => Policy::new(

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use input::{Header, headers};
-use ipsec_3gpp::algorithm::Release;
 use ipsec_3gpp::policy::Selection;
 use ipsec_3gpp::sec_agree::{ListError, MechanismList, SecurityClient};
 use ipsec_3gpp::{Confidentiality, Policy, Suite};
@@ -153,14 +152,14 @@ fn policy(mut suites: Vec<Suite>, confidentiality: Option<Confidentiality>) -> R
             Suite::HMAC_MD5_96_NULL,
         ];
         let wanted = |suite: &Suite| match confidentiality.unwrap_or(Confidentiality::Offered) {
-            Confidentiality::Required => suite.release() == Release::Release6,
+            Confidentiality::Required => suite.encrypts(),
             Confidentiality::Offered => true,
-            Confidentiality::LeftToAccess => suite.release() == Release::Release5,
+            Confidentiality::LeftToAccess => !suite.encrypts(),
         };
         suites = all.into_iter().filter(wanted).collect();
     }
     // From the suites, unless the command line says more.
-    let encrypts = suites.iter().any(|suite| suite.release() == Release::Release6);
+    let encrypts = suites.iter().any(|suite| suite.encrypts());
     let from_suites = if encrypts { Confidentiality::Offered } else { Confidentiality::LeftToAccess };
     Ok(Policy::new(&suites, confidentiality.unwrap_or(from_suites))?)
 }

@@ -106,7 +106,7 @@ fn kernels() -> Vec<String> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names.len(), 12);
+    assert_eq!(names.len(), 16);
     names
 }
 
@@ -541,7 +541,7 @@ fn registration_shows_one_phone_on_a_screen() {
 fn registration_runs_for_every_phone_family_and_transport() {
     let folder = folder("registration");
     let out = folder.to_str().unwrap();
-    for phone in ["samsung", "iphone", "xiaomi", "huawei", "sequential"] {
+    for phone in ["samsung", "iphone", "xiaomi", "huawei", "sequential", "release-13"] {
         for (family, transport) in [("4", "udp"), ("4", "tcp"), ("6", "udp"), ("6", "tcp")] {
             let arguments =
                 ["--all", "--phone", phone, "--family", family, "--transport", transport, "--out", out];
@@ -556,6 +556,35 @@ fn registration_runs_for_every_phone_family_and_transport() {
                 std::fs::read_to_string(folder.join("registration.esp_sa")).unwrap().lines().count(),
                 20
             );
+        }
+    }
+}
+
+/// The whole life of a phone over AES-GCM and over AES-GMAC.
+#[test]
+fn registration_runs_over_aes_gcm_and_aes_gmac() {
+    let folder = folder("registration-gcm");
+    let out = folder.to_str().unwrap();
+    for suite in ["null+aes-gcm", "aes-gmac+null"] {
+        for family in ["4", "6"] {
+            for transport in ["udp", "tcp"] {
+                let arguments = ["--all", "--phone", "release-13", "--suite", suite, "--family", family];
+                let output = run(
+                    "registration",
+                    &[&arguments[..], &["--transport", transport, "--out", out]].concat(),
+                    "",
+                );
+                let timeline = text(&output.stdout);
+                assert!(output.status.success(), "{suite}: {}", text(&output.stderr));
+                assert!(timeline.contains(&format!("the P-CSCF selects {suite};")), "{timeline}");
+                let rows = std::fs::read_to_string(folder.join("registration.esp_sa")).unwrap();
+                let row = if suite == "null+aes-gcm" {
+                    "\"AES-GCM with 16 octet ICV [RFC4106]\",\"0xb40ba9a3c58b2a05bbf0d987b21bf8cb89273db6\",\"NULL\",\"\""
+                } else {
+                    "\"NULL\",\"\",\"ANY 128 bit authentication [no checking]\""
+                };
+                assert!(rows.contains(row), "{rows}");
+            }
         }
     }
 }
@@ -606,7 +635,7 @@ fn registration_says_what_is_wrong_with_its_options() {
         (["--phone", "nokia"], "--phone nokia"),
         (["--family", "5"], "--family 5"),
         (["--transport", "sctp"], "--transport sctp"),
-        (["--suite", "aes-gcm"], "--suite aes-gcm"),
+        (["--suite", "aes-ctr"], "--suite aes-ctr"),
         (["--out", "/nonexistent"], "/nonexistent"),
         (["--help-me", "now"], "--help-me"),
     ] {

@@ -74,7 +74,7 @@ fn set(n: u8) -> SaSet {
 fn datagram(wish: &Wish, set: &SaSet) -> Vec<u8> {
     let (ue, pcscf) = (set.ends().ue.address, set.ends().pcscf.address);
     // DES-EDE3 is slow, and has one path for all lengths.
-    let is_long = wish.long && set.suite().encryption().block_len() != 8;
+    let is_long = wish.long && set.suite().block_len() != 8;
     let len = usize::from(wish.len) * if is_long { 6 } else { 1 };
     let mut udp = [&[0x9c, 0x41, 0xc3, 0x52][..], &(8 + len as u16).to_be_bytes(), &[0, 0]].concat();
     udp.extend((0..len).map(|n| n as u8));

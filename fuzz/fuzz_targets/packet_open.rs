@@ -94,7 +94,7 @@ fuzz_target!(|input: Input| {
     let inbound = || Inbound::new(&spec(ports), WindowSize::default()).with_checks(check);
 
     let plain = datagram(&input, source, destination);
-    let iv = &input.iv[..suite.encryption().iv_len()];
+    let iv = &input.iv[..suite.iv_len()];
     let mut sealed = vec![0; plain.len() + suite.max_growth()];
     let Ok(range) = Outbound::new(&spec(Ports::Any)).seal_with(input.sequence, iv, &plain, &mut sealed)
     else {

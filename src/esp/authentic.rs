@@ -2,8 +2,11 @@
 
 use subtle::ConstantTimeEq;
 
-/// Octets of the ICV of both integrity algorithms.
+/// Octets of the ICV of the HMACs.
 pub(super) const ICV: usize = 12;
+/// Octets of the ICV of AES-GCM and AES-GMAC.
+#[cfg(feature = "aes-gcm")]
+pub(super) const LONG_ICV: usize = 16;
 
 /// The proof that a packet's ICV was right. Only a comparison makes one, and nothing moves a replay
 /// window or is decrypted without it.
@@ -24,6 +27,14 @@ impl Authentic {
         let difference = (first ^ made_first) | u64::from(second ^ made_second);
         bool::from(difference.ct_eq(&0)).then_some(Self(()))
     }
+
+    /// The same for AES-GCM and AES-GMAC.
+    #[cfg(feature = "aes-gcm")]
+    #[inline]
+    pub(super) fn compare_long(found: &[u8; LONG_ICV], made: &[u8; LONG_ICV]) -> Option<Self> {
+        let difference = u128::from_ne_bytes(*found) ^ u128::from_ne_bytes(*made);
+        bool::from(((difference >> 64) as u64 | difference as u64).ct_eq(&0)).then_some(Self(()))
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +49,13 @@ mod tests {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(Authentic::compare(&bad, &good).is_none(), "bit {bit}");
+        }
+        let good = core::array::from_fn(|n| n as u8 * 15);
+        assert!(Authentic::compare_long(&good, &good).is_some());
+        for bit in 0..LONG_ICV * 8 {
+            let mut bad = good;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(Authentic::compare_long(&bad, &good).is_none(), "bit {bit}");
         }
     }
 }

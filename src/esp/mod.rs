@@ -8,6 +8,7 @@
 mod authentic;
 mod backend;
 pub(crate) mod ip;
+mod material;
 mod packet;
 #[cfg(feature = "kernels")]
 mod parallel;
@@ -24,6 +25,7 @@ pub(crate) use authentic::Authentic;
 pub use backend::Backend;
 pub(crate) use ip::is_sip_transport;
 pub use ip::{Family, IpError};
+pub(crate) use material::Material;
 pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids};
 pub use packet::{PacketError, TrailerError};
 pub(crate) use packets::{OpenKeys, SMALL_TILE, SealKeys, TILE, protect_all, verify_all};

@@ -1,6 +1,5 @@
 //! The ESP packet itself (RFC 4303 2): SPI, sequence number, IV, payload, trailer, ICV.
 
-use super::authentic::ICV;
 use crate::algorithm::Suite;
 use crate::impossible::part;
 use crate::spi::Spi;
@@ -71,8 +70,8 @@ pub(crate) fn frame(
     payload_len: usize,
     next_header: u8,
 ) -> Option<()> {
-    let (message, _) = esp.split_last_chunk_mut::<ICV>()?;
-    let (header, body) = message.split_at_mut_checked(suite.headroom())?;
+    let message_len = esp.len().checked_sub(suite.icv_len())?;
+    let (header, body) = esp.get_mut(..message_len)?.split_at_mut_checked(suite.headroom())?;
     let (ids, iv_place) = header.split_first_chunk_mut::<IDS>()?;
     write_trailer(body.get_mut(payload_len..)?, next_header)?;
     let both = (u64::from(spi.value()) << 32 | u64::from(sequence)).to_be_bytes();
@@ -224,7 +223,7 @@ mod tests {
     fn the_place_of_the_iv_has_the_block_that_it_is_made_of() {
         let spi = Spi::new(0x0123_4567).unwrap();
         for suite in Suite::ALL {
-            let iv_len = suite.encryption().iv_len();
+            let iv_len = suite.iv_len();
             let len = suite.sealed_len(40);
             let mut esp = vec![0xee; len];
             frame(suite, &mut esp, (spi, 0x89ab_cdef, None), 40, 17).unwrap();
@@ -232,7 +231,7 @@ mod tests {
             let block = [ids, [0; 8]].concat();
             assert_eq!((&esp[..8], &esp[8..8 + iv_len]), (&ids[..], &block[..iv_len]), "{suite}");
             assert!(esp[8 + iv_len..8 + iv_len + 40].iter().all(|octet| *octet == 0xee), "the payload");
-            assert!(esp[len - 12..].iter().all(|octet| *octet == 0xee), "the ICV");
+            assert!(esp[len - suite.icv_len()..].iter().all(|octet| *octet == 0xee), "the ICV");
 
             let iv: Vec<u8> = (1..=17).collect();
             for given in 0..=17 {

@@ -3,13 +3,13 @@
 
 use alloc::boxed::Box;
 
-use super::authentic::{Authentic, ICV};
+use super::authentic::Authentic;
 use super::backend::Backend;
-use super::packet::{Decrypted, IDS, Sealing, TrailerError, Verifying, read_trailer};
+use super::material::Material;
+use super::packet::{Decrypted, Sealing, TrailerError, Verifying, read_trailer};
 use super::plain::{Opener, Sealer};
 use crate::algorithm::Suite;
-use crate::impossible::{part, part_mut};
-use crate::key::SaKeys;
+use crate::impossible::part;
 use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
@@ -27,7 +27,8 @@ pub(crate) struct OpenKeys {
 }
 
 impl SealKeys {
-    pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
+    pub(crate) fn new(material: &Material<'_>) -> Self {
+        let keys = material.keys;
         Self { suite: keys.suite(), plain: Box::new(Wiped::new(Sealer::new(keys))) }
     }
 
@@ -46,7 +47,8 @@ impl SealKeys {
 }
 
 impl OpenKeys {
-    pub(crate) fn new(keys: &SaKeys, _: Backend) -> Self {
+    pub(crate) fn new(material: &Material<'_>) -> Self {
+        let keys = material.keys;
         Self { suite: keys.suite(), plain: Box::new(Wiped::new(Opener::new(keys))) }
     }
 
@@ -70,15 +72,14 @@ impl OpenKeys {
         esp: &[u8],
         body: &mut [u8],
     ) -> Result<Decrypted, TrailerError> {
-        let message = esp.len().saturating_sub(ICV);
-        self.plain.get().into_iter().for_each(|keys| keys.decrypt_into(part(esp, IDS..message), body));
+        self.plain.get().into_iter().for_each(|keys| keys.decrypt_into(esp, body));
         read_trailer(body)
     }
 
     /// Decrypts in place. The packet's ICV was right.
     pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Decrypted, TrailerError> {
-        let message = esp.len().saturating_sub(ICV);
-        self.plain.get().into_iter().for_each(|keys| keys.decrypt(part_mut(esp, IDS..message)));
+        let message = esp.len().saturating_sub(self.suite.icv_len());
+        self.plain.get().into_iter().for_each(|keys| keys.decrypt(esp));
         read_trailer(part(esp, self.suite.headroom()..message))
     }
 }

@@ -1,7 +1,7 @@
 //! Exact lengths: what ESP adds to a packet, and what fits a link.
 
 use super::ip::Family;
-use crate::algorithm::Suite;
+use crate::algorithm::{Encryption, Suite};
 
 /// SPI and sequence number.
 const ESP_HEADER: usize = 8;
@@ -13,16 +13,47 @@ const TCP_HEADER: usize = 20;
 /// Lengths of ESP transport mode. All are in octets and exact; payload is what stands behind the IP
 /// headers: the TCP or UDP header and its data.
 impl Suite {
+    /// Octets of the initialisation vector that each packet carries.
+    pub const fn iv_len(self) -> usize {
+        match self.encryption() {
+            Encryption::Null if self.is_gcm() => 8,
+            Encryption::Null => 0,
+            #[cfg(feature = "des-ede3-cbc")]
+            Encryption::DesEde3Cbc => 8,
+            Encryption::AesCbc => 16,
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => 8,
+        }
+    }
+
+    /// Octets to a multiple of which payload and trailer are padded: the cipher's block, and never
+    /// fewer than four (RFC 4303 2.4).
+    pub const fn block_len(self) -> usize {
+        match self.encryption() {
+            Encryption::Null => 4,
+            #[cfg(feature = "des-ede3-cbc")]
+            Encryption::DesEde3Cbc => 8,
+            Encryption::AesCbc => 16,
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => 4,
+        }
+    }
+
+    /// Octets of the integrity check value at the end of a packet.
+    pub const fn icv_len(self) -> usize {
+        if self.is_gcm() { 16 } else { 12 }
+    }
+
     /// Octets that ESP puts in front of the payload: SPI, sequence number and IV. The headroom that
     /// [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn headroom(self) -> usize {
-        ESP_HEADER + self.encryption().iv_len()
+        ESP_HEADER + self.iv_len()
     }
 
     /// Octets that ESP puts after a payload: padding, pad length, next header and ICV. The
     /// tailroom that [`Outbound::seal_in_place`](crate::sa::Outbound::seal_in_place) needs.
     pub const fn tailroom(self, payload_len: usize) -> usize {
-        self.pad_len(payload_len) + TRAILER + self.integrity().icv_len()
+        self.pad_len(payload_len) + TRAILER + self.icv_len()
     }
 
     /// Octets by which a packet with such a payload grows.
@@ -38,7 +69,7 @@ impl Suite {
 
     /// The largest growth that a payload of any length can have.
     pub const fn max_growth(self) -> usize {
-        self.headroom() + self.encryption().block_len() - 1 + TRAILER + self.integrity().icv_len()
+        self.headroom() + self.block_len() - 1 + TRAILER + self.icv_len()
     }
 
     /// Octets of the ESP packet of a payload, from the SPI to the end of the ICV.
@@ -49,8 +80,8 @@ impl Suite {
     /// The largest payload whose ESP packet has at most `room` octets; `None` if even an empty one
     /// has more.
     pub const fn max_payload(self, room: usize) -> Option<usize> {
-        let Some(body) = room.checked_sub(self.headroom() + self.integrity().icv_len()) else { return None };
-        let block = self.encryption().block_len();
+        let Some(body) = room.checked_sub(self.headroom() + self.icv_len()) else { return None };
+        let block = self.block_len();
         (body / block * block).checked_sub(TRAILER)
     }
 
@@ -83,14 +114,14 @@ impl Suite {
 
     pub(super) const fn pad_len(self, payload_len: usize) -> usize {
         // Every block length is a power of two: no division on the packet path.
-        payload_len.wrapping_add(TRAILER).wrapping_neg() & (self.encryption().block_len() - 1)
+        payload_len.wrapping_add(TRAILER).wrapping_neg() & (self.block_len() - 1)
     }
 
     /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple
     /// of the block. `None` if the length is impossible.
     pub(super) const fn body_len(self, esp_len: usize) -> Option<usize> {
-        match esp_len.checked_sub(self.headroom() + self.integrity().icv_len()) {
-            Some(body) if body >= TRAILER && body & (self.encryption().block_len() - 1) == 0 => Some(body),
+        match esp_len.checked_sub(self.headroom() + self.icv_len()) {
+            Some(body) if body >= TRAILER && body & (self.block_len() - 1) == 0 => Some(body),
             _ => None,
         }
     }

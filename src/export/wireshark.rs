@@ -7,7 +7,8 @@ use crate::algorithm::{Encryption, Integrity};
 use crate::esp::Family;
 use crate::sa::SaSpec;
 
-/// The row of one SA, with its keys, without a line break at its end.
+/// The row of one SA, with its keys, without a line break at its end. Wireshark has no AES-GMAC:
+/// with the row of one, it shows that there is ESP.
 ///
 /// ```
 /// # use ipsec_3gpp::{Ck, Ik, Suite, export, key::SaKeys, spi::Spi};
@@ -35,11 +36,19 @@ pub fn wireshark_row_with_keys(spec: &SaSpec<'_>) -> String {
         #[cfg(feature = "des-ede3-cbc")]
         Encryption::DesEde3Cbc => "TripleDES-CBC [RFC2451]",
         Encryption::AesCbc => "AES-CBC [RFC3602]",
+        // With the ICV of 16 octets; the key has the salt after it.
+        #[cfg(feature = "aes-gcm")]
+        Encryption::AesGcm => "AES-GCM with 16 octet ICV [RFC4106]",
     };
     let integrity = match suite.integrity() {
         #[cfg(feature = "hmac-md5-96")]
         Integrity::HmacMd5_96 => "HMAC-MD5-96 [RFC2403]",
         Integrity::HmacSha1_96 => "HMAC-SHA-1-96 [RFC2404]",
+        #[cfg(feature = "aes-gcm")]
+        Integrity::Null => "NULL",
+        // Wireshark has no GMAC: it does not verify it, nor find the payload, which is after the IV.
+        #[cfg(feature = "aes-gcm")]
+        Integrity::AesGmac => "ANY 128 bit authentication [no checking]",
     };
     let (source, destination, spi) = (spec.selector.source, spec.selector.destination, spec.spi.value());
     let mut row = String::new();

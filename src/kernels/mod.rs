@@ -59,6 +59,8 @@ pub(crate) use hmac::md5_hmacs;
 pub(crate) use hmac::{sha1_gains, sha1_hmacs};
 pub(crate) use hmac_lanes::HmacTask;
 pub(crate) use padding::Final;
+#[cfg(feature = "aes-gcm")]
+pub(crate) use x86_64::gcm;
 #[cfg(test)]
 pub(crate) use x86_64::makers;
 pub(crate) use x86_64::{Vectors, aes};

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::address;
-use crate::algorithm::{Release, Suite};
+use crate::algorithm::Suite;
 use crate::key::{Ck, Ik, KeyError, SaKeys};
 use crate::negotiation::refusal::{Refusal, Rejected, SecAgree, SipStatus};
 use crate::policy::{Choice, Confidentiality, Policy};
@@ -99,7 +99,7 @@ impl Protection {
     /// Confidentiality: whether the SA encrypts. Release 6 drafts signalled it, later releases do
     /// not.
     pub const fn confidentiality(self) -> bool {
-        matches!(self.suite.release(), Release::Release6)
+        self.suite.encrypts()
     }
 }
 

@@ -11,8 +11,8 @@ use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
 use crate::esp::{
-    Authentic, Backend, Decrypted, IpError, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError, body_len,
-    ids, is_sip_transport,
+    Authentic, Backend, Decrypted, IpError, Material, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError,
+    body_len, ids, is_sip_transport,
 };
 use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
@@ -266,6 +266,11 @@ impl Inbound {
 
     /// An SA that has received nothing, on a backend of the caller's choice.
     pub fn new_on(spec: &SaSpec<'_>, window: WindowSize, backend: Backend) -> Self {
+        Self::of(spec, window, &Material::new(spec.keys, backend))
+    }
+
+    /// An SA of a set, with what all of its SAs are made from.
+    pub(super) fn of(spec: &SaSpec<'_>, window: WindowSize, material: &Material<'_>) -> Self {
         Self {
             spi: spec.spi,
             selector: Wire::new(&spec.selector),
@@ -274,7 +279,7 @@ impl Inbound {
             sibling: Self::ALONE,
             window: ReplayWindow::new(window),
             counters: InboundCounters::default(),
-            keys: OpenKeys::new(spec.keys, backend),
+            keys: OpenKeys::new(material),
         }
     }
 

@@ -6,7 +6,7 @@ use super::selector::{Selector, Wire};
 use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
-use crate::esp::{Backend, IpError, PROTOCOL_ESP, SealKeys, frame};
+use crate::esp::{Backend, IpError, Material, PROTOCOL_ESP, SealKeys, frame};
 use crate::impossible::impossible;
 use crate::spi::Spi;
 
@@ -56,6 +56,8 @@ impl Limits {
             #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => Some((1 << 20) * 8 / 4),
             Encryption::Null | Encryption::AesCbc => None,
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => None,
         };
         let soft_octets = match hard_octets {
             Some(octets) => Some(octets as u64 / 4 * 3),
@@ -223,6 +225,11 @@ impl Outbound {
     /// An SA that has sent nothing, with the limits of its suite, on a backend of the caller's
     /// choice.
     pub fn new_on(spec: &SaSpec<'_>, backend: Backend) -> Self {
+        Self::of(spec, &Material::new(spec.keys, backend))
+    }
+
+    /// An SA of a set, with what all of its SAs are made from.
+    pub(super) fn of(spec: &SaSpec<'_>, material: &Material<'_>) -> Self {
         let mut sa = Self {
             spi: spec.spi,
             next_sequence: 1,
@@ -233,7 +240,7 @@ impl Outbound {
             soft_octets: 0,
             last_octets: 0,
             selector: Wire::new(&spec.selector),
-            keys: SealKeys::new(spec.keys, backend),
+            keys: SealKeys::new(material),
             refused: 0,
             partner: Self::ALONE,
             rests: false,
@@ -364,7 +371,7 @@ impl Outbound {
         out: &mut [u8],
     ) -> Result<Range<usize>, SealError> {
         let datagram = self.read(packet)?;
-        let needed = self.suite().encryption().iv_len();
+        let needed = self.suite().iv_len();
         if iv.len() != needed {
             return Err(SealError::Iv { needed, found: iv.len() });
         }

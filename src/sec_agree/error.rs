@@ -160,8 +160,8 @@ pub enum Incomplete {
         /// Its token.
         token: Box<str>,
     },
-    /// `alg` and `ealg` may not be combined.
-    #[error("{0} cannot be combined with {1}")]
+    /// `alg` and `ealg` may not be combined (Annex H; RFC 4543 3).
+    #[error("alg {0} with ealg {1}: {rule}", rule = rule(.0))]
     Combination(Integrity, Encryption),
     /// `prot=ah`, which IMS does not allow.
     #[error("prot ah is not allowed in IMS")]
@@ -172,6 +172,19 @@ pub enum Incomplete {
     /// A `mediasec` mechanism (TS 24.229 7.2A.7): it protects media, not signalling.
     #[error("a mediasec mechanism")]
     MediaPlane,
+}
+
+/// Why an `alg` does not go with an `ealg`.
+const fn rule(alg: &Integrity) -> &'static str {
+    match alg {
+        #[cfg(feature = "aes-gcm")]
+        Integrity::Null => "alg null goes with ealg aes-gcm alone",
+        #[cfg(feature = "aes-gcm")]
+        Integrity::AesGmac => "alg aes-gmac goes with no ealg but null",
+        #[cfg(feature = "hmac-md5-96")]
+        Integrity::HmacMd5_96 => "ealg aes-gcm goes with alg null alone",
+        Integrity::HmacSha1_96 => "ealg aes-gcm goes with alg null alone",
+    }
 }
 
 crate::code::codes!(ListError {

@@ -147,8 +147,8 @@ impl Ipsec3gpp {
     /// The suite that the mechanism offers, in ESP transport mode.
     ///
     /// # Errors
-    /// [`Incomplete`] if `alg` is absent, an algorithm is unknown, or protocol or mode are not
-    /// those of IMS.
+    /// [`Incomplete`] if `alg` is absent, an algorithm is unknown, two do not go together, or
+    /// protocol or mode are not those of IMS.
     pub fn suite(&self) -> Result<Suite, Incomplete> {
         fn known<T: Copy>(name: &Name<T>, parameter: ParameterName) -> Result<T, Incomplete> {
             match name {

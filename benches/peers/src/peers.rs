@@ -36,6 +36,7 @@ unsafe extern "C" {
     fn peers_openssl(packets: *mut Packet<'_>, count: usize) -> usize;
     fn peers_imb(packets: *mut Packet<'_>, count: usize) -> usize;
     fn peers_imb_burst(packets: *mut Packet<'_>, count: usize) -> usize;
+    fn peers_imb_gcm(packets: *mut Packet<'_>, count: usize) -> usize;
 }
 
 /// The versions of both, the second with what it runs on. Called first.
@@ -60,9 +61,15 @@ impl Sa {
         let cipher = match keys.suite().encryption() {
             Encryption::Null => 0,
             Encryption::DesEde3Cbc => 1,
+            Encryption::AesGcm => 3,
             _ => 2,
         };
-        let mac = c_int::from(keys.suite().integrity() == Integrity::HmacSha1_96);
+        let mac = match keys.suite().integrity() {
+            Integrity::HmacMd5_96 => 0,
+            Integrity::HmacSha1_96 => 1,
+            Integrity::AesGmac => 2,
+            _ => 3,
+        };
         let mac_key = keys.expose_integrity();
         // SAFETY: the keys are as long as the algorithms need, and copied.
         Self(unsafe {
@@ -100,4 +107,10 @@ pub fn imb(packets: &mut [Packet<'_>]) -> usize {
 pub fn imb_burst(packets: &mut [Packet<'_>]) -> usize {
     // SAFETY: as above.
     unsafe { peers_imb_burst(packets.as_mut_ptr(), packets.len()) }
+}
+
+/// The calls for AES-GCM and AES-GMAC, which others have not.
+pub fn imb_gcm(packets: &mut [Packet<'_>]) -> usize {
+    // SAFETY: as above.
+    unsafe { peers_imb_gcm(packets.as_mut_ptr(), packets.len()) }
 }

@@ -6,9 +6,8 @@ use super::super::authentic::{Authentic, ICV};
 use super::super::backend::Backend;
 use super::super::packet::{IDS, Sealing, Verifying};
 use super::cipher::Encryptor;
-use super::icv::Mac;
+use super::icv::{Hmac, Mac};
 use super::keys::{OpenKeys, SealKeys};
-use crate::algorithm::Integrity;
 #[cfg(feature = "des-ede3-cbc")]
 use crate::kernels::encrypt_des;
 #[cfg(feature = "hmac-md5-96")]
@@ -41,33 +40,32 @@ pub(crate) fn protect_all<const N: usize>(
         let (group, others) = rest.split_at_mut(len);
         rest = others;
         encrypt(backend.vectors(), group);
-        let Some(integrity) = group.iter().flatten().find_map(|packet| packet.keys.kernels()).map(integrity)
-        else {
+        let Some(hash) = group.iter().flatten().find_map(|packet| packet.keys.kernels()).map(hash) else {
             continue;
         };
         let tasks = group.iter_mut().flatten().filter_map(|Sealing { keys, esp }| {
             let (message, hmac) = esp.split_last_chunk_mut()?;
             Some(HmacTask { keyed: keys.kernels()?.0.keyed(), message, hmac })
         });
-        hmacs::<N>(backend.vectors(), integrity, tasks);
+        hmacs::<N>(backend.vectors(), hash, tasks);
     }
 }
 
-fn integrity((mac, _): (&Mac, &Encryptor)) -> Integrity {
-    mac.integrity()
+fn hash((mac, _): (&Mac, &Encryptor)) -> Hmac {
+    mac.hash()
 }
 
 /// Makes the HMACs of at most `N` messages.
 #[inline]
 fn hmacs<'a, const N: usize>(
     vectors: Option<Vectors>,
-    integrity: Integrity,
+    hash: Hmac,
     tasks: impl Iterator<Item = HmacTask<'a>>,
 ) {
-    match integrity {
+    match hash {
         #[cfg(feature = "hmac-md5-96")]
-        Integrity::HmacMd5_96 => md5_hmacs::<N>(vectors, tasks),
-        Integrity::HmacSha1_96 => sha1_hmacs::<N>(vectors, tasks),
+        Hmac::Md5 => md5_hmacs::<N>(vectors, tasks),
+        Hmac::Sha1 => sha1_hmacs::<N>(vectors, tasks),
     }
 }
 
@@ -124,15 +122,15 @@ pub(crate) fn verify_all<const N: usize>(
             && let Some(mac) = batched(keys, vectors)
             && let Some((message, _)) = esp.split_last_chunk::<ICV>()
         {
-            *task = Some((mac.integrity(), HmacTask { keyed: mac.keyed(), message, hmac }));
+            *task = Some((mac.hash(), HmacTask { keyed: mac.keyed(), message, hmac }));
         }
     }
-    sort(&mut tasks, |(integrity, task)| (*integrity as u32, task.message.len()));
-    let integrity = |task: &Option<(Integrity, _)>| task.as_ref().map(|(integrity, _)| *integrity);
-    for group in tasks.chunk_by_mut(|a, b| integrity(a) == integrity(b)) {
-        if let Some(integrity) = group.first().and_then(integrity) {
+    sort(&mut tasks, |(hash, task)| (*hash as u32, task.message.len()));
+    let hash = |task: &Option<(Hmac, _)>| task.as_ref().map(|(hash, _)| *hash);
+    for group in tasks.chunk_by_mut(|a, b| hash(a) == hash(b)) {
+        if let Some(hash) = group.first().and_then(hash) {
             let tasks = group.iter_mut().filter_map(|task| Some(task.take()?.1));
-            hmacs::<N>(vectors, integrity, tasks);
+            hmacs::<N>(vectors, hash, tasks);
         }
     }
     array::from_fn(|index| {
@@ -147,7 +145,7 @@ pub(crate) fn verify_all<const N: usize>(
 /// The state that makes ICVs in parallel; `None` where they are verified one by one.
 #[inline]
 fn batched(keys: &OpenKeys, vectors: Option<Vectors>) -> Option<&Mac> {
-    keys.kernels().filter(|mac| mac.integrity() != Integrity::HmacSha1_96 || sha1_gains(vectors))
+    keys.kernels().filter(|mac| mac.hash() != Hmac::Sha1 || sha1_gains(vectors))
 }
 
 /// Sorts by class, and the longest first; what is `None` comes last. `key` gives class and octets.

@@ -10,6 +10,8 @@ use cbc::cipher::{
 };
 
 use crate::algorithm::Encryption;
+#[cfg(feature = "aes-gcm")]
+use crate::impossible::impossible;
 use crate::impossible::part_mut;
 #[cfg(feature = "des-ede3-cbc")]
 use crate::kernels::des;
@@ -48,6 +50,8 @@ impl Encryptor {
                 Some(vectors) => Encryptor::AesKey(kernel_aes::Key::new(vectors, keys.expose_aes())),
                 None => Encryptor::Aes(Box::new(Aes128Enc::new(keys.expose_aes().into()))),
             },
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => impossible(Encryptor::Null),
         }
     }
 
@@ -124,6 +128,8 @@ impl Decryptor {
                 Some(vectors) => Decryptor::AesKey(kernel_aes::InverseKey::new(vectors, keys.expose_aes())),
                 None => Decryptor::Aes(Box::new(Aes128Dec::new(keys.expose_aes().into()))),
             },
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => impossible(Decryptor::Null),
         }
     }
 
@@ -271,7 +277,7 @@ mod tests {
                             Some(CbcTask { key, data })
                         }))
                     }
-                    Encryption::Null | Encryption::AesCbc => encrypt_aes(
+                    Encryption::Null | Encryption::AesCbc | Encryption::AesGcm => encrypt_aes(
                         backend.vectors(),
                         tasks.filter_map(|(key, data)| {
                             let Encryptor::AesKey(key) = key else { return None };

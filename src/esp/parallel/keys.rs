@@ -4,13 +4,17 @@ use alloc::boxed::Box;
 
 use super::super::authentic::{Authentic, ICV};
 use super::super::backend::Backend;
+use super::super::material::Material;
+#[cfg(feature = "aes-gcm")]
+use super::super::material::Shared;
 use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
 use super::super::plain::{Opener, Sealer};
 use super::cipher::{Decryptor, Encryptor};
-use super::icv::Mac;
-use crate::algorithm::{Integrity, Suite};
+#[cfg(feature = "aes-gcm")]
+use super::gcm::Gcm;
+use super::icv::{Hmac, Mac};
+use crate::algorithm::Suite;
 use crate::impossible::{part, part_mut};
-use crate::key::SaKeys;
 use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
@@ -28,6 +32,8 @@ enum SealState {
     /// Boxed: the state of the crates is larger, and no other SA pays for it.
     Plain(Box<Wiped<Sealer>>),
     Kernels(Mac, Encryptor),
+    #[cfg(feature = "aes-gcm")]
+    Gcm(Shared<Gcm>),
 }
 
 /// The keys of an inbound SA, expanded.
@@ -43,18 +49,23 @@ pub(crate) struct OpenKeys {
 enum OpenState {
     Plain(Box<Wiped<Opener>>),
     Kernels(Decryptor, Mac),
+    #[cfg(feature = "aes-gcm")]
+    Gcm(Shared<Gcm>),
 }
 
 impl SealKeys {
-    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+    pub(crate) fn new(material: &Material<'_>) -> Self {
+        let (keys, backend) = (material.keys, material.backend);
         let state = if backend == Backend::PLAIN {
             SealState::Plain(Box::new(Wiped::new(Sealer::new(keys))))
         } else {
-            SealState::Kernels(Mac::new(keys), Encryptor::new(keys, backend.vectors()))
+            SealState::of_kernels(material)
         };
         let class = match &state {
             SealState::Plain(_) => PLAIN,
-            SealState::Kernels(mac, cipher) => cipher.class() << 1 | mac.integrity() as u8,
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(_) => GCM,
+            SealState::Kernels(mac, cipher) => cipher.class() << 1 | mac.hash() as u8,
         };
         Self { suite: keys.suite(), backend, class, state }
     }
@@ -71,6 +82,8 @@ impl SealKeys {
     pub(super) const fn kernels(&self) -> Option<(&Mac, &Encryptor)> {
         match &self.state {
             SealState::Plain(_) => None,
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(_) => None,
             SealState::Kernels(mac, cipher) => Some((mac, cipher)),
         }
     }
@@ -86,15 +99,18 @@ impl SealKeys {
     pub(super) fn fewest_together(&self) -> usize {
         match &self.state {
             SealState::Plain(_) => usize::MAX,
+            // One packet fills the units.
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(_) => usize::MAX,
             SealState::Kernels(mac, cipher) => match cipher {
                 Encryptor::Null => 0,
                 #[cfg(feature = "des-ede3-cbc")]
                 Encryptor::DesEde3(key) => key.fewest_together(),
                 // Alone, cipher and hash overlap.
-                Encryptor::Aes(_) | Encryptor::AesKey(_) => match mac.integrity() {
+                Encryptor::Aes(_) | Encryptor::AesKey(_) => match mac.hash() {
                     #[cfg(feature = "hmac-md5-96")]
-                    Integrity::HmacMd5_96 => 2,
-                    Integrity::HmacSha1_96 => 3,
+                    Hmac::Md5 => 2,
+                    Hmac::Sha1 => 3,
                 },
             },
         }
@@ -110,6 +126,8 @@ impl SealKeys {
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (mac, cipher) = match &self.state {
             SealState::Plain(plain) => return plain.get()?.protect(esp, iv_is_given),
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(gcm) => return gcm.protect(esp),
             SealState::Kernels(mac, cipher) => (mac, cipher),
         };
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
@@ -149,13 +167,39 @@ impl SealKeys {
 const NOTHING: [u8; 16] = [0; 16];
 /// The class of keys without kernels: another than all with them.
 const PLAIN: u8 = 1 << 3;
+/// The class of keys of AES-GCM and AES-GMAC.
+#[cfg(feature = "aes-gcm")]
+const GCM: u8 = 1 << 4;
+
+impl SealState {
+    fn of_kernels(material: &Material<'_>) -> Self {
+        let (keys, vectors) = (material.keys, material.backend.vectors());
+        #[cfg(feature = "aes-gcm")]
+        if keys.suite().is_gcm() {
+            return Self::Gcm(material.gcm(|| Gcm::new(keys, vectors)));
+        }
+        Self::Kernels(Mac::new(keys), Encryptor::new(keys, vectors))
+    }
+}
+
+impl OpenState {
+    fn of_kernels(material: &Material<'_>) -> Self {
+        let (keys, vectors) = (material.keys, material.backend.vectors());
+        #[cfg(feature = "aes-gcm")]
+        if keys.suite().is_gcm() {
+            return Self::Gcm(material.gcm(|| Gcm::new(keys, vectors)));
+        }
+        Self::Kernels(Decryptor::new(keys, vectors), Mac::new(keys))
+    }
+}
 
 impl OpenKeys {
-    pub(crate) fn new(keys: &SaKeys, backend: Backend) -> Self {
+    pub(crate) fn new(material: &Material<'_>) -> Self {
+        let (keys, backend) = (material.keys, material.backend);
         let state = if backend == Backend::PLAIN {
             OpenState::Plain(Box::new(Wiped::new(Opener::new(keys))))
         } else {
-            OpenState::Kernels(Decryptor::new(keys, backend.vectors()), Mac::new(keys))
+            OpenState::of_kernels(material)
         };
         Self { suite: keys.suite(), backend, state }
     }
@@ -173,6 +217,8 @@ impl OpenKeys {
     pub(super) const fn kernels(&self) -> Option<&Mac> {
         match &self.state {
             OpenState::Plain(_) => None,
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(_) => None,
             OpenState::Kernels(_, mac) => Some(mac),
         }
     }
@@ -182,6 +228,8 @@ impl OpenKeys {
     pub(crate) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         match &self.state {
             OpenState::Plain(plain) => plain.get()?.verify(esp),
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(gcm) => gcm.verify(esp),
             OpenState::Kernels(_, mac) => {
                 let (message, icv) = esp.split_last_chunk::<ICV>()?;
                 Authentic::compare(icv, &mac.icv(message))
@@ -197,10 +245,13 @@ impl OpenKeys {
         esp: &[u8],
         body: &mut [u8],
     ) -> Result<Decrypted, TrailerError> {
-        let text = part(esp, IDS..esp.len().saturating_sub(ICV));
         match &self.state {
-            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt_into(text, body)),
-            OpenState::Kernels(cipher, _) => cipher.decrypt_into(text, body),
+            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt_into(esp, body)),
+            OpenState::Kernels(cipher, _) => {
+                cipher.decrypt_into(part(esp, IDS..esp.len().saturating_sub(ICV)), body);
+            }
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(gcm) => gcm.decrypt_into(esp, body),
         }
         read_trailer(body)
     }
@@ -208,11 +259,12 @@ impl OpenKeys {
     /// Decrypts in place. The packet's ICV was right.
     #[inline]
     pub(crate) fn decrypt(&self, _: &Authentic, esp: &mut [u8]) -> Result<Decrypted, TrailerError> {
-        let message = esp.len().saturating_sub(ICV);
-        let text = part_mut(esp, IDS..message);
+        let message = esp.len().saturating_sub(self.suite.icv_len());
         match &self.state {
-            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt(text)),
-            OpenState::Kernels(cipher, _) => cipher.decrypt(text),
+            OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt(esp)),
+            OpenState::Kernels(cipher, _) => cipher.decrypt(part_mut(esp, IDS..message)),
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(gcm) => gcm.decrypt(esp),
         }
         read_trailer(part(esp, self.suite.headroom()..message))
     }

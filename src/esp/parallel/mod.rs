@@ -5,8 +5,12 @@
 
 mod batch;
 mod cipher;
+#[cfg(feature = "aes-gcm")]
+mod gcm;
 mod icv;
 mod keys;
 
 pub(crate) use batch::{SMALL_TILE, TILE, protect_all, verify_all};
+#[cfg(feature = "aes-gcm")]
+pub(crate) use gcm::Gcm;
 pub(crate) use keys::{OpenKeys, SealKeys};

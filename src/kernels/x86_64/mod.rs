@@ -7,6 +7,8 @@ mod cbc_des;
 #[cfg(feature = "des-ede3-cbc")]
 mod des_vbmi;
 mod detect;
+#[cfg(feature = "aes-gcm")]
+pub(crate) mod gcm;
 mod hmac;
 #[cfg(feature = "hmac-md5-96")]
 mod md5;

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 
 use crate::esp::ip::Datagram;
-use crate::esp::{Backend, Family};
+use crate::esp::{Backend, Family, Material};
 use crate::hashing::{HashSeed, Hashes, Map, shrink};
 use crate::id::TableId;
 use crate::index::Index;
@@ -331,10 +331,12 @@ impl Sad {
         let ([first, second], [third, fourth]) = (inbound, outbound);
         self.inbound.make_room(2);
         self.outbound.make_room(2);
-        let inbound = [self.insert_inbound(&first)?, self.insert_inbound(&second)?];
+        let material = &Material::new(first.keys, self.backend);
+        let inbound = [self.insert_inbound(&first, material)?, self.insert_inbound(&second, material)?];
         let [one, other] = inbound.map(|id| id.0.slot);
         let rests = self.resting;
-        let outbound = [self.insert_outbound(&third, one)?, self.insert_outbound(&fourth, other)?];
+        let outbound =
+            [self.insert_outbound(&third, one, material)?, self.insert_outbound(&fourth, other, material)?];
         let set = InstalledSet { inbound, outbound };
         for (slot, sibling) in [(one, other), (other, one)] {
             if let Some((sa, _)) = self.inbound.at(slot) {
@@ -440,12 +442,17 @@ impl Sad {
     /// has changed.
     pub fn add_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
         self.inbound.make_room(1);
-        wiped(|| self.insert_inbound(spec))
+        let material = &Material::new(spec.keys, self.backend);
+        wiped(|| self.insert_inbound(spec, material))
     }
 
-    fn insert_inbound(&mut self, spec: &SaSpec<'_>) -> Result<InboundId, InstallError> {
+    fn insert_inbound(
+        &mut self,
+        spec: &SaSpec<'_>,
+        material: &Material<'_>,
+    ) -> Result<InboundId, InstallError> {
         let hash = self.admits_inbound(spec)?;
-        let sa = Inbound::new_on(spec, self.window, self.backend).with_checks(self.checks);
+        let sa = Inbound::of(spec, self.window, material).with_checks(self.checks);
         let id = self.inbound.insert(sa).ok_or(InstallError::Full)?;
         self.by_spi.insert(hash, id.slot);
         self.count_local(spec.selector.destination_end(), true);
@@ -464,17 +471,23 @@ impl Sad {
             return Err(InstallError::SelectorInUse(spec.selector));
         }
         self.outbound.make_room(1);
-        let id = wiped(|| self.insert_outbound(spec, Outbound::ALONE))?;
+        let material = &Material::new(spec.keys, self.backend);
+        let id = wiped(|| self.insert_outbound(spec, Outbound::ALONE, material))?;
         self.sends(id.0.slot);
         Ok(id)
     }
 
     /// Adds an outbound SA, which rests where there is one of the same selector.
-    fn insert_outbound(&mut self, spec: &SaSpec<'_>, partner: u32) -> Result<OutboundId, InstallError> {
+    fn insert_outbound(
+        &mut self,
+        spec: &SaSpec<'_>,
+        partner: u32,
+        material: &Material<'_>,
+    ) -> Result<OutboundId, InstallError> {
         let wire = Wire::new(&spec.selector);
         let hash = self.hasher.hash_one(&wire);
         let sends = self.exact_slot(hash, &wire);
-        let mut sa = Outbound::new_on(spec, self.backend);
+        let mut sa = Outbound::of(spec, material);
         (sa.partner, sa.rests) = (partner, sends.is_some());
         let id = self.outbound.insert(sa).ok_or(InstallError::Full)?;
         let Self { by_selector, rivals, resting, hasher, .. } = self;

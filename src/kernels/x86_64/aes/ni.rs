@@ -39,6 +39,15 @@ fn expand(key: &[u8; BLOCK]) -> Keys {
     keys
 }
 
+/// Writes the round keys of a key that encrypts.
+#[cfg(feature = "aes-gcm")]
+#[target_feature(enable = "aes,sse4.1")]
+pub(in crate::kernels::x86_64) fn encrypting(key: &[u8; BLOCK], to: &mut [[u8; BLOCK]; ROUND_KEYS]) {
+    for (to, from) in to.iter_mut().zip(expand(key)) {
+        _mm_storeu_si128(to, from);
+    }
+}
+
 /// Gives a lane the round keys of another packet.
 #[target_feature(enable = "aes,sse4.1")]
 pub(in crate::kernels::x86_64) fn set(keys: &mut Schedules, lane: usize, key: &[u8; BLOCK]) {

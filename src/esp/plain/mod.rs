@@ -1,11 +1,14 @@
 //! The suites as a straight composition of RustCrypto's `aes`, `des`, `cbc`, `hmac`, `sha1` and
-//! `md-5`: encrypt-then-MAC (RFC 4303 3.3.2), HMAC truncated to 96 bits (RFC 2403, 2404), CBC with
-//! an explicit IV (RFC 2451, 3602). What an auditor reads first, and what every other backend is
-//! tested against.
+//! `md-5` (in `gcm`: `ctr` and `ghash`): encrypt-then-MAC (RFC 4303 3.3.2), HMAC truncated to 96
+//! bits (RFC 2403, 2404), CBC with an explicit IV (RFC 2451, 3602). What an auditor reads first, and
+//! what every other backend is tested against.
 //!
 //! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where
 //! a cache is shared with an attacker. The crates wipe their keys when an SA is dropped; what they
 //! leave on the stack is wiped after each call.
+
+#[cfg(feature = "aes-gcm")]
+mod gcm;
 
 use core::fmt;
 
@@ -21,26 +24,36 @@ use hmac::{Hmac, Mac as _};
 use md5::Md5;
 use sha1::Sha1;
 
+#[cfg(feature = "aes-gcm")]
+pub(super) use gcm::Gcm;
+
 use super::authentic::{Authentic, ICV};
 use super::packet::IDS;
 use crate::algorithm::{Encryption, Integrity};
+#[cfg(feature = "aes-gcm")]
+use crate::impossible::impossible;
+use crate::impossible::{part, part_mut};
 use crate::key::SaKeys;
 use crate::wipe::{wiped_decryption, wiped_message};
 
 /// The keys of an outbound SA.
-pub(super) struct Sealer {
-    cipher: Encryptor,
-    mac: Mac,
+#[allow(clippy::large_enum_variant, reason = "SAs hold it boxed")]
+pub(super) enum Sealer {
+    Composed(Encryptor, Mac),
+    #[cfg(feature = "aes-gcm")]
+    Gcm(Gcm),
 }
 
 /// The keys of an inbound SA.
-pub(super) struct Opener {
-    cipher: Decryptor,
-    mac: Mac,
+#[allow(clippy::large_enum_variant, reason = "SAs hold it boxed")]
+pub(super) enum Opener {
+    Composed(Decryptor, Mac),
+    #[cfg(feature = "aes-gcm")]
+    Gcm(Gcm),
 }
 
 #[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "SAs hold it boxed"))]
-enum Encryptor {
+pub(super) enum Encryptor {
     Null,
     #[cfg(feature = "des-ede3-cbc")]
     DesEde3(TdesEde3),
@@ -48,7 +61,7 @@ enum Encryptor {
 }
 
 #[cfg_attr(feature = "des-ede3-cbc", allow(clippy::large_enum_variant, reason = "SAs hold it boxed"))]
-enum Decryptor {
+pub(super) enum Decryptor {
     Null,
     #[cfg(feature = "des-ede3-cbc")]
     DesEde3(TdesEde3),
@@ -56,7 +69,7 @@ enum Decryptor {
 }
 
 /// HMAC that has absorbed its key.
-enum Mac {
+pub(super) enum Mac {
     #[cfg(feature = "hmac-md5-96")]
     Md5(Hmac<Md5>),
     Sha1(Hmac<Sha1>),
@@ -64,52 +77,82 @@ enum Mac {
 
 impl Sealer {
     pub(super) fn new(keys: &SaKeys) -> Self {
+        #[cfg(feature = "aes-gcm")]
+        if keys.suite().is_gcm() {
+            return Self::Gcm(Gcm::new(keys));
+        }
         let cipher = match keys.suite().encryption() {
             Encryption::Null => Encryptor::Null,
             #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => Encryptor::DesEde3(TdesEde3::new(keys.expose_des_ede3().into())),
             Encryption::AesCbc => Encryptor::Aes(Aes128Enc::new(keys.expose_aes().into())),
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => impossible(Encryptor::Null),
         };
-        Self { cipher, mac: Mac::new(keys) }
+        Self::Composed(cipher, Mac::new(keys))
     }
 
     /// Encrypts a framed packet and appends its ICV. Where no IV is given, the block that it is
     /// made of is in its place: SPI, sequence number, and zeros. `None` if the packet is
     /// shorter than that.
     pub(super) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
+        let (cipher, mac) = match self {
+            Self::Composed(cipher, mac) => (cipher, mac),
+            #[cfg(feature = "aes-gcm")]
+            Self::Gcm(gcm) => return gcm.protect(esp),
+        };
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
         let text = message.get_mut(IDS..)?;
-        match &self.cipher {
+        match cipher {
             Encryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
             Encryptor::DesEde3(cipher) => wiped_message(|| encrypt(cipher, text, iv_is_given))?,
             Encryptor::Aes(cipher) => wiped_message(|| encrypt(cipher, text, iv_is_given))?,
         }
-        *icv = self.mac.icv(message);
+        *icv = mac.icv(message);
         Some(())
     }
 }
 
 impl Opener {
     pub(super) fn new(keys: &SaKeys) -> Self {
+        #[cfg(feature = "aes-gcm")]
+        if keys.suite().is_gcm() {
+            return Self::Gcm(Gcm::new(keys));
+        }
         let cipher = match keys.suite().encryption() {
             Encryption::Null => Decryptor::Null,
             #[cfg(feature = "des-ede3-cbc")]
             Encryption::DesEde3Cbc => Decryptor::DesEde3(TdesEde3::new(keys.expose_des_ede3().into())),
             Encryption::AesCbc => Decryptor::Aes(Aes128Dec::new(keys.expose_aes().into())),
+            #[cfg(feature = "aes-gcm")]
+            Encryption::AesGcm => impossible(Decryptor::Null),
         };
-        Self { cipher, mac: Mac::new(keys) }
+        Self::Composed(cipher, Mac::new(keys))
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.
     pub(super) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
-        let (message, icv) = esp.split_last_chunk()?;
-        Authentic::compare(icv, &self.mac.icv(message))
+        match self {
+            Self::Composed(_, mac) => {
+                let (message, icv) = esp.split_last_chunk()?;
+                Authentic::compare(icv, &mac.icv(message))
+            }
+            #[cfg(feature = "aes-gcm")]
+            Self::Gcm(gcm) => gcm.verify(esp),
+        }
     }
 
-    /// Decrypts what follows the IV that `text` begins with.
-    pub(super) fn decrypt(&self, text: &mut [u8]) {
-        match &self.cipher {
+    /// Decrypts a packet in place.
+    pub(super) fn decrypt(&self, esp: &mut [u8]) {
+        let cipher = match self {
+            Self::Composed(cipher, _) => cipher,
+            #[cfg(feature = "aes-gcm")]
+            Self::Gcm(gcm) => return gcm.decrypt(esp),
+        };
+        let message = esp.len().saturating_sub(ICV);
+        let text = part_mut(esp, IDS..message);
+        match cipher {
             Decryptor::Null => {}
             #[cfg(feature = "des-ede3-cbc")]
             Decryptor::DesEde3(cipher) => wiped_decryption(|| decrypt(cipher, text)),
@@ -117,9 +160,15 @@ impl Opener {
         }
     }
 
-    /// Decrypts into a buffer, which is shorter than `text` by the IV.
-    pub(super) fn decrypt_into(&self, text: &[u8], body: &mut [u8]) {
-        match &self.cipher {
+    /// Decrypts a packet into a buffer that is as long as its payload and trailer.
+    pub(super) fn decrypt_into(&self, esp: &[u8], body: &mut [u8]) {
+        let cipher = match self {
+            Self::Composed(cipher, _) => cipher,
+            #[cfg(feature = "aes-gcm")]
+            Self::Gcm(gcm) => return gcm.decrypt_into(esp, body),
+        };
+        let text = part(esp, IDS..esp.len().saturating_sub(ICV));
+        match cipher {
             Decryptor::Null => body.iter_mut().zip(text).for_each(|(to, from)| *to = *from),
             #[cfg(feature = "des-ede3-cbc")]
             Decryptor::DesEde3(cipher) => wiped_decryption(|| decrypt_into(cipher, text, body)),
@@ -137,6 +186,8 @@ impl Mac {
             #[cfg(feature = "hmac-md5-96")]
             Integrity::HmacMd5_96 => Mac::Md5(Hmac::new((&block).into())),
             Integrity::HmacSha1_96 => Mac::Sha1(Hmac::new((&block).into())),
+            #[cfg(feature = "aes-gcm")]
+            Integrity::AesGmac | Integrity::Null => impossible(Mac::Sha1(Hmac::new((&block).into()))),
         };
         zeroize::Zeroize::zeroize(&mut block);
         mac
