@@ -24,6 +24,7 @@ use ipsec_3gpp::{Ck, Confidentiality, Ik, Policy, Sad, Suite};
 const AES: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 const DES: Suite = Suite::HMAC_SHA_1_96_DES_EDE3_CBC;
 const NULL: Suite = Suite::HMAC_MD5_96_NULL;
+const GCM: Suite = Suite::AES_GCM;
 const PAYLOAD: usize = 300;
 const BATCH: usize = 16;
 
@@ -108,6 +109,7 @@ fn forged(suite: Suite) -> Work {
 #[bench::null(args = (NULL), setup = sealing, config = limit(NULL_SEAL))]
 #[bench::aes(args = (AES), setup = sealing, config = limit(AES_SEAL))]
 #[bench::des(args = (DES), setup = sealing, config = limit(DES_SEAL))]
+#[bench::gcm(args = (GCM), setup = sealing, config = limit(GCM_SEAL))]
 fn seal(mut work: Work) -> Work {
     let _ = black_box(work.sad.seal(black_box(&work.from[0]), &mut work.outs[0])).unwrap();
     work
@@ -117,6 +119,7 @@ fn seal(mut work: Work) -> Work {
 #[bench::null(args = (NULL), setup = opening, config = limit(NULL_OPEN))]
 #[bench::aes(args = (AES), setup = opening, config = limit(AES_OPEN))]
 #[bench::des(args = (DES), setup = opening, config = limit(DES_OPEN))]
+#[bench::gcm(args = (GCM), setup = opening, config = limit(GCM_OPEN))]
 fn open(mut work: Work) -> Work {
     let _ = black_box(work.sad.open(black_box(&work.from[0]), &mut work.outs[0])).unwrap();
     work
@@ -187,7 +190,9 @@ const DES_SEAL: u64 = 364_230;
 const NULL_OPEN: u64 = 5_776;
 const AES_OPEN: u64 = 11_351;
 const DES_OPEN: u64 = 62_175;
-const DUPLICATE: u64 = 580;
+const GCM_SEAL: u64 = 2_690;
+const GCM_OPEN: u64 = 3_015;
+const DUPLICATE: u64 = 600;
 const FORGED: u64 = 10_665;
 const AES_SEAL_BATCH: u64 = 200_509;
 const DES_SEAL_BATCH: u64 = 2_155_032;
