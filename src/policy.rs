@@ -124,8 +124,8 @@ impl Policy {
     /// A policy of suites, the most wanted first, that tolerates [`Quirks::TOLERATED`].
     ///
     /// # Errors
-    /// [`PolicyError`] if the list is empty, has a suite twice, ranks one without encryption above one
-    /// with it, or contradicts `confidentiality`.
+    /// [`PolicyError`] if the list is empty, has a suite twice, ranks one without encryption above
+    /// one with it, or contradicts `confidentiality`.
     pub fn new(suites: &[Suite], confidentiality: Confidentiality) -> Result<Self, PolicyError> {
         if suites.is_empty() {
             return Err(PolicyError::Empty);

@@ -46,7 +46,7 @@ pub fn wireshark_row_with_keys(spec: &SaSpec<'_>) -> String {
         Integrity::HmacSha1_96 => "HMAC-SHA-1-96 [RFC2404]",
         #[cfg(feature = "aes-gcm")]
         Integrity::Null => "NULL",
-        // Wireshark has no GMAC: it does not verify it, nor find the payload, which is after the IV.
+        // Wireshark has no GMAC: it neither verifies it nor finds the payload after the IV.
         #[cfg(feature = "aes-gcm")]
         Integrity::AesGmac => "ANY 128 bit authentication [no checking]",
     };

@@ -1,7 +1,7 @@
 //! The suites as a straight composition of RustCrypto's `aes`, `des`, `cbc`, `hmac`, `sha1` and
 //! `md-5` (in `gcm`: `ctr` and `ghash`): encrypt-then-MAC (RFC 4303 3.3.2), HMAC truncated to 96
-//! bits (RFC 2403, 2404), CBC with an explicit IV (RFC 2451, 3602). What an auditor reads first, and
-//! what every other backend is tested against.
+//! bits (RFC 2403, 2404), CBC with an explicit IV (RFC 2451, 3602). What an auditor reads first,
+//! and what every other backend is tested against.
 //!
 //! `des` looks S-boxes up in tables, so that the timing of des-ede3-cbc may depend on the key where
 //! a cache is shared with an attacker. The crates wipe their keys when an SA is dropped; what they
