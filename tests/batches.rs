@@ -312,7 +312,9 @@ proptest! {
 fn every_suite_number_of_packets_and_backend() {
     for backend in Backend::available() {
         for set in 0..SETS {
-            for count in 1..=70 {
+            // AES-GCM has no lanes that could be full or not.
+            let is_gcm = Suite::ALL[set / 2].is_gcm();
+            for count in (1..=70).filter(|count| !is_gcm || [1, 2, 16, 17, 64, 65].contains(count)) {
                 let wishes: Vec<_> = (0..count)
                     .map(|n| Wish {
                         set,

@@ -8,7 +8,7 @@
 
 /// The functions of one width.
 macro_rules! gcm {
-    ($width:ident, $features:literal, $group:literal) => {
+    ($width:ident, $features:literal, $group:literal, [$($vectors:literal)*], $most:literal) => {
         pub(super) mod $width {
             use core::arch::x86_64::*;
 
@@ -184,36 +184,41 @@ macro_rules! gcm {
                 }
                 let mut exponent = rest.len().div_ceil(BLOCK) + 1;
                 macro_rules! tail {
-                    ($vectors:literal) => {{
-                        let stream = counters.key_stream::<$vectors>(key);
-                        let (whole, part) = rest.as_chunks_mut::<WIDTH>();
-                        let part_stream = stream[$vectors - 1];
-                        for (octets, stream) in whole.iter_mut().zip(stream) {
-                            let done = xor(load(octets), stream);
-                            store(octets, done);
-                            sum = sum.plus(xor(swap(done), carry), keyed(&key.powers, LAST_POWER - exponent));
-                            carry = splat(_mm_setzero_si128());
-                            exponent -= LANES.min(exponent);
+                    ($count:tt) => {
+                        while !rest.is_empty() {
+                            for stream in counters.key_stream::<$count>(key) {
+                                let len = WIDTH.min(rest.len());
+                                let Some((octets, others)) = core::mem::take(&mut rest).split_at_mut_checked(len)
+                                else {
+                                    break;
+                                };
+                                rest = others;
+                                if octets.is_empty() {
+                                    break;
+                                }
+                                let done = if let Some(octets) = octets.first_chunk_mut::<WIDTH>() {
+                                    let done = xor(load(octets), stream);
+                                    store(octets, done);
+                                    done
+                                } else {
+                                    let done = xor(load_part(octets), stream);
+                                    store_part(octets, done);
+                                    // Zeros after the text are hashed, not what the cipher makes of
+                                    // them.
+                                    cut(done, octets)
+                                };
+                                let block = xor(swap(done), carry);
+                                sum = sum.plus(block, keyed(&key.powers, LAST_POWER - exponent));
+                                carry = splat(_mm_setzero_si128());
+                                exponent -= LANES.min(exponent);
+                            }
                         }
-                        if !part.is_empty() {
-                            let done = xor(load_part(part), part_stream);
-                            store_part(part, done);
-                            // Zeros after the text are hashed, not what the cipher makes of them.
-                            let block = xor(swap(cut(done, part)), carry);
-                            sum = sum.plus(block, keyed(&key.powers, LAST_POWER - exponent));
-                        }
-                    }};
+                    };
                 }
                 match rest.len().div_ceil(WIDTH) {
                     0 => sum = sum.plus(carry, power(key, 1)),
-                    1 => tail!(1),
-                    2 => tail!(2),
-                    3 => tail!(3),
-                    4 => tail!(4),
-                    5 => tail!(5),
-                    6 => tail!(6),
-                    7 => tail!(7),
-                    _ => tail!(8),
+                    $($vectors => tail!($vectors),)*
+                    _ => tail!($most),
                 }
                 finish(sum, last)
             }
@@ -344,6 +349,6 @@ macro_rules! gcm {
     };
 }
 
-gcm!(one, "avx2,aes,pclmulqdq", 8);
-gcm!(two, "avx2,aes,pclmulqdq,vaes,vpclmulqdq", 8);
-gcm!(four, "avx512f,avx512bw,avx512vl,avx2,aes,pclmulqdq,vaes,vpclmulqdq", 4);
+gcm!(one, "avx2,aes,pclmulqdq", 8, [], 2);
+gcm!(two, "avx2,aes,pclmulqdq,vaes,vpclmulqdq", 8, [], 2);
+gcm!(four, "avx512f,avx512bw,avx512vl,avx2,aes,pclmulqdq,vaes,vpclmulqdq", 4, [1 2 3], 4);
