@@ -50,7 +50,7 @@ struct Wish {
 }
 
 thread_local! {
-    static SETS: Vec<SaSet> = (0..12).map(set).collect();
+    static SETS: Vec<SaSet> = (0..2 * Suite::ALL.len() as u8).map(set).collect();
     static BACKENDS: Vec<Backend> = Backend::available().collect();
 }
 

@@ -45,7 +45,8 @@ fuzz_target!(|input: Input<'_>| {
     if changed.is_char_boundary(start) {
         changed.replace_range(start..(start + usize::from(input.len)).min(row.len()), input.text);
     }
-    let values = |row: &str| Some(format!("{:?}", Credentials::find([row], realm).ok()??).to_ascii_lowercase());
+    let values =
+        |row: &str| Some(format!("{:?}", Credentials::find([row], realm).ok()??).to_ascii_lowercase());
     if let Ok(Some(credentials)) = Credentials::find([&*changed], realm)
         && let Ok(verified) = server.verify(now, &credentials, &request, Some(&account))
     {

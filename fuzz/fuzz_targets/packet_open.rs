@@ -113,7 +113,8 @@ fuzz_target!(|input: Input| {
     }
 
     let esp = if input.ipv6 { 40 } else { 20 };
-    if input.authentic && packet.len() >= esp + 12 {
+    // Of the HMACs; AES-GCM has no other implementation here.
+    if input.authentic && !suite.is_gcm() && packet.len() >= esp + 12 {
         let end = packet.len() - 12;
         let icv = icv(suite, &keys, &packet[esp..end]);
         packet[end..].copy_from_slice(&icv);
