@@ -352,7 +352,7 @@ impl Datagram {
             4 => {
                 let (words, options) = headers.split_first_chunk_mut::<IPV4_HEADER>()?;
                 let sum =
-                    options.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+                    options.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
                 *words = mended_ipv4_with(
                     words,
                     u16::try_from(self.header_len + payload_len).ok()?,
@@ -481,20 +481,20 @@ fn mended_ipv4_with(
     protocol: u8,
     options: u64,
 ) -> [u8; IPV4_HEADER] {
-    // Version to flags, hop limit to source, destination.
+    // Version to flags, hop limit to source, destination. A sum is the same whatever the order of
+    // the octets of its words (RFC 1071): that of the processors.
     let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ref destination @ ..] = header;
-    let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]) & 0xffff_0000_ffff_ffff;
-    let first = first | u64::from(total_len) << 32;
-    let second = u64::from_be_bytes([i, j, k, l, m, n, o, p]) & 0xff00_0000_ffff_ffff;
-    let second = second | u64::from(protocol) << 48;
-    let halves = |word: u64| (word >> 32) + (word & 0xffff_ffff);
-    let sum = halves(first) + halves(second) + u64::from(u32::from_be_bytes(*destination)) + options;
-    let second = second | u64::from(fold(sum)) << 32;
+    let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]) & 0xffff_ffff_0000_ffff;
+    let first = first | u64::from(total_len.swap_bytes()) << 16;
+    let second = u64::from_le_bytes([i, j, k, l, m, n, o, p]) & 0xffff_ffff_0000_00ff;
+    let second = second | u64::from(protocol) << 8;
+    let sum = plus(plus(first, second), u64::from(u32::from_le_bytes(*destination)) + options);
+    let second = second | u64::from(fold(sum)) << 16;
     let mut mended = [0; IPV4_HEADER];
     let (to_first, rest) = mended.split_at_mut(8);
     let (to_second, to_destination) = rest.split_at_mut(8);
-    to_first.copy_from_slice(&first.to_be_bytes());
-    to_second.copy_from_slice(&second.to_be_bytes());
+    to_first.copy_from_slice(&first.to_le_bytes());
+    to_second.copy_from_slice(&second.to_le_bytes());
     to_destination.copy_from_slice(destination);
     mended
 }
@@ -518,19 +518,27 @@ fn first<const N: usize>(octets: &[u8]) -> Result<&[u8; N], IpError> {
     octets.first_chunk().ok_or(IpError::Truncated { needed: N, found: octets.len() })
 }
 
-/// The Internet checksum (RFC 1071) of a header of whole 32-bit words; 0 if the header holds its
-/// own.
-#[inline]
+/// The Internet checksum (RFC 1071) of a header of whole 32-bit words, its first octet the lower
+/// one; 0 if the header holds its own.
+#[inline(always)]
 fn checksum(header: &[u8]) -> u16 {
-    let (words, _) = header.as_chunks::<4>();
-    fold(words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum())
+    let (words, rest) = header.as_chunks::<8>();
+    let sum = words.iter().fold(0, |sum, word| plus(sum, u64::from_le_bytes(*word)));
+    fold(rest.first_chunk().map_or(sum, |last| plus(sum, u32::from_le_bytes(*last).into())))
 }
 
-/// Folds a sum of words into a checksum. Words of four octets serve as well as those of two: the
+/// The sum of two words: what is carried out of it comes back in.
+#[inline(always)]
+const fn plus(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u64
+}
+
+/// Folds a sum of words into a checksum. Words of eight octets serve as well as those of two: the
 /// folding is the same for any width. Each half of a sum is added to the other, and what they
 /// carry with it.
-#[inline]
-fn fold(sum: u64) -> u16 {
+#[inline(always)]
+const fn fold(sum: u64) -> u16 {
     let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
     !((sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16)
 }
@@ -569,7 +577,7 @@ mod tests {
         let begin = [0x40 | words, 0x2e, len[0], len[1], 0x12, 0x34, 0x40, 0, 63, protocol, 0, 0];
         packet[..12].copy_from_slice(&begin);
         let sum = checksum(&packet[..IPV4_HEADER + options]);
-        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet[10..12].copy_from_slice(&sum.to_le_bytes());
         packet
     }
 
