@@ -225,17 +225,21 @@ pub(in crate::kernels::x86_64) fn decrypt(keys: &InverseKey, whole: &mut [u8]) {
 
 /// Decrypts up to eight blocks; `from` has one more in front of them.
 ///
-/// The round keys are loaded again for each eight blocks, where they are needed: all of them do not
-/// fit the registers, and what does not would be copied to the stack, where nothing wipes it.
+/// The round keys are loaded again for each eight blocks, where they are needed, the first of them
+/// once all blocks are there: all of them do not fit the registers, and what does not would be
+/// copied to the stack, where nothing wipes it.
 #[target_feature(enable = "aes,avx2")]
 #[inline]
 fn eight(keys: &InverseKey, from: &[[u8; BLOCK]], to: &mut [[u8; BLOCK]]) {
-    let keys = core::hint::black_box(keys);
-    let key = |round: usize| _mm_loadu_si128(&keys.octets[round]);
     let zero = _mm_setzero_si128();
     let load = |index: usize| from.get(index).map_or(zero, |block| _mm_loadu_si128(block));
+    let mut state: [_; 8] = core::array::from_fn(|n| load(n + 1));
+    let keys = core::hint::black_box(keys);
+    let key = |round: usize| _mm_loadu_si128(&keys.octets[round]);
     let first = key(0);
-    let mut state: [_; 8] = core::array::from_fn(|n| _mm_xor_si128(load(n + 1), first));
+    for state in &mut state {
+        *state = _mm_xor_si128(*state, first);
+    }
     for round in 1..ROUND_KEYS - 1 {
         let key = key(round);
         for state in &mut state {
