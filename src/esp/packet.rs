@@ -175,7 +175,7 @@ pub(crate) fn ids(esp: &[u8]) -> Result<(u32, u32), PacketError> {
 ///
 /// # Errors
 /// [`PacketError::Length`] if no packet of the suite has this length.
-#[inline]
+#[inline(always)]
 pub(crate) fn body_len(suite: Suite, esp_len: usize) -> Result<usize, PacketError> {
     suite.body_len(esp_len).ok_or(PacketError::Length(esp_len))
 }

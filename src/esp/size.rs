@@ -112,13 +112,20 @@ impl Suite {
         }
     }
 
-    pub(super) const fn pad_len(self, payload_len: usize) -> usize {
+    /// One of those whose packets are one pass: all have the same lengths.
+    #[cfg(feature = "aes-gcm")]
+    pub(crate) const ONE_PASS: Self = Self::AES_GCM;
+    #[cfg(not(feature = "aes-gcm"))]
+    pub(crate) const ONE_PASS: Self = Self::HMAC_SHA_1_96_NULL;
+
+    pub(crate) const fn pad_len(self, payload_len: usize) -> usize {
         // Every block length is a power of two: no division on the packet path.
         payload_len.wrapping_add(TRAILER).wrapping_neg() & (self.block_len() - 1)
     }
 
     /// Octets of the payload and its trailer in an ESP packet of this length: a positive multiple
     /// of the block. `None` if the length is impossible.
+    #[inline(always)]
     pub(super) const fn body_len(self, esp_len: usize) -> Option<usize> {
         match esp_len.checked_sub(self.headroom() + self.icv_len()) {
             Some(body) if body >= TRAILER && body & (self.block_len() - 1) == 0 => Some(body),

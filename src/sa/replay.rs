@@ -137,7 +137,7 @@ impl ReplayWindow {
     ///
     /// # Errors
     /// [`ReplayError`] with the reason why not.
-    #[inline]
+    #[inline(always)]
     pub fn would_accept(&self, sequence: u32) -> Result<(), ReplayError> {
         let Some(behind) = self.highest.checked_sub(sequence) else { return Ok(()) };
         if sequence == 0 {
@@ -153,7 +153,7 @@ impl ReplayWindow {
 
     /// Looks a sequence number up; what comes back can be committed once the packet has proved
     /// authentic.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check(&mut self, sequence: u32) -> Result<Pending<'_>, ReplayError> {
         let nonzero = NonZeroU32::new(sequence).ok_or(ReplayError::Zero)?;
         self.would_accept(sequence)?;
@@ -163,28 +163,38 @@ impl ReplayWindow {
 
 impl Pending<'_> {
     /// Marks the number as delivered and moves the window up to it, if it is the highest so far.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn commit(self, _: Authentic) {
         let (window, sequence) = (self.window, self.sequence.get());
-        let ring = window.ring.words();
-        let mask = ring.len() as u32 - 1;
-        let index = sequence / WORD;
-        if sequence > window.highest {
-            let new_words = (index - window.highest / WORD).min(ring.len() as u32);
-            for ahead in 0..new_words {
-                if let Some(word) = ring.get_mut((index.wrapping_sub(ahead) & mask) as usize) {
-                    *word = 0;
-                }
-            }
-            window.highest = sequence;
+        let highest = window.highest;
+        // Each for itself: the length of the first is known to the compiler.
+        match &mut window.ring {
+            Ring::Two(words) => mark(words, highest, sequence),
+            Ring::More(words) => mark(words, highest, sequence),
         }
-        if let Some(word) = ring.get_mut((index & mask) as usize) {
-            *word |= bit(sequence);
+        window.highest = highest.max(sequence);
+    }
+}
+
+/// Marks a number in a ring; if it is higher than the highest so far, the words between them are
+/// new.
+#[inline(always)]
+fn mark(ring: &mut [u64], highest: u32, sequence: u32) {
+    let mask = ring.len() as u32 - 1;
+    let index = sequence / WORD;
+    let new_words = index.saturating_sub(highest / WORD).min(ring.len() as u32);
+    for ahead in 0..new_words {
+        if let Some(word) = ring.get_mut((index.wrapping_sub(ahead) & mask) as usize) {
+            *word = 0;
         }
+    }
+    if let Some(word) = ring.get_mut((index & mask) as usize) {
+        *word |= bit(sequence);
     }
 }
 
 impl Ring {
+    #[inline(always)]
     fn words(&mut self) -> &mut [u64] {
         match self {
             Ring::Two(words) => words,
@@ -192,7 +202,7 @@ impl Ring {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, index: u32) -> u64 {
         let words: &[u64] = match self {
             Ring::Two(words) => words,
