@@ -1,5 +1,9 @@
 //! Prefetch of memory that will be needed soon.
 
+/// Octets of a line of the caches.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// Prefetches a value into the processor's caches, where the processor can. It does not block.
 #[inline]
 #[cfg_attr(target_arch = "x86_64", allow(unsafe_code, reason = "the intrinsic takes a pointer"))]
@@ -9,7 +13,6 @@ pub(crate) fn prefetch<T>(value: &T) {
         use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // Into the second-level cache: of many lines prefetched into the first, some were evicted
         // before they were used.
-        const LINE: usize = 64;
         let start = core::ptr::from_ref(value).cast::<i8>();
         let before = start.addr() % LINE;
         for octet in (0..before + size_of::<T>()).step_by(LINE) {
@@ -20,4 +23,18 @@ pub(crate) fn prefetch<T>(value: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
+}
+
+/// Prefetches the beginning of a packet that is next, into the first-level cache.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", allow(unsafe_code, reason = "the intrinsic takes a pointer"))]
+pub(crate) fn prefetch_octets(packet: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in packet.chunks(LINE).take(8) {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint: the address is within a slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = packet;
 }

@@ -35,6 +35,13 @@ impl Authentic {
         let difference = u128::from_ne_bytes(*found) ^ u128::from_ne_bytes(*made);
         bool::from(((difference >> 64) as u64 | difference as u64).ct_eq(&0)).then_some(Self(()))
     }
+
+    /// The answer of a kernel that has compared.
+    #[cfg(all(feature = "aes-gcm", feature = "kernels"))]
+    #[inline(always)]
+    pub(super) fn verified(is_right: bool) -> Option<Self> {
+        is_right.then_some(Self(()))
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! [`Backend::PLAIN`] is the judge of every other backend, and the only one without the feature
 //! `kernels`.
 
+#[cfg(not(all(feature = "kernels", feature = "aes-gcm")))]
+mod absent;
 mod authentic;
 mod backend;
 pub(crate) mod ip;
@@ -21,6 +23,8 @@ use parallel as packets;
 #[cfg(not(feature = "kernels"))]
 use sequential as packets;
 
+#[cfg(not(all(feature = "kernels", feature = "aes-gcm")))]
+pub(crate) use absent::OnePass;
 pub(crate) use authentic::Authentic;
 pub use backend::Backend;
 pub(crate) use ip::is_sip_transport;
@@ -28,6 +32,8 @@ pub use ip::{Family, IpError};
 pub(crate) use material::Material;
 pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids};
 pub use packet::{PacketError, TrailerError};
+#[cfg(all(feature = "kernels", feature = "aes-gcm"))]
+pub(crate) use packets::OnePass;
 pub(crate) use packets::{OpenKeys, SMALL_TILE, SealKeys, TILE, protect_all, verify_all};
 
 /// The IP protocol number of ESP.

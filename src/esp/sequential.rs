@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 
+use super::absent::OnePass;
 use super::authentic::Authentic;
 use super::backend::Backend;
 use super::material::Material;
@@ -40,6 +41,12 @@ impl SealKeys {
         Backend::PLAIN
     }
 
+    /// Nothing seals in one pass.
+    #[inline(always)]
+    pub(crate) const fn one_pass(&self) -> Option<OnePass<'_>> {
+        None
+    }
+
     /// Encrypts a packet that has been framed, and appends its ICV.
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         self.plain.get()?.protect(esp, iv_is_given)
@@ -58,6 +65,12 @@ impl OpenKeys {
 
     pub(crate) const fn backend(&self) -> Backend {
         Backend::PLAIN
+    }
+
+    /// Nothing opens in one pass.
+    #[inline(always)]
+    pub(crate) const fn one_pass(&self) -> Option<OnePass<'_>> {
+        None
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.

@@ -128,9 +128,18 @@ pub(crate) mod gcm {
     pub(crate) struct Key(Vectors);
 
     #[allow(dead_code, reason = "no kernel reads it")]
-    pub(crate) struct Front {
-        pub(crate) block: u128,
+    pub(crate) struct Packet {
+        pub(crate) salt: u32,
+        pub(crate) iv: u64,
+        pub(crate) front: [u64; 2],
+        pub(crate) front_octets: u32,
+        pub(crate) encrypts: bool,
+    }
+
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) struct Trailer {
         pub(crate) octets: u64,
+        pub(crate) len: usize,
     }
 
     impl Key {
@@ -138,19 +147,21 @@ pub(crate) mod gcm {
             match vectors {}
         }
 
-        pub(crate) fn seal(&self, _: u128, _: Front, _: &mut [u8]) -> [u8; 16] {
+        pub(crate) fn seal(&self, _: Packet, _: Option<&[u8]>, _: &mut [u8], _: Trailer, _: &mut [u8; 16]) {
             match self.0 {}
         }
 
-        pub(crate) fn icv(&self, _: u128, _: Option<Front>, _: &[u8]) -> [u8; 16] {
+        pub(crate) fn verify(&self, _: &Packet, _: &[u8], _: &[u8; 16]) -> bool {
             match self.0 {}
         }
 
-        pub(crate) fn decrypt_into(&self, _: u128, _: &[u8], _: &mut [u8]) {
-            match self.0 {}
-        }
-
-        pub(crate) fn decrypt(&self, _: u128, _: &mut [u8]) {
+        pub(crate) fn open(
+            &self,
+            _: Packet,
+            _: Option<&[u8]>,
+            _: &mut [u8],
+            _: &[u8; 16],
+        ) -> Option<[u8; 4]> {
             match self.0 {}
         }
     }

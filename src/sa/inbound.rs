@@ -341,8 +341,10 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        let datagram = read(packet)?;
-        self.open_parsed(&datagram, packet, out)
+        match self.open_any(packet, out) {
+            Ok((len, sequence)) => Ok(self.opened(len, sequence)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens a packet in place: the IP headers move back, over what ESP put between them and the
@@ -352,35 +354,122 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
+        match self.open_any_in_place(buffer) {
+            Ok((len, sequence)) => Ok(self.opened_in_place(len, sequence)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`Inbound::open`]. Returns how long the datagram is, and its sequence number: the result is
+    /// constructed where it stays, since copying it would cause store-forwarding stalls.
+    #[inline(always)]
+    pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<(usize, u32), OpenError> {
+        // Nearly all headers are these: where a packet is one pass, reading them otherwise would be
+        // a fifth of its time.
+        if self.keys.one_pass().is_some()
+            && let Some(datagram) = read_bare_ipv4(packet)
+        {
+            return self.open_parsed(&datagram, packet, out);
+        }
+        let datagram = read(packet)?;
+        self.open_parsed(&datagram, packet, out)
+    }
+
+    /// [`Inbound::open_any`] in place.
+    #[inline(always)]
+    pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<(usize, u32), OpenError> {
+        if self.keys.one_pass().is_some()
+            && let Some(datagram) = read_bare_ipv4(buffer)
+        {
+            return self.open_parsed_in_place(&datagram, buffer);
+        }
         let datagram = read(buffer)?;
         self.open_parsed_in_place(&datagram, buffer)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn open_parsed(
         &mut self,
         datagram: &Datagram,
         packet: &[u8],
         out: &mut [u8],
-    ) -> Result<Opened, OpenError> {
-        let esp = datagram.payload(packet);
+    ) -> Result<(usize, u32), OpenError> {
         let (sequence, body_len) = self.admit(datagram, packet)?;
-        let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
-        let len = accepted.open(datagram, packet, out, body_len)?;
-        Ok(self.opened(len, sequence))
+        let len = match self.open_in_one_pass(datagram, packet, out, (sequence, body_len)) {
+            Some(result) => result?,
+            None => {
+                let esp = datagram.payload(packet);
+                self.accept(sequence, |keys| keys.verify(esp))?.open(datagram, packet, out, body_len)?
+            }
+        };
+        Ok((len, sequence))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn open_parsed_in_place(
         &mut self,
         datagram: &Datagram,
         buffer: &mut [u8],
-    ) -> Result<Opened, OpenError> {
-        let esp = datagram.payload(buffer);
+    ) -> Result<(usize, u32), OpenError> {
         let (sequence, body_len) = self.admit(datagram, buffer)?;
-        let accepted = self.accept(sequence, |keys| keys.verify(esp))?;
-        let len = accepted.open_in_place(datagram, buffer, body_len)?;
-        Ok(self.opened_in_place(len, sequence))
+        let len = match self.open_in_place_in_one_pass(datagram, buffer, (sequence, body_len)) {
+            Some(result) => result?,
+            None => {
+                let esp = datagram.payload(buffer);
+                self.accept(sequence, |keys| keys.verify(esp))?.open_in_place(datagram, buffer, body_len)?
+            }
+        };
+        Ok((len, sequence))
+    }
+
+    /// Opens a packet that [`Inbound::admit`] let pass, if the packets of this SA are one pass and
+    /// the buffer has room; else nothing has changed. Returns how long the datagram is.
+    #[inline(always)]
+    pub(super) fn open_in_one_pass(
+        &mut self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &mut [u8],
+        (sequence, body_len): (u32, usize),
+    ) -> Option<Result<usize, OpenError>> {
+        let keys = self.keys.one_pass()?;
+        let out = out.get_mut(..datagram.header_len + body_len)?;
+        let (headers, body) = out.split_at_mut_checked(datagram.header_len)?;
+        let esp = datagram.payload(packet);
+        let Self { spi, selector, checks, window, counters, .. } = self;
+        let pending = match window.check(sequence) {
+            Ok(pending) => pending,
+            Err(reason) => return Some(Err(replayed(counters, sequence, reason))),
+        };
+        let Some((authentic, decrypted)) = keys.open(esp, body) else {
+            count(&mut counters.icv);
+            return Some(Err(OpenError::Icv { sequence }));
+        };
+        let delivery = Delivery { spi: *spi, selector, checks: *checks, counters, pending, authentic };
+        Some(delivery.write(datagram, packet, decrypted, (headers, body)))
+    }
+
+    /// [`Inbound::open_in_one_pass`] in place.
+    #[inline(always)]
+    pub(super) fn open_in_place_in_one_pass(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        (sequence, body_len): (u32, usize),
+    ) -> Option<Result<usize, OpenError>> {
+        let keys = self.keys.one_pass()?;
+        let Self { spi, selector, checks, window, counters, .. } = self;
+        let pending = match window.check(sequence) {
+            Ok(pending) => pending,
+            Err(reason) => return Some(Err(replayed(counters, sequence, reason))),
+        };
+        let esp = part_mut(buffer, datagram.header_len..datagram.total_len);
+        let Some((authentic, decrypted)) = keys.open_in_place(esp) else {
+            count(&mut counters.icv);
+            return Some(Err(OpenError::Icv { sequence }));
+        };
+        let delivery = Delivery { spi: *spi, selector, checks: *checks, counters, pending, authentic };
+        Some(delivery.write_in_place(datagram, buffer, decrypted, (Suite::ONE_PASS.headroom(), body_len)))
     }
 
     /// Whether a packet that [`Inbound::admit`] let pass is worth verifying. It is not if its
@@ -402,7 +491,16 @@ impl Inbound {
         (sequence, body_len): (u32, usize),
         authentic: Option<Authentic>,
     ) -> Result<usize, OpenError> {
-        self.accept(sequence, |_| authentic)?.open(datagram, packet, out, body_len)
+        if let Some(result) = self.open_in_one_pass(datagram, packet, out, (sequence, body_len)) {
+            return result;
+        }
+        let esp = datagram.payload(packet);
+        let verify = |keys: &OpenKeys| match keys.one_pass() {
+            // The buffer has no room, which is an error after a wrong ICV.
+            Some(_) => keys.verify(esp),
+            None => authentic,
+        };
+        self.accept(sequence, verify)?.open(datagram, packet, out, body_len)
     }
 
     /// [`Inbound::open_verified`] in place.
@@ -414,7 +512,10 @@ impl Inbound {
         (sequence, body_len): (u32, usize),
         authentic: Option<Authentic>,
     ) -> Result<usize, OpenError> {
-        self.accept(sequence, |_| authentic)?.open_in_place(datagram, buffer, body_len)
+        match self.open_in_place_in_one_pass(datagram, buffer, (sequence, body_len)) {
+            Some(result) => result,
+            None => self.accept(sequence, |_| authentic)?.open_in_place(datagram, buffer, body_len),
+        }
     }
 
     /// The result for a packet that was opened into another buffer.
@@ -441,7 +542,8 @@ impl Inbound {
     #[inline(always)]
     pub(super) fn examine(&self, datagram: &Datagram, packet: &[u8]) -> Result<(u32, usize), OpenError> {
         let esp = datagram.payload(packet);
-        let body_len = body_len(self.keys.suite(), esp.len())?;
+        let suite = if self.keys.one_pass().is_some() { Suite::ONE_PASS } else { self.keys.suite() };
+        let body_len = body_len(suite, esp.len())?;
         let (spi, sequence) = ids(esp)?;
         if spi != self.spi.value() {
             return Err(OpenError::NoSa(spi));
@@ -481,7 +583,8 @@ impl Inbound {
             count(&mut counters.icv);
             return Err(OpenError::Icv { sequence });
         };
-        Ok(Accepted { spi: *spi, selector, checks: *checks, counters, keys, pending, authentic })
+        let delivery = Delivery { spi: *spi, selector, checks: *checks, counters, pending, authentic };
+        Ok(Accepted { keys, delivery })
     }
 }
 
@@ -507,20 +610,21 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol())) }
 }
 
+/// The headers of an ESP packet with IPv4 without options; `None` for anything else.
+#[inline(always)]
+fn read_bare_ipv4(packet: &[u8]) -> Option<Datagram> {
+    Datagram::parse_bare_ipv4(packet)
+        .filter(|datagram| datagram.is_esp() && datagram.has_right_checksum(packet))
+}
+
 /// A packet whose ICV is right, before it is decrypted.
 struct Accepted<'a> {
-    spi: Spi,
-    selector: &'a Wire,
-    checks: Checks,
-    counters: &'a mut InboundCounters,
     keys: &'a OpenKeys,
-    pending: Pending<'a>,
-    authentic: Authentic,
+    delivery: Delivery<'a>,
 }
 
 impl Accepted<'_> {
-    /// Decrypts into another buffer. If that fails later on, the plaintext is wiped. Returns how
-    /// long the datagram is that is at the start of the buffer.
+    /// Decrypts into another buffer. Returns how long the datagram is that is at its start.
     #[inline(always)]
     fn open(
         self,
@@ -534,11 +638,52 @@ impl Accepted<'_> {
         let room = OpenError::Room { needed, found: out.len() };
         let (headers, body) =
             out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(header_len)).ok_or(room)?;
-        let decrypted = self.keys.decrypt_into(&self.authentic, datagram.payload(packet), body);
+        let authentic = &self.delivery.authentic;
+        let decrypted = self.keys.decrypt_into(authentic, datagram.payload(packet), body);
+        self.delivery.write(datagram, packet, decrypted, (headers, body))
+    }
+
+    /// Decrypts in place. Returns how long the datagram is; it begins where the headroom of the
+    /// suite ends.
+    #[inline(always)]
+    fn open_in_place(
+        self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        body_len: usize,
+    ) -> Result<usize, OpenError> {
+        let headroom = self.keys.suite().headroom();
+        let esp = part_mut(buffer, datagram.header_len..datagram.total_len);
+        let decrypted = self.keys.decrypt(&self.delivery.authentic, esp);
+        self.delivery.write_in_place(datagram, buffer, decrypted, (headroom, body_len))
+    }
+}
+
+/// An authentic packet, once it is decrypted.
+struct Delivery<'a> {
+    spi: Spi,
+    selector: &'a Wire,
+    checks: Checks,
+    counters: &'a mut InboundCounters,
+    pending: Pending<'a>,
+    authentic: Authentic,
+}
+
+impl Delivery<'_> {
+    /// Delivers what has been decrypted into another buffer, with its headers. If it is refused,
+    /// the plaintext is wiped. Returns how long the datagram is.
+    #[inline(always)]
+    fn write(
+        self,
+        datagram: &Datagram,
+        packet: &[u8],
+        decrypted: Result<Decrypted, TrailerError>,
+        (headers, body): (&mut [u8], &mut [u8]),
+    ) -> Result<usize, OpenError> {
         match self.deliver(datagram, decrypted, body) {
             Ok(Decrypted { payload_len, next_header, .. }) => {
                 datagram.write_headers(packet, headers, payload_len, next_header);
-                Ok(header_len + payload_len)
+                Ok(datagram.header_len + payload_len)
             }
             Err(error) => {
                 body.zeroize();
@@ -547,24 +692,21 @@ impl Accepted<'_> {
         }
     }
 
-    /// Decrypts in place. If that fails later on, the plaintext is wiped. Returns how long the
-    /// datagram is; it begins where the headroom of the suite ends.
+    /// [`Delivery::write`] in place: the headers move by the headroom of the suite.
     #[inline(always)]
-    fn open_in_place(
+    fn write_in_place(
         self,
         datagram: &Datagram,
         buffer: &mut [u8],
-        body_len: usize,
+        decrypted: Result<Decrypted, TrailerError>,
+        (headroom, body_len): (usize, usize),
     ) -> Result<usize, OpenError> {
-        let header_len = datagram.header_len;
-        let headroom = self.keys.suite().headroom();
-        let esp = part_mut(buffer, header_len..datagram.total_len);
-        let decrypted = self.keys.decrypt(&self.authentic, esp);
-        let body = part_mut(esp, headroom..headroom + body_len);
+        let start = datagram.header_len + headroom;
+        let body = part_mut(buffer, start..start + body_len);
         match self.deliver(datagram, decrypted, body) {
             Ok(Decrypted { payload_len, next_header, .. }) => {
                 datagram.move_headers(buffer, (0, headroom), payload_len, next_header);
-                Ok(header_len + payload_len)
+                Ok(datagram.header_len + payload_len)
             }
             Err(error) => {
                 body.zeroize();

@@ -11,9 +11,11 @@ use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
 use super::super::plain::{Opener, Sealer};
 use super::cipher::{Decryptor, Encryptor};
 #[cfg(feature = "aes-gcm")]
-use super::gcm::Gcm;
+use super::gcm::{Gcm, OnePass};
 use super::icv::{Hmac, Mac};
 use crate::algorithm::Suite;
+#[cfg(not(feature = "aes-gcm"))]
+use crate::esp::OnePass;
 use crate::impossible::{part, part_mut};
 use crate::wipe::Wiped;
 
@@ -113,6 +115,16 @@ impl SealKeys {
                     Hmac::Sha1 => 3,
                 },
             },
+        }
+    }
+
+    /// What seals in one pass, if the packets of this SA are sealed so.
+    #[inline(always)]
+    pub(crate) fn one_pass(&self) -> Option<OnePass<'_>> {
+        match &self.state {
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(gcm) => gcm.one_pass(),
+            SealState::Plain(_) | SealState::Kernels(..) => None,
         }
     }
 
@@ -220,6 +232,16 @@ impl OpenKeys {
             #[cfg(feature = "aes-gcm")]
             OpenState::Gcm(_) => None,
             OpenState::Kernels(_, mac) => Some(mac),
+        }
+    }
+
+    /// What opens in one pass, if the packets of this SA are opened so.
+    #[inline(always)]
+    pub(crate) fn one_pass(&self) -> Option<OnePass<'_>> {
+        match &self.state {
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(gcm) => gcm.one_pass(),
+            OpenState::Plain(_) | OpenState::Kernels(..) => None,
         }
     }
 

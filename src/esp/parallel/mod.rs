@@ -12,5 +12,5 @@ mod keys;
 
 pub(crate) use batch::{SMALL_TILE, TILE, protect_all, verify_all};
 #[cfg(feature = "aes-gcm")]
-pub(crate) use gcm::Gcm;
+pub(crate) use gcm::{Gcm, OnePass};
 pub(crate) use keys::{OpenKeys, SealKeys};

@@ -7,6 +7,7 @@ use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
 use crate::impossible::impossible;
+use crate::prefetch::prefetch_octets;
 use crate::sa::id::InboundId;
 
 /// Opens all jobs.
@@ -14,6 +15,9 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) {
+    if open_in_one_pass(table, jobs) {
+        return;
+    }
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, open_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -21,6 +25,38 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     } else {
         in_tiles(table, jobs, open_tile::<TILE, _, _>);
     }
+}
+
+/// Opens one by one the jobs of SAs that are known and whose packets are one pass: each fills the
+/// units of the processor. False if others are left.
+fn open_in_one_pass<'b, J: Job<OpenJob<'b>>>(
+    table: &mut impl Table<Inbound, OpenError>,
+    jobs: &mut [J],
+) -> bool {
+    let mut all = true;
+    let mut jobs = jobs.iter_mut();
+    while let Some(job) = jobs.next() {
+        jobs.as_slice().first().into_iter().for_each(|next| prefetch_octets(next.job().input()));
+        let (own, OpenJob { buffers, result, .. }) = job.parts();
+        match table.own(own.unwrap_or(0)).filter(|sa| sa.keys().one_pass().is_some()) {
+            Some(sa) if result.is_none() => open_now(sa, buffers, result),
+            Some(_) => {}
+            None => all = false,
+        }
+    }
+    all
+}
+
+#[inline(never)]
+fn open_now(sa: &mut Inbound, buffers: &mut Buffers<'_>, result: &mut Option<Result<Opened, OpenError>>) {
+    // Constructed in place: see `Inbound::open_any`.
+    *result = Some(match buffers {
+        Buffers::Apart { packet, out } => match sa.open_any(packet, out) {
+            Ok((len, sequence)) => Ok(sa.opened(len, sequence)),
+            Err(error) => Err(error),
+        },
+        Buffers::InPlace { buffer, .. } => sa.open_in_place(buffer),
+    });
 }
 
 /// Opens one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those
@@ -61,7 +97,9 @@ fn open_together<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJo
     let mut packets = [const { None }; N];
     for ((packet, admitted), job) in packets.iter_mut().zip(admitted).zip(jobs.iter()) {
         let Some(Admitted { slot, datagram, numbers }) = admitted else { continue };
-        if let Some(sa) = table.get(*slot).filter(|sa| sa.may_accept(numbers.0)) {
+        // Where a packet is one pass, nothing is done together.
+        let is_to_verify = |sa: &&Inbound| sa.keys().one_pass().is_none() && sa.may_accept(numbers.0);
+        if let Some(sa) = table.get(*slot).filter(is_to_verify) {
             *packet = Some(Verifying { keys: sa.keys(), esp: datagram.payload(job.job().input()) });
         }
     }
@@ -100,8 +138,14 @@ fn open_alone(
     let (datagram, slot) = table.find(sa, buffers.packet())?;
     let (sa, id) = table.get_mut(slot).ok_or_else(|| impossible(OpenError::Internal))?;
     let opened = match buffers {
-        Buffers::Apart { packet, out } => sa.open_parsed(&datagram, packet, out)?,
-        Buffers::InPlace { buffer, .. } => sa.open_parsed_in_place(&datagram, buffer)?,
+        Buffers::Apart { packet, out } => {
+            let (len, sequence) = sa.open_parsed(&datagram, packet, out)?;
+            sa.opened(len, sequence)
+        }
+        Buffers::InPlace { buffer, .. } => {
+            let (len, sequence) = sa.open_parsed_in_place(&datagram, buffer)?;
+            sa.opened_in_place(len, sequence)
+        }
     };
     *over = id;
     Ok(opened)

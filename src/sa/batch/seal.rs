@@ -2,16 +2,20 @@
 
 use super::super::outbound::{Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_tiles};
-use super::{Buffers, Job, SealJob, Table};
+use super::{Buffers, Input, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
 use crate::impossible::impossible;
+use crate::prefetch::prefetch_octets;
 
 /// Seals all jobs.
 pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) {
+    if seal_in_one_pass(table, jobs) {
+        return;
+    }
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, seal_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -19,6 +23,35 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     } else {
         in_tiles(table, jobs, seal_tile::<TILE, _, _>);
     }
+}
+
+/// Seals one by one the jobs of SAs that are known and whose packets are one pass: each fills the
+/// units of the processor. False if others are left.
+fn seal_in_one_pass<'b, J: Job<SealJob<'b>>>(
+    table: &mut impl Table<Outbound, SealError>,
+    jobs: &mut [J],
+) -> bool {
+    let mut all = true;
+    let mut jobs = jobs.iter_mut();
+    while let Some(job) = jobs.next() {
+        jobs.as_slice().first().into_iter().for_each(|next| prefetch_octets(next.job().input()));
+        let (own, SealJob { buffers, result }) = job.parts();
+        match table.own(own.unwrap_or(0)).filter(|sa| sa.keys().one_pass().is_some()) {
+            Some(sa) if result.is_none() => seal_now(sa, buffers, result),
+            Some(_) => {}
+            None => all = false,
+        }
+    }
+    all
+}
+
+#[inline(never)]
+fn seal_now(sa: &mut Outbound, buffers: &mut Buffers<'_>, result: &mut Option<Result<Sealed, SealError>>) {
+    // Constructed in place: copying it would cause store-forwarding stalls.
+    *result = Some(match buffers {
+        Buffers::Apart { packet, out } => sa.seal(packet, out),
+        Buffers::InPlace { buffer, range } => sa.seal_in_place(buffer, range.clone()),
+    });
 }
 
 /// Seals one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those
@@ -90,8 +123,8 @@ fn seal_alone(
 }
 
 /// Everything except encryption and authentication. `begun` gets the slot of the SA, and the packet
-/// that must still be protected. `None` if something is wrong: nothing has changed then but perhaps
-/// the result.
+/// that must still be protected, if it must. `None` if something is wrong: nothing has changed then
+/// but perhaps the result.
 #[inline(never)]
 fn begin<'p>(
     table: &mut impl Table<Outbound, SealError>,
@@ -102,13 +135,13 @@ fn begin<'p>(
 ) -> Option<()> {
     // The same for each kind of headers, so that the compiler specialises each.
     let packet = buffers.packet();
-    *begun = Some(match Datagram::parse_bare_ipv4(packet) {
+    *begun = match Datagram::parse_bare_ipv4(packet) {
         Some(datagram) => {
             let slot = table.select(sa, &datagram, packet)?;
             begin_selected(table, slot, &datagram, buffers, result)?
         }
         None => begin_other(table, sa, buffers, result)?,
-    });
+    };
     Some(())
 }
 
@@ -119,7 +152,7 @@ fn begin_other<'p>(
     sa: usize,
     buffers: &'p mut Buffers<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
-) -> Option<(u32, &'p mut [u8])> {
+) -> Option<Option<(u32, &'p mut [u8])>> {
     let packet = buffers.packet();
     match Datagram::parse_bare_ipv6(packet) {
         Some(datagram) => {
@@ -141,9 +174,18 @@ fn begin_selected<'p>(
     datagram: &Datagram,
     buffers: &'p mut Buffers<'_>,
     result: &mut Option<Result<Sealed, SealError>>,
-) -> Option<(u32, &'p mut [u8])> {
+) -> Option<Option<(u32, &'p mut [u8])>> {
     let (sa, _) = table.get_mut(slot)?;
     let sequence = sa.next_sequence()?;
+    if sa.keys().one_pass().is_some() {
+        // Nothing is left to be done together.
+        let sealed = match buffers {
+            Buffers::Apart { packet, out } => sa.seal_admitted(datagram, packet, out),
+            Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(datagram, buffer, range.start),
+        };
+        *result = Some(sa.count(sealed));
+        return Some(None);
+    }
     let laid_out = match buffers {
         Buffers::Apart { packet, out } => sa.lay_out(datagram, packet, out, (sequence, None)),
         Buffers::InPlace { buffer, range } => sa.lay_out_in_place(datagram, buffer, range.start, sequence),
@@ -158,5 +200,5 @@ fn begin_selected<'p>(
     };
     // Constructed in place: copying it would cause store-forwarding stalls.
     *result = Some(Ok(sa.sent(range, sequence, (datagram.payload_len(), esp.len()))));
-    Some((slot, esp))
+    Some(Some((slot, esp)))
 }

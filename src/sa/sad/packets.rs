@@ -43,7 +43,8 @@ impl Sad {
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
-        let opened = sa.open_parsed(&datagram, packet, out)?;
+        let (len, sequence) = sa.open_parsed(&datagram, packet, out)?;
+        let opened = sa.opened(len, sequence);
         if sa.is_fresh {
             self.arrived_over(slot);
         }
@@ -57,7 +58,8 @@ impl Sad {
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
         let (datagram, slot) = self.arrive(0, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
-        let opened = sa.open_parsed_in_place(&datagram, buffer)?;
+        let (len, sequence) = sa.open_parsed_in_place(&datagram, buffer)?;
+        let opened = sa.opened_in_place(len, sequence);
         if sa.is_fresh {
             self.arrived_over(slot);
         }

@@ -1,4 +1,4 @@
-//! AES-GCM over vectors of blocks, written once for three widths.
+//! AES-GCM over vectors of blocks, written once for two widths.
 //!
 //! GHASH is computed as POLYVAL (RFC 8452 appendix A): blocks in the other order of octets, H
 //! multiplied by x. Products of blocks with powers of H are summed, and reduced once for a group of
@@ -8,17 +8,17 @@
 
 /// The functions of one width.
 macro_rules! gcm {
-    ($width:ident, $features:literal, $group:literal, [$($vectors:literal)*], $most:literal) => {
+    ($width:ident, $features:literal, $group:literal) => {
         pub(super) mod $width {
             use core::arch::x86_64::*;
 
-            use super::super::key::{BLOCK, Expanded, Front, LAST_POWER};
+            use super::super::key::{BLOCK, Expanded, LAST_POWER, Packet};
             use super::super::powers::reduced;
             use super::super::vectors::$width::{
                 LANES, V, add, cut, first, fold, keyed, last_round, load, load_part, multiply, numbers,
                 round, splat, store, store_part, swap, xor, xor3,
             };
-            use super::super::vectors::{from_u128, swapped};
+            use super::super::vectors::{front, j0, swapped};
             use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
             /// Vectors of a group.
@@ -127,41 +127,32 @@ macro_rules! gcm {
             /// product of the lengths if it is the last.
             #[target_feature(enable = $features)]
             #[inline]
-            fn begin(key: &Expanded, [front, text]: [u64; 2], left: usize) -> Sum {
+            fn begin(key: &Expanded, lengths: (u64, u64), left: usize) -> Sum {
                 if left >= GROUP * BLOCK {
                     return nothing();
                 }
-                Sum::of(first(_mm_set_epi64x(8 * front as i64, 8 * text as i64)), power(key, 1))
+                Sum::of(first(_mm_set_epi64x(lengths.0 as i64, lengths.1 as i64)), power(key, 1))
             }
 
             /// The same with what is in front of the text, and what is added to its first block.
             #[target_feature(enable = $features)]
             #[inline]
-            fn begin_after(key: &Expanded, front: Front, lengths: [u64; 2], left: usize) -> (Sum, V) {
-                let front = first(from_u128(front.block));
-                let sum = begin(key, lengths, left);
-                let exponent = if left >= GROUP * BLOCK { GROUP + 1 } else { left.div_ceil(BLOCK) + 2 };
-                if exponent <= LAST_POWER {
-                    (sum.plus(front, power(key, exponent)), splat(_mm_setzero_si128()))
-                } else {
-                    (sum, first(Sum::of(front, power(key, 1)).reduced()))
-                }
+            fn begin_after(key: &Expanded, packet: &Packet, len: usize) -> (Sum, V) {
+                let front = first(front(packet));
+                let sum = begin(key, packet.lengths(len), len);
+                let exponent = if len >= GROUP * BLOCK { GROUP + 1 } else { len.div_ceil(BLOCK) + 2 };
+                (sum.plus(front, power(key, exponent)), splat(_mm_setzero_si128()))
             }
 
             /// Encrypts a text in place and returns the ICV of it and of what is in front.
             #[target_feature(enable = $features)]
-            pub(in super::super) fn seal(
-                key: &Expanded,
-                j0: u128,
-                front: Front,
-                text: &mut [u8],
-            ) -> [u8; BLOCK] {
-                let j0 = from_u128(j0);
-                let lengths = [front.octets, text.len() as u64];
+            pub(in super::super) fn seal(key: &Expanded, packet: &Packet, text: &mut [u8]) -> [u8; BLOCK] {
+                let j0 = j0(packet);
+                let lengths = packet.lengths(text.len());
                 let mut counters = Counters::new(j0);
                 let last = encrypt_block(key, swapped(j0));
                 // What was reduced is added to the next block of text.
-                let (mut sum, mut carry) = begin_after(key, front, lengths, text.len());
+                let (mut sum, mut carry) = begin_after(key, packet, text.len());
                 let mut rest = text;
                 while rest.len() >= GROUP * BLOCK {
                     let Some((group, others)) =
@@ -183,42 +174,35 @@ macro_rules! gcm {
                     sum = begin(key, lengths, rest.len());
                 }
                 let mut exponent = rest.len().div_ceil(BLOCK) + 1;
-                macro_rules! tail {
-                    ($count:tt) => {
-                        while !rest.is_empty() {
-                            for stream in counters.key_stream::<$count>(key) {
-                                let len = WIDTH.min(rest.len());
-                                let Some((octets, others)) = core::mem::take(&mut rest).split_at_mut_checked(len)
-                                else {
-                                    break;
-                                };
-                                rest = others;
-                                if octets.is_empty() {
-                                    break;
-                                }
-                                let done = if let Some(octets) = octets.first_chunk_mut::<WIDTH>() {
-                                    let done = xor(load(octets), stream);
-                                    store(octets, done);
-                                    done
-                                } else {
-                                    let done = xor(load_part(octets), stream);
-                                    store_part(octets, done);
-                                    // Zeros after the text are hashed, not what the cipher makes of
-                                    // them.
-                                    cut(done, octets)
-                                };
-                                let block = xor(swap(done), carry);
-                                sum = sum.plus(block, keyed(&key.powers, LAST_POWER - exponent));
-                                carry = splat(_mm_setzero_si128());
-                                exponent -= LANES.min(exponent);
-                            }
-                        }
-                    };
+                if rest.is_empty() {
+                    sum = sum.plus(carry, power(key, 1));
                 }
-                match rest.len().div_ceil(WIDTH) {
-                    0 => sum = sum.plus(carry, power(key, 1)),
-                    $($vectors => tail!($vectors),)*
-                    _ => tail!($most),
+                while !rest.is_empty() {
+                    for stream in counters.key_stream::<2>(key) {
+                        let len = WIDTH.min(rest.len());
+                        let Some((octets, others)) = core::mem::take(&mut rest).split_at_mut_checked(len)
+                        else {
+                            break;
+                        };
+                        rest = others;
+                        if octets.is_empty() {
+                            break;
+                        }
+                        let done = if let Some(octets) = octets.first_chunk_mut::<WIDTH>() {
+                            let done = xor(load(octets), stream);
+                            store(octets, done);
+                            done
+                        } else {
+                            let done = xor(load_part(octets), stream);
+                            store_part(octets, done);
+                            // Zeros after the text are hashed, not what the cipher makes of them.
+                            cut(done, octets)
+                        };
+                        let block = xor(swap(done), carry);
+                        sum = sum.plus(block, keyed(&key.powers, LAST_POWER - exponent));
+                        carry = splat(_mm_setzero_si128());
+                        exponent -= LANES.min(exponent);
+                    }
                 }
                 finish(sum, last)
             }
@@ -231,23 +215,12 @@ macro_rules! gcm {
                 icv
             }
 
-            /// The ICV of a text, and of what is in front of it if it is encrypted.
+            /// The ICV of a text and of what is in front of it.
             #[target_feature(enable = $features)]
-            pub(in super::super) fn icv(
-                key: &Expanded,
-                j0: u128,
-                front: Option<Front>,
-                text: &[u8],
-            ) -> [u8; BLOCK] {
-                let last = encrypt_block(key, swapped(from_u128(j0)));
-                let lengths = match front {
-                    Some(front) => [front.octets, text.len() as u64],
-                    None => [text.len() as u64, 0],
-                };
-                let (mut sum, mut carry) = match front {
-                    Some(front) => begin_after(key, front, lengths, text.len()),
-                    None => (begin(key, lengths, text.len()), splat(_mm_setzero_si128())),
-                };
+            pub(in super::super) fn icv(key: &Expanded, packet: &Packet, text: &[u8]) -> [u8; BLOCK] {
+                let last = encrypt_block(key, swapped(j0(packet)));
+                let lengths = packet.lengths(text.len());
+                let (mut sum, mut carry) = begin_after(key, packet, text.len());
                 let mut rest = text;
                 while let Some((group, others)) = rest.split_at_checked(GROUP * BLOCK) {
                     rest = others;
@@ -277,8 +250,8 @@ macro_rules! gcm {
 
             /// Encrypts or decrypts into a buffer that is as long as the text.
             #[target_feature(enable = $features)]
-            pub(in super::super) fn crypt_into(key: &Expanded, j0: u128, from: &[u8], to: &mut [u8]) {
-                let mut counters = Counters::new(from_u128(j0));
+            pub(in super::super) fn crypt_into(key: &Expanded, packet: &Packet, from: &[u8], to: &mut [u8]) {
+                let mut counters = Counters::new(j0(packet));
                 let (mut from, mut to) = (from, to);
                 while from.len() >= GROUP * BLOCK {
                     let (Some((group, others)), Some((out, rest))) = (
@@ -314,8 +287,8 @@ macro_rules! gcm {
 
             /// Encrypts or decrypts in place.
             #[target_feature(enable = $features)]
-            pub(in super::super) fn crypt(key: &Expanded, j0: u128, text: &mut [u8]) {
-                let mut counters = Counters::new(from_u128(j0));
+            pub(in super::super) fn crypt(key: &Expanded, packet: &Packet, text: &mut [u8]) {
+                let mut counters = Counters::new(j0(packet));
                 let mut rest = text;
                 while rest.len() >= GROUP * BLOCK {
                     let Some((group, others)) =
@@ -349,6 +322,5 @@ macro_rules! gcm {
     };
 }
 
-gcm!(one, "avx2,aes,pclmulqdq", 8, [], 2);
-gcm!(two, "avx2,aes,pclmulqdq,vaes,vpclmulqdq", 8, [], 2);
-gcm!(four, "avx512f,avx512bw,avx512vl,avx2,aes,pclmulqdq,vaes,vpclmulqdq", 4, [1 2 3], 4);
+gcm!(one, "avx2,aes,pclmulqdq", 8);
+gcm!(two, "avx2,aes,pclmulqdq,vaes,vpclmulqdq", 8);

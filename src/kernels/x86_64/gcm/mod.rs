@@ -8,5 +8,6 @@ mod kernel;
 mod key;
 mod powers;
 mod vectors;
+mod wide;
 
-pub(crate) use key::{Front, Key};
+pub(crate) use key::{Key, Packet, Trailer};

@@ -7,11 +7,14 @@ use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 use super::key::{Expanded, LAST_POWER};
 use super::vectors::swapped;
 
+/// x^63 + x^62 + x^57, which is what x^127 + x^126 + x^121 is above x^64.
+pub(super) const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;
+
 /// A product of 256 bits, reduced by x^128 + x^127 + x^126 + x^121 + 1 in the way of Montgomery.
 #[target_feature(enable = "avx2,pclmulqdq")]
 #[inline]
 pub(super) fn reduced(low: __m128i, middle: __m128i, high: __m128i) -> __m128i {
-    let polynomial = _mm_set1_epi64x(0xc200_0000_0000_0000_u64 as i64);
+    let polynomial = _mm_set1_epi64x(POLYNOMIAL as i64);
     let low = _mm_xor_si128(low, _mm_slli_si128::<8>(middle));
     let high = _mm_xor_si128(high, _mm_srli_si128::<8>(middle));
     let once = _mm_clmulepi64_si128::<0x00>(low, polynomial);
@@ -33,7 +36,7 @@ fn times_x(h: __m128i) -> __m128i {
     let carries = _mm_srli_epi64::<63>(h);
     let doubled = _mm_or_si128(_mm_add_epi64(h, h), _mm_slli_si128::<8>(carries));
     let top = _mm_shuffle_epi32::<0xff>(_mm_srai_epi32::<31>(h));
-    let polynomial = _mm_set_epi64x(0xc200_0000_0000_0000_u64 as i64, 1);
+    let polynomial = _mm_set_epi64x(POLYNOMIAL as i64, 1);
     _mm_xor_si128(doubled, _mm_and_si128(top, polynomial))
 }
 

@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
-use super::key::{BLOCK, POWERS};
+use super::key::{BLOCK, POWERS, Packet};
 
 /// The octets of one block, fewer than sixteen.
 #[inline(always)]
@@ -40,6 +40,22 @@ fn write_part_of_block(octets: &mut [u8], block: u128) {
 #[inline]
 pub(super) fn from_u128(block: u128) -> __m128i {
     _mm_set_epi64x((block >> 64) as i64, block as i64)
+}
+
+/// The counter before the first (J0), in the other order of octets.
+#[target_feature(enable = "sse4.1")]
+#[inline]
+pub(super) fn j0(packet: &Packet) -> __m128i {
+    let (salt, iv) = (packet.salt.swap_bytes(), packet.iv.swap_bytes());
+    _mm_set_epi64x((u64::from(salt) << 32 | iv >> 32) as i64, (iv << 32 | 1) as i64)
+}
+
+/// What is in front of the text, in the other order of octets.
+#[target_feature(enable = "sse4.1")]
+#[inline]
+pub(super) fn front(packet: &Packet) -> __m128i {
+    let [high, low] = packet.front;
+    _mm_set_epi64x(high as i64, low as i64)
 }
 
 #[target_feature(enable = "sse4.1")]
@@ -326,53 +342,10 @@ pub(super) mod two {
 
 /// Four blocks: VAES and VPCLMULQDQ in 512 bits.
 pub(super) mod four {
-    use safe_unaligned_simd::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
-
     use super::*;
 
     pub(in super::super) type V = __m512i;
     pub(in super::super) const LANES: usize = 4;
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn load(octets: &[u8; BLOCK * LANES]) -> V {
-        _mm512_loadu_si512(octets)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn store(octets: &mut [u8; BLOCK * LANES], a: V) {
-        _mm512_storeu_si512(octets, a);
-    }
-
-    /// A one for each octet, of which there are at most 64.
-    #[inline(always)]
-    fn mask(octets: &[u8]) -> __mmask64 {
-        u64::MAX.checked_shr(64 - octets.len().min(64) as u32).unwrap_or(0)
-    }
-
-    #[allow(unsafe_code, reason = "a masked load takes a pointer")]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn load_part(octets: &[u8]) -> V {
-        // SAFETY: only the octets of the slice are read.
-        unsafe { _mm512_maskz_loadu_epi8(mask(octets), octets.as_ptr().cast()) }
-    }
-
-    #[allow(unsafe_code, reason = "a masked store takes a pointer")]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn store_part(octets: &mut [u8], a: V) {
-        // SAFETY: only the octets of the slice are written.
-        unsafe { _mm512_mask_storeu_epi8(octets.as_mut_ptr().cast(), mask(octets), a) }
-    }
-
-    /// The octets where the slice has some, and zeros after them.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn cut(a: V, octets: &[u8]) -> V {
-        _mm512_maskz_mov_epi8(mask(octets), a)
-    }
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
@@ -390,15 +363,6 @@ pub(super) mod four {
     #[inline]
     pub(in super::super) fn numbers() -> V {
         _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn keyed(powers: &[[u8; BLOCK]; POWERS], index: usize) -> V {
-        match powers[index..].as_flattened().first_chunk::<{ BLOCK * LANES }>() {
-            Some(octets) => _mm512_loadu_si512(octets),
-            None => _mm512_setzero_si512(),
-        }
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
