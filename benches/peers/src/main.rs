@@ -9,8 +9,11 @@
 //! library is faster. Of the two interfaces of intel-ipsec-mb, jobs and bursts, the faster counts.
 //!
 //! Options: `--backend NAME` (as `--backends` prints them), `--suite TEXT` (only suites whose name
-//! has the text in it), `--rounds N` (101), `--backends` (only says which this machine has).
+//! has the text in it), `--rounds N` (101), `--backends` (only says which this machine has). Built
+//! with `--features aead`, AES-GCM and AES-GMAC have columns for ring and aws-lc-rs.
 
+#[cfg(feature = "aead")]
+mod aead;
 mod peers;
 
 use std::hint::black_box;
@@ -73,10 +76,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!("{SAS} SAs with {SAS} keys; (time of the other) / (time of the library)");
     println!();
+    #[cfg(feature = "aead")]
+    let more: String = aead::CALLS.iter().map(|(name, _)| format!(" one: {name} |")).collect();
+    #[cfg(not(feature = "aead"))]
+    let more = "";
     println!(
-        "| suite | direction | octets | one: OpenSSL | one: ipsec-mb | b8: OpenSSL | b8: ipsec-mb | b16: OpenSSL | b16: ipsec-mb | b64: OpenSSL | b64: ipsec-mb | one, ns |"
+        "| suite | direction | octets | one: OpenSSL | one: ipsec-mb | b8: OpenSSL | b8: ipsec-mb | b16: OpenSSL | b16: ipsec-mb | b64: OpenSSL | b64: ipsec-mb | one, ns |{more}"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|{}", "---|".repeat(more.matches('|').count()));
     for suite in Suite::ALL {
         if !suite.to_string().contains(&options.suite) {
             continue;
@@ -112,6 +119,8 @@ struct Bench {
     senders: Vec<Outbound>,
     receivers: Vec<Inbound>,
     sas: Vec<Sa>,
+    #[cfg(feature = "aead")]
+    aead: Vec<aead::Sa>,
     /// The ESP of the packets, for the others.
     esps: Vec<Vec<u8>>,
     plains: Vec<Vec<u8>>,
@@ -141,6 +150,8 @@ impl Bench {
             senders: Vec::new(),
             receivers: Vec::new(),
             datagrams,
+            #[cfg(feature = "aead")]
+            aead: if suite.is_gcm() { keys.iter().map(aead::Sa::new).collect() } else { Vec::new() },
             keys,
             sas,
         };
@@ -224,6 +235,20 @@ impl Bench {
                 }
             }
         }
+        #[cfg(feature = "aead")]
+        for (name, call) in aead::CALLS.into_iter().filter(|_| suite.is_gcm()) {
+            self.restore(direction);
+            self.plains.iter_mut().for_each(|plain| plain.fill(0));
+            self.aead(direction, call);
+            for n in 0..SAS {
+                let body =
+                    direction == Direction::Seal || self.plains[n].starts_with(&self.datagrams[n][IP..]);
+                assert!(
+                    body && self.esps[n] == self.packets[n][IP..],
+                    "{suite}: {name} makes something else"
+                );
+            }
+        }
         // Forged packets are refused by all.
         if direction == Direction::Open {
             self.esps.iter_mut().for_each(|esp| esp[9] ^= 1);
@@ -292,6 +317,13 @@ impl Bench {
         packets.chunks_mut(batch).map(call).sum()
     }
 
+    #[cfg(feature = "aead")]
+    fn aead(&mut self, direction: Direction, call: aead::Call) {
+        for ((sa, esp), plain) in self.aead.iter().zip(&mut self.esps).zip(&mut self.plains) {
+            assert!(call(sa, esp, (direction == Direction::Open).then_some(plain)));
+        }
+    }
+
     fn time_library(&mut self, direction: Direction, batch: usize) -> f64 {
         self.renew();
         self.restore(direction);
@@ -304,6 +336,8 @@ impl Bench {
         call: fn(&mut [Packet<'_>]) -> usize,
         batch: usize,
     ) -> f64 {
+        // As before the library is timed, so that none finds more in the caches than another.
+        self.renew();
         self.restore(direction);
         time(|| assert_eq!(self.others(call, batch), SAS))
     }
@@ -315,6 +349,8 @@ fn row(options: &Options, suite: Suite, direction: Direction, size: &str) {
     // batch the same.
     let mut ratios = vec![Vec::new(); 2 + 2 * BATCHES.len()];
     let mut alone = Vec::new();
+    #[cfg(feature = "aead")]
+    let mut more = vec![Vec::new(); if suite.is_gcm() { aead::CALLS.len() } else { 0 }];
     let slow = suite.encryption() == Encryption::DesEde3Cbc;
     let rounds = if slow { options.rounds.div_ceil(5) } else { options.rounds };
     for _ in 0..rounds {
@@ -324,6 +360,12 @@ fn row(options: &Options, suite: Suite, direction: Direction, size: &str) {
         alone.push(one);
         if suite.is_gcm() {
             ratios[1].push(bench.time_others(direction, peers::imb_gcm, SAS) / one);
+        }
+        #[cfg(feature = "aead")]
+        for (ratios, (_, call)) in more.iter_mut().zip(aead::CALLS) {
+            bench.renew();
+            bench.restore(direction);
+            ratios.push(time(|| bench.aead(direction, call)) / one);
         }
         for (n, batch) in BATCHES.into_iter().enumerate() {
             let library = bench.time_library(direction, batch);
@@ -347,7 +389,10 @@ fn row(options: &Options, suite: Suite, direction: Direction, size: &str) {
             false => print!(" {:.2} |", median(ratios)),
         }
     }
-    println!(" {:.0} |", median(&mut alone) * 1e9 / SAS as f64);
+    print!(" {:.0} |", median(&mut alone) * 1e9 / SAS as f64);
+    #[cfg(feature = "aead")]
+    more.iter_mut().for_each(|ratios| print!(" {:.2} |", median(ratios)));
+    println!();
 }
 
 fn time(work: impl FnOnce()) -> f64 {
