@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ipsec_3gpp::registration::{Accepted, Authorization, Over, Register};
 use ipsec_3gpp::sa::Ends;
 use support::heap::{Counting, live};
-use support::node::{EXPIRES, NONCE, Node, PCSCF, Phone, config, phone, server_spi};
+use support::node::{EXPIRES, NONCE, Node, PCSCF, Phone, SUITE, config, phone, server_spi};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -74,11 +74,11 @@ struct Done {
 
 fn run(contacts: usize, flood: Flood) -> Done {
     let before = live();
-    let config = config().with_max_contacts(contacts as u32 + 10_000, 0).with_max_addresses(2000, 0);
+    let config = config(SUITE).with_max_contacts(contacts as u32 + 10_000, 0).with_max_addresses(2000, 0);
     let spis = config.spis_needed();
     let mut node = Node::with(config, spis, contacts + 10_000);
     let mut times = 0..;
-    let mut fresh = |number: usize, ports: usize| phone(number, times.next().unwrap(), ports);
+    let mut fresh = |number: usize, ports: usize| phone(number, times.next().unwrap(), ports, SUITE);
     let first: Vec<Phone> = (0..contacts).map(|number| fresh(number, 20_000)).collect();
     let mut ends: Vec<Ends> = first.iter().map(|phone| node.register(phone, Over::Clear)).collect();
     let mut done = Done {

@@ -12,6 +12,7 @@ use ipsec_3gpp::{Ck, Confidentiality, Ik, Moment, Pcscf, Policy, Sad, SpiAllocat
 
 pub const PCSCF: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 pub const EXPIRES: Duration = Duration::from_secs(1200);
+/// The suite that is taken, unless a benchmark says otherwise.
 pub const SUITE: Suite = Suite::HMAC_SHA_1_96_AES_CBC;
 /// As long as RAND and AUTN are.
 pub const NONCE: &str = "I1U+wL8DmQyq9UbO5o6ErwO0xJ6cTgAAQ6J2m0eWSA0=";
@@ -22,8 +23,8 @@ pub fn keys() -> (Ck, Ik) {
     (Ck::new([0x56; 16]), Ik::new([0xf7; 16]))
 }
 
-/// What one UE sends to register: an iPhone's four mechanisms. SPIs and client port are new each
-/// time.
+/// What one UE sends to register: an iPhone's four mechanisms, one of them perhaps another. SPIs and
+/// client port are new each time.
 pub struct Phone {
     pub number: usize,
     pub address: IpAddr,
@@ -32,7 +33,7 @@ pub struct Phone {
     pub client: String,
 }
 
-pub fn phone(number: usize, time: usize, ports: usize) -> Phone {
+pub fn phone(number: usize, time: usize, ports: usize, taken: Suite) -> Phone {
     let (spi_c, spi_s, port_c) = (1_000_000_000 + time * 2, 1_000_000_001 + time * 2, ports + time % 10_000);
     let mechanism = |(alg, ealg)| {
         format!(
@@ -42,7 +43,7 @@ pub fn phone(number: usize, time: usize, ports: usize) -> Phone {
     let suites = [
         ("hmac-md5-96", "aes-cbc"),
         ("hmac-md5-96", "null"),
-        ("hmac-sha-1-96", "aes-cbc"),
+        (taken.integrity().token(), taken.encryption().token()),
         ("hmac-sha-1-96", "null"),
     ];
     Phone {
@@ -54,10 +55,10 @@ pub fn phone(number: usize, time: usize, ports: usize) -> Phone {
     }
 }
 
-/// The configuration of the benchmarks: four suites.
-pub fn config() -> Config {
+/// The configuration of the benchmarks: four suites, of which the first is taken.
+pub fn config(taken: Suite) -> Config {
     let port = |number| Port::new(number).unwrap();
-    let suites = [SUITE, Suite::HMAC_MD5_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL, Suite::HMAC_MD5_96_NULL];
+    let suites = [taken, Suite::HMAC_MD5_96_AES_CBC, Suite::HMAC_SHA_1_96_NULL, Suite::HMAC_MD5_96_NULL];
     let policy = Policy::new(&suites, Confidentiality::Offered).unwrap();
     Config::new(policy, port(7060), &[port(7101), port(7102), port(7103)]).unwrap()
 }
@@ -72,8 +73,8 @@ pub struct Node {
 
 impl Node {
     /// A table for this many contacts.
-    pub fn new(contacts: usize) -> Self {
-        let config = config().with_max_contacts(contacts as u32, 0);
+    pub fn new(contacts: usize, taken: Suite) -> Self {
+        let config = config(taken).with_max_contacts(contacts as u32, 0);
         Self::with(config, contacts as u32 * 6, contacts)
     }
 
