@@ -129,7 +129,6 @@ pub(crate) mod gcm {
 
     #[allow(dead_code, reason = "no kernel reads it")]
     pub(crate) struct Packet {
-        pub(crate) salt: u32,
         pub(crate) iv: u64,
         pub(crate) front: [u64; 2],
         pub(crate) front_octets: u32,
@@ -143,11 +142,18 @@ pub(crate) mod gcm {
     }
 
     impl Key {
-        pub(crate) const fn new(vectors: Vectors, _: &[u8; 16]) -> Option<Self> {
+        pub(crate) const fn new(vectors: Vectors, _: &[u8; 16], _: &[u8; 4]) -> Option<Self> {
             match vectors {}
         }
 
-        pub(crate) fn seal(&self, _: Packet, _: Option<&[u8]>, _: &mut [u8], _: Trailer, _: &mut [u8; 16]) {
+        pub(crate) fn seal(
+            &self,
+            _: Packet,
+            _: Option<&[u8]>,
+            _: &mut [u8],
+            _: Trailer,
+            _: &mut [u8; 16],
+        ) -> Option<()> {
             match self.0 {}
         }
 

@@ -3,8 +3,6 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use zeroize::Zeroizing;
-
 use super::super::authentic::{Authentic, LONG_ICV};
 use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
 use super::super::plain;
@@ -23,7 +21,6 @@ const IV: usize = 8;
 pub(crate) enum Gcm {
     Kernels {
         key: gcm::Key,
-        salt: Zeroizing<[u8; 4]>,
         encrypts: bool,
     },
     /// Where there are no vectors, the crates are what is fastest. Boxed: it is larger.
@@ -33,12 +30,8 @@ pub(crate) enum Gcm {
 impl Gcm {
     pub(super) fn new(keys: &SaKeys, vectors: Option<Vectors>) -> Self {
         let (key, salt) = keys.expose_gcm();
-        match vectors.and_then(|vectors| gcm::Key::new(vectors, key)) {
-            Some(key) => Gcm::Kernels {
-                key,
-                salt: Zeroizing::new(*salt),
-                encrypts: keys.suite().encryption() == Encryption::AesGcm,
-            },
+        match vectors.and_then(|vectors| gcm::Key::new(vectors, key, salt)) {
+            Some(key) => Gcm::Kernels { key, encrypts: keys.suite().encryption() == Encryption::AesGcm },
             None => Gcm::Crates(Box::new(Wiped::new(plain::Gcm::new(keys)))),
         }
     }
@@ -47,7 +40,7 @@ impl Gcm {
     #[inline(always)]
     pub(super) fn one_pass(&self) -> Option<OnePass<'_>> {
         match self {
-            Gcm::Kernels { key, salt, encrypts } => Some(OnePass { key, salt, encrypts: *encrypts }),
+            Gcm::Kernels { key, encrypts } => Some(OnePass { key, encrypts: *encrypts }),
             Gcm::Crates(_) => None,
         }
     }
@@ -56,7 +49,7 @@ impl Gcm {
     #[inline]
     pub(super) fn protect(&self, esp: &mut [u8]) -> Option<()> {
         match self {
-            Gcm::Kernels { key, salt, encrypts } => OnePass { key, salt, encrypts: *encrypts }.protect(esp),
+            Gcm::Kernels { key, encrypts } => OnePass { key, encrypts: *encrypts }.protect(esp),
             Gcm::Crates(gcm) => gcm.get()?.protect(esp),
         }
     }
@@ -65,7 +58,7 @@ impl Gcm {
     #[inline]
     pub(super) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         match self {
-            Gcm::Kernels { key, salt, encrypts } => OnePass { key, salt, encrypts: *encrypts }.verify(esp),
+            Gcm::Kernels { key, encrypts } => OnePass { key, encrypts: *encrypts }.verify(esp),
             Gcm::Crates(gcm) => gcm.get()?.verify(esp),
         }
     }
@@ -95,7 +88,6 @@ impl Gcm {
 #[derive(Clone, Copy)]
 pub(crate) struct OnePass<'a> {
     key: &'a gcm::Key,
-    salt: &'a [u8; 4],
     encrypts: bool,
 }
 
@@ -115,16 +107,14 @@ impl OnePass<'_> {
         let (text, icv) = rest.split_last_chunk_mut::<LONG_ICV>()?;
         let ids = u64::from(spi.value()) << 32 | u64::from(sequence);
         *header = (u128::from(ids) << 64 | u128::from(ids)).to_be_bytes();
-        self.key.seal(self.packet(ids, ids), payload, text, self::trailer(trailer), icv);
-        Some(())
+        self.key.seal(self.packet(ids, ids), payload, text, self::trailer(trailer), icv)
     }
 
     /// Encrypts a packet that has been framed, and appends its ICV.
     fn protect(self, esp: &mut [u8]) -> Option<()> {
         let (ids, iv) = numbers(esp)?;
         let (text, icv) = esp.get_mut(IDS + IV..)?.split_last_chunk_mut::<LONG_ICV>()?;
-        self.key.seal(self.packet(ids, iv), None, text, gcm::Trailer { octets: 0, len: 0 }, icv);
-        Some(())
+        self.key.seal(self.packet(ids, iv), None, text, gcm::Trailer { octets: 0, len: 0 }, icv)
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.
@@ -158,7 +148,6 @@ impl OnePass<'_> {
     fn packet(self, ids: u64, iv: u64) -> gcm::Packet {
         let (second, front_octets) = if self.encrypts { (0, IDS) } else { (iv, IDS + IV) };
         gcm::Packet {
-            salt: u32::from_le_bytes(*self.salt),
             iv: iv.swap_bytes(),
             front: [ids, second],
             front_octets: front_octets as u32,

@@ -147,7 +147,7 @@ macro_rules! gcm {
             /// Encrypts a text in place and returns the ICV of it and of what is in front.
             #[target_feature(enable = $features)]
             pub(in super::super) fn seal(key: &Expanded, packet: &Packet, text: &mut [u8]) -> [u8; BLOCK] {
-                let j0 = j0(packet);
+                let j0 = j0(key, packet);
                 let lengths = packet.lengths(text.len());
                 let mut counters = Counters::new(j0);
                 let last = encrypt_block(key, swapped(j0));
@@ -218,7 +218,7 @@ macro_rules! gcm {
             /// The ICV of a text and of what is in front of it.
             #[target_feature(enable = $features)]
             pub(in super::super) fn icv(key: &Expanded, packet: &Packet, text: &[u8]) -> [u8; BLOCK] {
-                let last = encrypt_block(key, swapped(j0(packet)));
+                let last = encrypt_block(key, swapped(j0(key, packet)));
                 let lengths = packet.lengths(text.len());
                 let (mut sum, mut carry) = begin_after(key, packet, text.len());
                 let mut rest = text;
@@ -251,7 +251,7 @@ macro_rules! gcm {
             /// Encrypts or decrypts into a buffer that is as long as the text.
             #[target_feature(enable = $features)]
             pub(in super::super) fn crypt_into(key: &Expanded, packet: &Packet, from: &[u8], to: &mut [u8]) {
-                let mut counters = Counters::new(j0(packet));
+                let mut counters = Counters::new(j0(key, packet));
                 let (mut from, mut to) = (from, to);
                 while from.len() >= GROUP * BLOCK {
                     let (Some((group, others)), Some((out, rest))) = (
@@ -288,7 +288,7 @@ macro_rules! gcm {
             /// Encrypts or decrypts in place.
             #[target_feature(enable = $features)]
             pub(in super::super) fn crypt(key: &Expanded, packet: &Packet, text: &mut [u8]) {
-                let mut counters = Counters::new(j0(packet));
+                let mut counters = Counters::new(j0(key, packet));
                 let mut rest = text;
                 while rest.len() >= GROUP * BLOCK {
                     let Some((group, others)) =

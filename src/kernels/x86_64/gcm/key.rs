@@ -21,20 +21,20 @@ pub(super) const LAST_POWER: usize = 34;
 /// Powers of H, and what vectors read after them.
 pub(super) const POWERS: usize = LAST_POWER + 2;
 
-/// Round keys, and powers of H.
+/// Round keys, powers of H, and the salt.
 #[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(align(16))]
 pub(super) struct Expanded {
     pub(super) round_keys: [[u8; BLOCK]; 11],
     /// From [`LAST_POWER`] down to 1, multiplied by x, in the other order of octets; then zeros.
     pub(super) powers: [[u8; BLOCK]; POWERS],
+    /// The first octet is the lowest.
+    pub(super) salt: u32,
 }
 
 /// One packet beside its text.
 #[derive(Clone, Copy)]
 pub(crate) struct Packet {
-    /// The first octet is the lowest.
-    pub(crate) salt: u32,
     /// The first octet is the lowest.
     pub(crate) iv: u64,
     /// What is authenticated in front of the text, at most a block, and zeros: the first octet is
@@ -81,7 +81,7 @@ enum Width {
 #[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
 impl Key {
     /// `None` if the machine multiplies no polynomials.
-    pub(crate) fn new(vectors: Vectors, key: &[u8; BLOCK]) -> Option<Self> {
+    pub(crate) fn new(vectors: Vectors, key: &[u8; BLOCK], salt: &[u8; 4]) -> Option<Self> {
         if !has_pclmulqdq::get() {
             return None;
         }
@@ -90,12 +90,13 @@ impl Key {
             Kind::Avx512 { .. } | Kind::Avx2 if has_vaes::get() => Width::Two,
             Kind::Avx512 { .. } | Kind::Avx2 => Width::One,
         };
-        Some(Self::of(width, key))
+        Some(Self::of(width, key, salt))
     }
 
-    fn of(width: Width, key: &[u8; BLOCK]) -> Self {
-        let mut new =
-            Self { width, expanded: Expanded { round_keys: [[0; BLOCK]; 11], powers: [[0; BLOCK]; POWERS] } };
+    fn of(width: Width, key: &[u8; BLOCK], salt: &[u8; 4]) -> Self {
+        let (round_keys, powers) = ([[0; BLOCK]; 11], [[0; BLOCK]; POWERS]);
+        let expanded = Expanded { round_keys, powers, salt: u32::from_le_bytes(*salt) };
+        let mut new = Self { width, expanded };
         // SAFETY: vectors of either kind are a proof that the machine has AES-NI; PCLMULQDQ was
         // asked for.
         unsafe {
@@ -105,9 +106,9 @@ impl Key {
         new
     }
 
-    /// Encrypts a text, if it is one that is encrypted, and writes the ICV of it and of the octets
-    /// in front of it. The payload is in its place already, or it is given; the trailer is not
-    /// there yet.
+    /// `None`, and nothing is sealed, if the lengths do not fit. Encrypts a text, if it is one that
+    /// is encrypted, and writes the ICV of it and of the octets in front of it. The payload is in
+    /// its place already, or it is given; the trailer is not there yet.
     #[inline(always)]
     pub(crate) fn seal(
         &self,
@@ -116,12 +117,12 @@ impl Key {
         text: &mut [u8],
         trailer: Trailer,
         icv: &mut [u8; BLOCK],
-    ) {
+    ) -> Option<()> {
         // The wide kernel adds trailers that are within its last vector.
         if self.width == Width::Four && four::has_trailer_at_end(text.len(), trailer) {
             return self.seal_wide(packet, payload, text, trailer, icv);
         }
-        self.seal_framed(packet, payload, text, trailer, icv);
+        self.seal_framed(packet, payload, text, trailer, icv)
     }
 
     /// [`Key::seal`] in two steps: the packet is framed, and sealed then.
@@ -134,9 +135,12 @@ impl Key {
         text: &mut [u8],
         trailer: Trailer,
         icv: &mut [u8; BLOCK],
-    ) {
+    ) -> Option<()> {
         let payload_len = text.len().saturating_sub(trailer.len);
         let (place, end) = text.split_at_mut(payload_len);
+        if end.len() != trailer.len || payload.is_some_and(|payload| payload.len() != payload_len) {
+            return None;
+        }
         if let Some(payload) = payload {
             place.iter_mut().zip(payload).for_each(|(to, from)| *to = *from);
         }
@@ -152,6 +156,7 @@ impl Key {
                 Width::Four => return self.seal_wide(packet, None, text, Trailer { octets: 0, len: 0 }, icv),
             }
         };
+        Some(())
     }
 
     #[inline(always)]
@@ -162,27 +167,31 @@ impl Key {
         text: &mut [u8],
         trailer: Trailer,
         icv: &mut [u8; BLOCK],
-    ) {
-        let Packet { salt, iv, front: [first, second], front_octets, encrypts } = packet;
+    ) -> Option<()> {
+        let Packet { iv, front: [first, second], front_octets, encrypts } = packet;
         let key = &self.expanded;
         // SAFETY: as above.
         unsafe {
-            match (encrypts, text.len() > four::GROUP) {
+            let is_sealed = match (encrypts, text.len() > four::GROUP) {
                 (true, false) => {
-                    four::seal(key, first, second, iv, salt, front_octets, payload, text, trailer, icv);
+                    four::seal(key, first, second, iv, front_octets, payload, text, trailer, icv)
                 }
                 (true, true) => {
-                    four::seal_long(key, first, second, iv, salt, front_octets, payload, text, trailer, icv);
+                    let long =
+                        four::seal_long(key, first, second, iv, front_octets, payload, text, trailer, icv);
                     four::wipe_stack::<320>();
+                    long
                 }
-                (false, false) => {
-                    four::seal_clear(key, first, second, iv, salt, front_octets, payload, text, trailer, icv);
+                (false, is_long) => {
+                    let clear =
+                        four::seal_clear(key, first, second, iv, front_octets, payload, text, trailer, icv);
+                    if is_long {
+                        four::wipe_stack::<320>();
+                    }
+                    clear
                 }
-                (false, true) => {
-                    four::seal_clear(key, first, second, iv, salt, front_octets, payload, text, trailer, icv);
-                    four::wipe_stack::<320>();
-                }
-            }
+            };
+            is_sealed.then_some(())
         }
     }
 
@@ -204,11 +213,11 @@ impl Key {
     /// [`Key::verify`] with the wide kernel, and a buffer that the text is copied to.
     #[inline(always)]
     fn verify_wide(&self, packet: &Packet, text: &[u8], icv: &[u8; BLOCK], to: Option<&mut [u8]>) -> bool {
-        let Packet { salt, iv, front: [first, second], .. } = *packet;
+        let Packet { iv, front: [first, second], .. } = *packet;
         let lengths = packet.lengths(text.len());
         // SAFETY: as above.
         unsafe {
-            let is_right = four::verify(&self.expanded, first, second, iv, salt, lengths, text, icv, to);
+            let is_right = four::verify(&self.expanded, first, second, iv, lengths, text, icv, to);
             if text.len() > four::GROUP {
                 four::wipe_stack::<320>();
             }
@@ -227,19 +236,18 @@ impl Key {
         to: &mut [u8],
         icv: &[u8; BLOCK],
     ) -> Option<[u8; 4]> {
-        let Packet { salt, iv, front: [first, second], front_octets, encrypts } = packet;
+        let Packet { iv, front: [first, second], front_octets, encrypts } = packet;
         let key = &self.expanded;
         // SAFETY: as above.
         unsafe {
             match (self.width, text) {
                 (Width::Four, text) if encrypts && to.len() > four::GROUP => {
-                    let end = four::open_long(key, first, second, iv, salt, front_octets, text, to, icv);
-                    four::wipe_stack::<1664>();
+                    let end = four::open_long(key, first, second, iv, front_octets, text, to, icv);
+                    four::wipe_stack::<1792>();
                     end.map(u32::to_le_bytes)
                 }
                 (Width::Four, text) if encrypts => {
-                    four::open(key, first, second, iv, salt, front_octets, text, to, icv)
-                        .map(u32::to_le_bytes)
+                    four::open(key, first, second, iv, front_octets, text, to, icv).map(u32::to_le_bytes)
                 }
                 (Width::Four, Some(text)) => {
                     // What has just been written is not read.
@@ -314,8 +322,9 @@ mod tests {
 
     /// All that this machine has: those that are chosen, and the narrowest.
     fn widths() -> impl Iterator<Item = Width> {
-        let chosen =
-            || Vectors::available().filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK])?.width));
+        let chosen = || {
+            Vectors::available().filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.width))
+        };
         chosen().chain(chosen().next().map(|_| Width::One))
     }
 
@@ -325,7 +334,6 @@ mod tests {
         block.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
         let block = u128::from_be_bytes(block);
         Packet {
-            salt: u32::from_le_bytes(*nonce.first_chunk().unwrap()),
             iv: u64::from_le_bytes(*nonce[4..].first_chunk().unwrap()),
             front: [(block >> 64) as u64, block as u64],
             front_octets: front.len() as u32,
@@ -343,11 +351,11 @@ mod tests {
             let octets = trailer.iter().rev().fold(0, |octets, octet| octets << 8 | u64::from(*octet));
             let trailer = Trailer { octets, len };
             let (mut apart, mut made) = (vec![0xee; text.len()], [0; BLOCK]);
-            key.seal(*packet, Some(payload), &mut apart, trailer, &mut made);
+            key.seal(*packet, Some(payload), &mut apart, trailer, &mut made).unwrap();
             assert_eq!((apart.as_slice(), made), (sealed, icv), "{name}");
             let mut in_place = payload.to_vec();
             in_place.resize(text.len(), 0xee);
-            key.seal(*packet, None, &mut in_place, trailer, &mut made);
+            key.seal(*packet, None, &mut in_place, trailer, &mut made).unwrap();
             assert_eq!((in_place.as_slice(), made), (sealed, icv), "{name}");
         }
         assert!(key.verify(packet, sealed, &icv), "{name}");
@@ -411,7 +419,7 @@ mod tests {
         let (mut sealed, mut macs) = (0, 0);
         for width in widths() {
             for [secret, nonce, aad, plain, text, tag] in &cases {
-                let key = Key::of(width, secret.first_chunk().unwrap());
+                let key = Key::of(width, secret.first_chunk().unwrap(), nonce.first_chunk().unwrap());
                 let (tag, is_valid) = (tag.first_chunk::<BLOCK>().unwrap(), tag[BLOCK] == 1);
                 if plain.is_empty() {
                     let (front, text) = aad.split_at(aad.len().min(BLOCK));
@@ -444,7 +452,7 @@ mod tests {
                 j0[12..].copy_from_slice(&1_u32.to_be_bytes());
                 let front: [u8; BLOCK] = core::array::from_fn(octet);
                 let text: Vec<u8> = (0..len).map(octet).collect();
-                let key = Key::of(width, &secret);
+                let key = Key::of(width, &secret, j0.first_chunk().unwrap());
                 let (sealed, icv) = judge(&secret, j0, &front[..8], &text);
                 checked(&key, &packet(&j0, &front[..8], true), &text, &sealed, icv);
                 let (_, icv) = judge(&secret, j0, &[front.as_slice(), &text].concat(), &[]);

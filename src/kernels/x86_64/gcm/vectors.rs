@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
-use super::key::{BLOCK, POWERS, Packet};
+use super::key::{BLOCK, Expanded, POWERS, Packet};
 
 /// The octets of one block, fewer than sixteen.
 #[inline(always)]
@@ -45,8 +45,8 @@ pub(super) fn from_u128(block: u128) -> __m128i {
 /// The counter before the first (J0), in the other order of octets.
 #[target_feature(enable = "sse4.1")]
 #[inline]
-pub(super) fn j0(packet: &Packet) -> __m128i {
-    let (salt, iv) = (packet.salt.swap_bytes(), packet.iv.swap_bytes());
+pub(super) fn j0(key: &Expanded, packet: &Packet) -> __m128i {
+    let (salt, iv) = (key.salt.swap_bytes(), packet.iv.swap_bytes());
     _mm_set_epi64x((u64::from(salt) << 32 | iv >> 32) as i64, (iv << 32 | 1) as i64)
 }
 

@@ -153,8 +153,8 @@ functions! {
     }
 
     /// Salt and IV, and zeros where the counter will be, after the first addition of a key.
-    fn nonce(key: &Expanded, salt: u32, iv: u64) -> __m128i {
-        let nonce = _mm_set_epi64x((iv >> 32) as i64, (iv << 32 | u64::from(salt)) as i64);
+    fn nonce(key: &Expanded, iv: u64) -> __m128i {
+        let nonce = _mm_set_epi64x((iv >> 32) as i64, (iv << 32 | u64::from(key.salt)) as i64);
         _mm_xor_si128(nonce, _mm_loadu_si128(&key.round_keys[0]))
     }
 
@@ -587,46 +587,47 @@ functions! {
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "what is read back from memory at once is waited for")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn seal(
+#[inline(never)]
+pub(super) unsafe fn seal(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     front_octets: u32,
     payload: Option<&[u8]>,
     text: &mut [u8],
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
-) {
-    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return };
+) -> bool {
+    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return false };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-    let nonce = nonce(key, salt, iv);
+    let nonce = nonce(key, iv);
     let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
     let made = last_vectors!(len, seal_last::<_, 0>(key, (counters(nonce), j0(nonce), lengths), text, sum)
-        else return);
+        else return false);
     _mm_storeu_si128(icv, made);
+    true
 }
 
 /// [`seal`] for a text that is longer.
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn seal_long(
+#[inline(never)]
+pub(super) unsafe fn seal_long(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     front_octets: u32,
     payload: Option<&[u8]>,
     text: &mut [u8],
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
-) {
-    let Some((mut place, len)) = place_to_seal(payload, text, trailer) else { return };
+) -> bool {
+    let Some((mut place, len)) = place_to_seal(payload, text, trailer) else { return false };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-    let nonce = nonce(key, salt, iv);
+    let nonce = nonce(key, iv);
     let (j0, mut numbers) = (j0(nonce), numbers(2));
     let (groups, octets) = parts(len);
     let mut sum = begin(key, front);
@@ -652,8 +653,9 @@ pub(super) fn seal_long(
     }
     let (sum, text) = ((sum, &before), (place, octets, trailer));
     let made = last_vectors!(octets, seal_last::<_, 8>(
-        key, (next_counters(nonce, &mut numbers), j0, lengths), text, sum) else return);
+        key, (next_counters(nonce, &mut numbers), j0, lengths), text, sum) else return false);
     _mm_storeu_si128(icv, made);
+    true
 }
 
 /// Decrypts a text of a group at most if the ICV of it and of what is in front is right; else
@@ -661,12 +663,12 @@ pub(super) fn seal_long(
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn open(
+#[inline(never)]
+pub(super) unsafe fn open(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     front_octets: u32,
     text: Option<&[u8]>,
     to: &mut [u8],
@@ -674,7 +676,7 @@ pub(super) fn open(
 ) -> Option<u32> {
     let (start, len) = place_to_open(text, to)?;
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-    let (nonce, icv) = (nonce(key, salt, iv), _mm_loadu_si128(icv));
+    let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let sum = (ends(key, front, lengths, len), _mm512_setzero_si512());
     last_vectors!(len, open_last::<_, 0>(key, ([], counters(nonce), j0(nonce)), (start, len), sum, icv) else None)
 }
@@ -683,12 +685,12 @@ pub(super) fn open(
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn open_long(
+#[inline(never)]
+pub(super) unsafe fn open_long(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     front_octets: u32,
     text: Option<&[u8]>,
     to: &mut [u8],
@@ -696,7 +698,7 @@ pub(super) fn open_long(
 ) -> Option<u32> {
     let (start, len) = place_to_open(text, to)?;
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-    let (nonce, icv) = (nonce(key, salt, iv), _mm_loadu_si128(icv));
+    let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let j0 = j0(nonce);
     let (groups, octets) = parts(len);
     let mut carry = _mm512_setzero_si512();
@@ -788,19 +790,19 @@ pub(super) fn wipe_stack<const N: usize>() {
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn seal_clear(
+#[inline(never)]
+pub(super) unsafe fn seal_clear(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     front_octets: u32,
     payload: Option<&[u8]>,
     text: &mut [u8],
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
-) {
-    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return };
+) -> bool {
+    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return false };
     let start = (len - 1) / WIDTH * WIDTH;
     // SAFETY: the last vector begins there, and those before it are whole.
     let last = unsafe {
@@ -812,15 +814,16 @@ pub(super) fn seal_clear(
         end.store_part(mask(len - start), last);
         last
     };
-    let j0 = j0(nonce(key, salt, iv));
+    let j0 = j0(nonce(key, iv));
     let (front, lengths) = (block(first, second), lengths(front_octets as usize + len, 0));
     let made = if len <= GROUP {
-        last_vectors!(len, icv_of_clear::<_, true>(key, (front, lengths, j0), (place, len), last) else return)
+        last_vectors!(len, icv_of_clear::<_, true>(key, (front, lengths, j0), (place, len), last) else return false)
     } else {
         let sum = unsafe { hashed(key, (front, lengths), (place, len), last) };
         _mm_xor_si128(swapped(sum), encrypted(key, j0))
     };
     _mm_storeu_si128(icv, made);
+    true
 }
 
 /// Whether the ICV of a text and of what is in front of it is right. If it is, the text is copied
@@ -828,12 +831,12 @@ pub(super) fn seal_clear(
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
-pub(super) fn verify(
+#[inline(never)]
+pub(super) unsafe fn verify(
     key: &Expanded,
     first: u64,
     second: u64,
     iv: u64,
-    salt: u32,
     lengths: (u64, u64),
     text: &[u8],
     icv: &[u8; BLOCK],
@@ -847,7 +850,7 @@ pub(super) fn verify(
         None => (text.as_ptr().cast_mut(), false),
     };
     let place = Place { from: text.as_ptr(), to };
-    let j0 = j0(nonce(key, salt, iv));
+    let j0 = j0(nonce(key, iv));
     let (front, lengths) = (block(first, second), block(lengths.0, lengths.1));
     let start = len.saturating_sub(1) / WIDTH * WIDTH;
     let rest = mask(len - start);
