@@ -24,6 +24,13 @@ pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
     if has_long_vectors() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
 }
 
+/// The same for a packet that kernels process alone.
+#[cfg(feature = "kernels")]
+#[inline(always)]
+pub(crate) fn wiped_packet<R>(work: impl FnOnce() -> R) -> R {
+    if has_long_vectors() { wiped_pieces::<R, 2>(work) } else { wiped_pieces::<R, 1>(work) }
+}
+
 /// The same for a key of AES-GCM that is made: what the crates have is larger.
 #[cfg(all(feature = "aes-gcm", feature = "kernels"))]
 #[inline(always)]
@@ -35,7 +42,7 @@ pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
 #[cfg(all(feature = "aes-gcm", feature = "kernels", target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn wiped_kernel<R>(work: impl FnOnce() -> R) -> R {
-    wiped_pieces::<R, 1>(work)
+    wiped_pieces::<R, 2>(work)
 }
 
 /// The same for a message that the crates decrypt: where the processor has long vectors, they have

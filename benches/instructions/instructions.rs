@@ -184,11 +184,11 @@ fn negotiate(policy: Policy) -> (Policy, Sad) {
 }
 
 // What was counted, and three in a hundred for the seeds of the tables' hashes.
-const NULL_SEAL: u64 = 5_653;
-const AES_SEAL: u64 = 11_956;
+const NULL_SEAL: u64 = 5_790;
+const AES_SEAL: u64 = 12_115;
 const DES_SEAL: u64 = 364_230;
-const NULL_OPEN: u64 = 5_776;
-const AES_OPEN: u64 = 11_351;
+const NULL_OPEN: u64 = 5_920;
+const AES_OPEN: u64 = 11_530;
 const DES_OPEN: u64 = 62_175;
 const GCM_SEAL: u64 = 2_690;
 const GCM_OPEN: u64 = 3_015;

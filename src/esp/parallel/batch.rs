@@ -15,6 +15,7 @@ use crate::kernels::md5_hmacs;
 use crate::kernels::{
     CbcTask, HmacTask, Vectors, encrypt_aes, encrypt_aes_interleaved, sha1_gains, sha1_hmacs,
 };
+use crate::wipe::wiped_message;
 
 /// The most packets that are processed together; arrays of this length hold what is known of them.
 pub(crate) const TILE: usize = 64;
@@ -98,7 +99,7 @@ fn encrypt(vectors: Option<Vectors>, group: &mut [Option<Sealing<'_, SealKeys>>]
         Encryptor::Null => {}
         #[cfg(feature = "des-ede3-cbc")]
         Encryptor::DesEde3(_) => encrypt_des(vectors, tasks!(Encryptor::DesEde3)),
-        Encryptor::Aes(_) => encrypt_aes_interleaved(tasks!(Encryptor::Aes)),
+        Encryptor::Aes(_) => wiped_message(|| encrypt_aes_interleaved(tasks!(Encryptor::Aes))),
         Encryptor::AesKey(_) => encrypt_aes(vectors, tasks!(Encryptor::AesKey)),
     }
 }

@@ -17,7 +17,7 @@ use crate::algorithm::Suite;
 #[cfg(not(feature = "aes-gcm"))]
 use crate::esp::OnePass;
 use crate::impossible::{part, part_mut};
-use crate::wipe::Wiped;
+use crate::wipe::{Wiped, wiped_message, wiped_packet};
 
 /// The keys of an outbound SA.
 #[derive(Debug)]
@@ -136,12 +136,23 @@ impl SealKeys {
     /// payload goes on from there.
     #[inline]
     pub(crate) fn protect(&self, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
-        let (mac, cipher) = match &self.state {
-            SealState::Plain(plain) => return plain.get()?.protect(esp, iv_is_given),
+        match &self.state {
+            SealState::Plain(plain) => plain.get()?.protect(esp, iv_is_given),
             #[cfg(feature = "aes-gcm")]
-            SealState::Gcm(gcm) => return gcm.protect(esp),
-            SealState::Kernels(mac, cipher) => (mac, cipher),
-        };
+            SealState::Gcm(gcm) => gcm.protect(esp),
+            // The crate's.
+            SealState::Kernels(mac, cipher @ Encryptor::Aes(_)) => {
+                wiped_message(|| self.protect_with(mac, cipher, esp, iv_is_given))
+            }
+            SealState::Kernels(mac, cipher) => {
+                wiped_packet(|| self.protect_with(mac, cipher, esp, iv_is_given))
+            }
+        }
+    }
+
+    /// [`SealKeys::protect`] with kernels.
+    #[inline(always)]
+    fn protect_with(&self, mac: &Mac, cipher: &Encryptor, esp: &mut [u8], iv_is_given: bool) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<ICV>()?;
         let headroom = self.suite.headroom();
         let (header, _) = message.split_at_checked(headroom)?;
@@ -254,7 +265,7 @@ impl OpenKeys {
             OpenState::Gcm(gcm) => gcm.verify(esp),
             OpenState::Kernels(_, mac) => {
                 let (message, icv) = esp.split_last_chunk::<ICV>()?;
-                Authentic::compare(icv, &mac.icv(message))
+                Authentic::compare(icv, &wiped_packet(|| mac.icv(message)))
             }
         }
     }
@@ -270,7 +281,8 @@ impl OpenKeys {
         match &self.state {
             OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt_into(esp, body)),
             OpenState::Kernels(cipher, _) => {
-                cipher.decrypt_into(part(esp, IDS..esp.len().saturating_sub(ICV)), body);
+                let whole = part(esp, IDS..esp.len().saturating_sub(ICV));
+                wiped_packet(|| cipher.decrypt_into(whole, body));
             }
             #[cfg(feature = "aes-gcm")]
             OpenState::Gcm(gcm) => gcm.decrypt_into(esp, body),
@@ -284,7 +296,9 @@ impl OpenKeys {
         let message = esp.len().saturating_sub(self.suite.icv_len());
         match &self.state {
             OpenState::Plain(plain) => plain.get().into_iter().for_each(|keys| keys.decrypt(esp)),
-            OpenState::Kernels(cipher, _) => cipher.decrypt(part_mut(esp, IDS..message)),
+            OpenState::Kernels(cipher, _) => {
+                wiped_packet(|| cipher.decrypt(part_mut(esp, IDS..message)));
+            }
             #[cfg(feature = "aes-gcm")]
             OpenState::Gcm(gcm) => gcm.decrypt(esp),
         }
