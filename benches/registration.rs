@@ -3,7 +3,8 @@
 //! the memory of a registered UE.
 //!
 //! `cargo bench --bench registration` prints a table; a number after `--` is the largest table that
-//! is made, `aes-gcm` takes that suite. The times are of the P-CSCF alone: what the UEs send is made before the clock starts.
+//! is made, `aes-gcm` takes that suite. The times are of the P-CSCF alone: what the UEs send is
+//! made before the clock starts.
 
 #![allow(
     missing_docs,

@@ -23,8 +23,8 @@ pub fn keys() -> (Ck, Ik) {
     (Ck::new([0x56; 16]), Ik::new([0xf7; 16]))
 }
 
-/// What one UE sends to register: an iPhone's four mechanisms, one of them perhaps another. SPIs and
-/// client port are new each time.
+/// What one UE sends to register: an iPhone's four mechanisms, one of them perhaps another. SPIs
+/// and client port are new each time.
 pub struct Phone {
     pub number: usize,
     pub address: IpAddr,

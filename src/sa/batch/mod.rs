@@ -241,6 +241,11 @@ pub(super) trait Table<Sa, E> {
     /// [`Table::find`] for a datagram that has been read; nothing is counted.
     fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
 
+    /// Whether SAs are known without a packet.
+    fn has_own(&self) -> bool {
+        false
+    }
+
     /// The SA at the position that a job came with, if it is known without the packet.
     fn own(&mut self, _position: usize) -> Option<&mut Sa> {
         None
@@ -276,6 +281,10 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.get(position)?.wire().covers(datagram, packet).then_some(position as u32)
     }
 
+    fn has_own(&self) -> bool {
+        true
+    }
+
     fn own(&mut self, position: usize) -> Option<&mut Outbound> {
         self.0.get_mut(position)
     }
@@ -306,6 +315,10 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
     #[inline(always)]
     fn select(&self, position: usize, _: &Datagram, _: &[u8]) -> Option<u32> {
         Some(position as u32)
+    }
+
+    fn has_own(&self) -> bool {
+        true
     }
 
     fn own(&mut self, position: usize) -> Option<&mut Inbound> {

@@ -33,6 +33,9 @@ fn open_in_one_pass<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) -> bool {
+    if !table.has_own() {
+        return false;
+    }
     let mut all = true;
     let mut jobs = jobs.iter_mut();
     while let Some(job) = jobs.next() {

@@ -31,6 +31,9 @@ fn seal_in_one_pass<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) -> bool {
+    if !table.has_own() {
+        return false;
+    }
     let mut all = true;
     let mut jobs = jobs.iter_mut();
     while let Some(job) = jobs.next() {
