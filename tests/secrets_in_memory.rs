@@ -175,8 +175,8 @@ const NEEDLES: &[(&str, &[u8])] = &[
     ),
 ];
 const PACKETS: usize = 20;
-/// What has been done at each step, from 1 on. The stack is searched after each of them: later calls
-/// would cover what an earlier one left.
+/// What has been done at each step, from 1 on. The stack is searched after each of them: later
+/// calls would cover what an earlier one left.
 const STEPS: [&str; 9] = [
     "installed",
     "sealed one",
