@@ -30,6 +30,9 @@ pub(super) struct Expanded {
     pub(super) powers: [[u8; BLOCK]; POWERS],
     /// The first octet is the lowest.
     pub(super) salt: u32,
+    /// Here, where there is room between octets that are aligned.
+    #[zeroize(skip)]
+    width: Width,
 }
 
 /// One packet beside its text.
@@ -65,7 +68,6 @@ pub(crate) struct Trailer {
 
 /// A key for AES-GCM or AES-GMAC, for all packets of the SAs that share it. It wipes itself.
 pub(crate) struct Key {
-    width: Width,
     expanded: Expanded,
 }
 
@@ -95,8 +97,8 @@ impl Key {
 
     fn of(width: Width, key: &[u8; BLOCK], salt: &[u8; 4]) -> Self {
         let (round_keys, powers) = ([[0; BLOCK]; 11], [[0; BLOCK]; POWERS]);
-        let expanded = Expanded { round_keys, powers, salt: u32::from_le_bytes(*salt) };
-        let mut new = Self { width, expanded };
+        let expanded = Expanded { round_keys, powers, salt: u32::from_le_bytes(*salt), width };
+        let mut new = Self { expanded };
         // SAFETY: vectors of either kind are a proof that the machine has AES-NI; PCLMULQDQ was
         // asked for.
         unsafe {
@@ -119,7 +121,7 @@ impl Key {
         icv: &mut [u8; BLOCK],
     ) -> Option<()> {
         // The wide kernel adds trailers that are within its last vector.
-        if self.width == Width::Four && four::has_trailer_at_end(text.len(), trailer) {
+        if self.expanded.width == Width::Four && four::has_trailer_at_end(text.len(), trailer) {
             return self.seal_wide(packet, payload, text, trailer, icv);
         }
         self.seal_framed(packet, payload, text, trailer, icv)
@@ -148,7 +150,7 @@ impl Key {
         let key = &self.expanded;
         // SAFETY: a kernel is chosen only where the machine has what it needs.
         *icv = unsafe {
-            match self.width {
+            match self.expanded.width {
                 Width::One if packet.encrypts => wiped_kernel(|| one::seal(key, &packet, text)),
                 Width::Two if packet.encrypts => wiped_kernel(|| two::seal(key, &packet, text)),
                 Width::One => wiped_kernel(|| one::icv(key, &packet, text)),
@@ -201,7 +203,7 @@ impl Key {
         let key = &self.expanded;
         // SAFETY: as above.
         let made = unsafe {
-            match self.width {
+            match self.expanded.width {
                 Width::One => wiped_kernel(|| one::icv(key, packet, text)),
                 Width::Two => wiped_kernel(|| two::icv(key, packet, text)),
                 Width::Four => return self.verify_wide(packet, text, icv, None),
@@ -240,7 +242,7 @@ impl Key {
         let key = &self.expanded;
         // SAFETY: as above.
         unsafe {
-            match (self.width, text) {
+            match (self.expanded.width, text) {
                 (Width::Four, text) if encrypts && to.len() > four::GROUP => {
                     let end = four::open_long(key, first, second, iv, front_octets, text, to, icv);
                     four::wipe_stack::<1792>();
@@ -277,7 +279,7 @@ impl Key {
         }
         // SAFETY: as above.
         unsafe {
-            match (text, self.width) {
+            match (text, self.expanded.width) {
                 (Some(text), _) if !packet.encrypts => {
                     to.iter_mut().zip(text).for_each(|(to, from)| *to = *from)
                 }
@@ -323,7 +325,8 @@ mod tests {
     /// All that this machine has: those that are chosen, and the narrowest.
     fn widths() -> impl Iterator<Item = Width> {
         let chosen = || {
-            Vectors::available().filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.width))
+            Vectors::available()
+                .filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.expanded.width))
         };
         chosen().chain(chosen().next().map(|_| Width::One))
     }
@@ -345,7 +348,7 @@ mod tests {
     /// it again, in place and into another buffer; and does nothing with it if any of it is
     /// changed.
     fn checked(key: &Key, packet: &Packet, text: &[u8], sealed: &[u8], icv: [u8; BLOCK]) {
-        let name = format!("{:?}, {} octets", key.width, text.len());
+        let name = format!("{:?}, {} octets", key.expanded.width, text.len());
         for len in 0..=text.len().min(5) {
             let (payload, trailer) = text.split_at(text.len() - len);
             let octets = trailer.iter().rev().fold(0, |octets, octet| octets << 8 | u64::from(*octet));
