@@ -241,14 +241,9 @@ pub(super) trait Table<Sa, E> {
     /// [`Table::find`] for a datagram that has been read; nothing is counted.
     fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
 
-    /// Whether SAs are known without a packet.
-    fn has_own(&self) -> bool {
-        false
-    }
-
-    /// The SA at the position that a job came with, if it is known without the packet.
-    fn own(&mut self, _position: usize) -> Option<&mut Sa> {
-        None
+    /// The SAs that jobs come with the positions of, if they are known without the packets.
+    fn own(&mut self) -> &mut [Sa] {
+        &mut []
     }
 
     fn get(&self, slot: u32) -> Option<&Sa>;
@@ -281,12 +276,8 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.get(position)?.wire().covers(datagram, packet).then_some(position as u32)
     }
 
-    fn has_own(&self) -> bool {
-        true
-    }
-
-    fn own(&mut self, position: usize) -> Option<&mut Outbound> {
-        self.0.get_mut(position)
+    fn own(&mut self) -> &mut [Outbound] {
+        self.0
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -317,12 +308,8 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         Some(position as u32)
     }
 
-    fn has_own(&self) -> bool {
-        true
-    }
-
-    fn own(&mut self, position: usize) -> Option<&mut Inbound> {
-        self.0.get_mut(position)
+    fn own(&mut self) -> &mut [Inbound] {
+        self.0
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {

@@ -2,12 +2,11 @@
 //! one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened};
-use super::tiles::{Ahead, in_tiles};
+use super::tiles::{Ahead, in_one_pass, in_tiles};
 use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
 use crate::impossible::impossible;
-use crate::prefetch::prefetch_octets;
 use crate::sa::id::InboundId;
 
 /// Opens all jobs.
@@ -15,7 +14,7 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) {
-    if open_in_one_pass(table, jobs) {
+    if in_one_pass(table, jobs, open_in_one_pass) {
         return;
     }
     if jobs.len() < table.backend().smallest_batch() {
@@ -27,39 +26,21 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     }
 }
 
-/// Opens one by one the jobs of SAs that are known and whose packets are one pass: each fills the
-/// units of the processor. False if others are left.
-fn open_in_one_pass<'b, J: Job<OpenJob<'b>>>(
-    table: &mut impl Table<Inbound, OpenError>,
-    jobs: &mut [J],
-) -> bool {
-    if !table.has_own() {
-        return false;
-    }
-    let mut all = true;
-    let mut jobs = jobs.iter_mut();
-    while let Some(job) = jobs.next() {
-        jobs.as_slice().first().into_iter().for_each(|next| prefetch_octets(next.job().input()));
-        let (own, OpenJob { buffers, result, .. }) = job.parts();
-        match table.own(own.unwrap_or(0)).filter(|sa| sa.keys().one_pass().is_some()) {
-            Some(sa) if result.is_none() => open_now(sa, buffers, result),
-            Some(_) => {}
-            None => all = false,
-        }
-    }
-    all
-}
-
+/// Opens a job if its packet is one pass.
 #[inline(never)]
-fn open_now(sa: &mut Inbound, buffers: &mut Buffers<'_>, result: &mut Option<Result<Opened, OpenError>>) {
-    // Constructed in place: see `Inbound::open_any`.
-    *result = Some(match buffers {
-        Buffers::Apart { packet, out } => match sa.open_any(packet, out) {
-            Ok((len, sequence)) => Ok(sa.opened(len, sequence)),
-            Err(error) => Err(error),
-        },
-        Buffers::InPlace { buffer, .. } => sa.open_in_place(buffer),
-    });
+fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
+    let is_one_pass = sa.keys().one_pass().is_some();
+    if is_one_pass && job.result.is_none() {
+        // Constructed in place: see `Inbound::open_any`.
+        job.result = Some(match &mut job.buffers {
+            Buffers::Apart { packet, out } => match sa.open_any(packet, out) {
+                Ok((len, sequence)) => Ok(sa.opened(len, sequence)),
+                Err(error) => Err(error),
+            },
+            Buffers::InPlace { buffer, .. } => sa.open_in_place(buffer),
+        });
+    }
+    is_one_pass
 }
 
 /// Opens one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those

@@ -1,19 +1,18 @@
 //! Many datagrams sealed: all are laid out, then encrypted and authenticated in parallel.
 
 use super::super::outbound::{Outbound, SealError, Sealed};
-use super::tiles::{Ahead, in_tiles};
-use super::{Buffers, Input, Job, SealJob, Table};
+use super::tiles::{Ahead, in_one_pass, in_tiles};
+use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
 use crate::impossible::impossible;
-use crate::prefetch::prefetch_octets;
 
 /// Seals all jobs.
 pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) {
-    if seal_in_one_pass(table, jobs) {
+    if in_one_pass(table, jobs, seal_in_one_pass) {
         return;
     }
     if jobs.len() < table.backend().smallest_batch() {
@@ -25,36 +24,17 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     }
 }
 
-/// Seals one by one the jobs of SAs that are known and whose packets are one pass: each fills the
-/// units of the processor. False if others are left.
-fn seal_in_one_pass<'b, J: Job<SealJob<'b>>>(
-    table: &mut impl Table<Outbound, SealError>,
-    jobs: &mut [J],
-) -> bool {
-    if !table.has_own() {
-        return false;
-    }
-    let mut all = true;
-    let mut jobs = jobs.iter_mut();
-    while let Some(job) = jobs.next() {
-        jobs.as_slice().first().into_iter().for_each(|next| prefetch_octets(next.job().input()));
-        let (own, SealJob { buffers, result }) = job.parts();
-        match table.own(own.unwrap_or(0)).filter(|sa| sa.keys().one_pass().is_some()) {
-            Some(sa) if result.is_none() => seal_now(sa, buffers, result),
-            Some(_) => {}
-            None => all = false,
-        }
-    }
-    all
-}
-
+/// Seals a job if its packet is one pass.
 #[inline(never)]
-fn seal_now(sa: &mut Outbound, buffers: &mut Buffers<'_>, result: &mut Option<Result<Sealed, SealError>>) {
-    // Constructed in place: copying it would cause store-forwarding stalls.
-    *result = Some(match buffers {
-        Buffers::Apart { packet, out } => sa.seal(packet, out),
-        Buffers::InPlace { buffer, range } => sa.seal_in_place(buffer, range.clone()),
-    });
+fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
+    let is_one_pass = sa.keys().one_pass().is_some();
+    if is_one_pass && job.result.is_none() {
+        job.result = Some(match &mut job.buffers {
+            Buffers::Apart { packet, out } => sa.seal(packet, out),
+            Buffers::InPlace { buffer, range } => sa.seal_in_place(buffer, range.clone()),
+        });
+    }
+    is_one_pass
 }
 
 /// Seals one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those

@@ -1,8 +1,32 @@
-//! Tiles: the jobs that are processed together, and prefetches for the next ones meanwhile.
+//! Tiles: the jobs that are processed together, and prefetches for the next ones meanwhile; and jobs
+//! that gain nothing from others.
 
 use crate::impossible::part;
+use crate::prefetch::prefetch_octets;
 
 use super::{Input, Job, Table};
+
+/// Processes one by one the jobs of SAs that are known and whose packets are one pass: each fills
+/// the units of the processor. `process` returns false for another SA. False if jobs are left.
+#[inline(always)]
+pub(super) fn in_one_pass<Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
+    table: &mut B,
+    jobs: &mut [J],
+    process: impl Fn(&mut Sa, &mut T) -> bool,
+) -> bool {
+    let sas = table.own();
+    if sas.is_empty() {
+        return false;
+    }
+    let mut all = true;
+    let mut jobs = jobs.iter_mut();
+    while let Some(job) = jobs.next() {
+        jobs.as_slice().first().into_iter().for_each(|next| prefetch_octets(next.job().input()));
+        let (position, job) = job.parts();
+        all &= sas.get_mut(position.unwrap_or(0)).is_some_and(|sa| process(sa, job));
+    }
+    all
+}
 
 /// Processes all jobs, tile after tile.
 #[inline(always)]
