@@ -12,7 +12,7 @@ macro_rules! gcm {
         pub(super) mod $width {
             use core::arch::x86_64::*;
 
-            use super::super::key::{BLOCK, Expanded, LAST_POWER, Packet};
+            use super::super::material::{BLOCK, Expanded, LAST_POWER, Packet};
             use super::super::powers::reduced;
             use super::super::vectors::$width::{
                 LANES, V, add, cut, first, fold, keyed, last_round, load, load_part, multiply, numbers,

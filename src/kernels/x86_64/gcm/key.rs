@@ -1,11 +1,11 @@
 //! The keys of AES-GCM and AES-GMAC, and which kernel uses them.
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::super::aes::ni;
 use super::super::detect::{Kind, Vectors};
 use super::kernel::{one, two};
+use super::material::{BLOCK, Expanded, POWERS, Packet, Trailer, Width};
 use super::powers;
 use super::wide as four;
 use crate::wipe::wiped_kernel;
@@ -14,70 +14,9 @@ cpufeatures::new!(has_pclmulqdq, "pclmulqdq");
 cpufeatures::new!(has_vaes, "vaes", "vpclmulqdq");
 cpufeatures::new!(has_vbmi2, "avx512vbmi2", "bmi2");
 
-/// Octets of a block.
-pub(super) const BLOCK: usize = 16;
-/// The highest power of H.
-pub(super) const LAST_POWER: usize = 34;
-/// Powers of H, and what vectors read after them.
-pub(super) const POWERS: usize = LAST_POWER + 2;
-
-/// Round keys, powers of H, and the salt.
-#[derive(Zeroize, ZeroizeOnDrop)]
-#[repr(align(16))]
-pub(super) struct Expanded {
-    pub(super) round_keys: [[u8; BLOCK]; 11],
-    /// From [`LAST_POWER`] down to 1, multiplied by x, in the other order of octets; then zeros.
-    pub(super) powers: [[u8; BLOCK]; POWERS],
-    /// The first octet is the lowest.
-    pub(super) salt: u32,
-    /// Here, where there is room between octets that are aligned.
-    #[zeroize(skip)]
-    width: Width,
-}
-
-/// One packet beside its text.
-#[derive(Clone, Copy)]
-pub(crate) struct Packet {
-    /// The first octet is the lowest.
-    pub(crate) iv: u64,
-    /// What is authenticated in front of the text, at most a block, and zeros: the first octet is
-    /// at the top.
-    pub(crate) front: [u64; 2],
-    /// How many octets they are.
-    pub(crate) front_octets: u32,
-    /// Whether the text is encrypted. If it is not, it goes on where the block in front ends.
-    pub(crate) encrypts: bool,
-}
-
-impl Packet {
-    /// The lengths of what is only authenticated, and of what is encrypted too, in bits.
-    #[inline]
-    pub(super) const fn lengths(&self, text: usize) -> (u64, u64) {
-        let (front, text) = (self.front_octets as u64, text as u64);
-        if self.encrypts { (8 * front, 8 * text) } else { (8 * (front + text), 0) }
-    }
-}
-
-/// What a text ends with, beside its payload: at most eight octets.
-#[derive(Clone, Copy)]
-pub(crate) struct Trailer {
-    /// The first one is the lowest.
-    pub(crate) octets: u64,
-    pub(crate) len: usize,
-}
-
 /// A key for AES-GCM or AES-GMAC, for all packets of the SAs that share it. It wipes itself.
 pub(crate) struct Key {
     expanded: Expanded,
-}
-
-/// The kernel. With sixteen registers, the compiler keeps round keys on the stack, which is wiped
-/// after each call. Made only where the machine has what it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Width {
-    One,
-    Two,
-    Four,
 }
 
 #[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
@@ -448,7 +387,7 @@ mod tests {
     #[test]
     fn every_width_and_length_gives_what_the_crates_give() {
         for width in widths() {
-            for len in 1..1200 {
+            for len in (1..1200).chain([1535, 1536, 1537, 2049, 2560, 4064, 4080, 4096, 20_000, 65_000]) {
                 let octet = |n: usize| (n * 7 + len * 13) as u8;
                 let secret: [u8; BLOCK] = core::array::from_fn(|n| octet(n + 100));
                 let mut j0: [u8; BLOCK] = core::array::from_fn(|n| octet(n + 200));

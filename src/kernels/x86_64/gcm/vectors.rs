@@ -1,12 +1,13 @@
-//! Vectors of AES blocks in three widths, with the same names: `V`, `LANES` blocks; `load` and
-//! `store`, and `load_part` and `store_part` of fewer octets; `swap`, the other order of octets in
-//! each block; `keyed`, a power of H for each block; `fold`, the sum of the blocks.
+//! Vectors of AES blocks in three widths, with the same names: `V`, `LANES` blocks; `swap`, the
+//! other order of octets in each block; `fold`, the sum of the blocks. In 128 and 256 bits, for
+//! [`kernel`](super::kernel): `load` and `store`, and `load_part` and `store_part` of fewer octets;
+//! `keyed`, a power of H for each block.
 
 use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
-use super::key::{BLOCK, Expanded, POWERS, Packet};
+use super::material::{BLOCK, Expanded, POWERS, Packet};
 
 /// The octets of one block, fewer than sixteen.
 #[inline(always)]

@@ -18,7 +18,7 @@ use core::mem::MaybeUninit;
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128, _mm512_loadu_si512 as load};
 use zeroize::optimization_barrier;
 
-use super::key::{BLOCK, Expanded, LAST_POWER, Trailer};
+use super::material::{BLOCK, Expanded, LAST_POWER, Trailer};
 use super::powers::POLYNOMIAL;
 use super::vectors::four::{
     LANES, add, first as low, fold, last_round, multiply, numbers as first_numbers, round, splat, swap, xor,
@@ -91,6 +91,18 @@ impl Sum {
                 middle: xor3(self.middle, multiply::<0x01>(a, b), multiply::<0x10>(a, b)),
                 high: xor(self.high, multiply::<0x11>(a, b)),
             }
+        }
+
+        /// With a group of a text that is there.
+        #[allow(unsafe_code, reason = "see Place")]
+        unsafe fn plus_group(mut self, key: &Expanded, place: Place, carry: V) -> Self {
+            for number in 0..VECTORS {
+                // SAFETY: there are as many powers as blocks.
+                let (block, powers) =
+                    unsafe { (place.block_to_open(number, carry), powers(key, OF_GROUP + number * WIDTH)) };
+                self = self.plus(block, powers);
+            }
+            self
         }
 
         /// As [`reduced`](super::powers::reduced), in each block, and the sum of these.
@@ -329,27 +341,15 @@ impl Place {
             if number == 0 { xor(block, carry) } else { block }
         }
 
-        /// A group that will be written, in the other order of octets.
-        unsafe fn group(self) -> [V; VECTORS] {
-            let mut blocks = [_mm512_setzero_si512(); VECTORS];
-            for (number, block) in blocks.iter_mut().enumerate() {
-                // SAFETY: as the caller says.
-                unsafe {
-                    let place = self.vector(number);
-                    place.will_be_written();
-                    *block = swap(place.load());
-                }
-            }
-            blocks
-        }
-
-        /// Encrypts or decrypts vectors that are whole. Returns what was written.
+        /// Encrypts or decrypts vectors that are whole. Returns what was written, in the other order
+        /// of octets.
         unsafe fn crypt<const N: usize>(self, mut stream: [V; N]) -> [V; N] {
             for (number, stream) in stream.iter_mut().enumerate() {
                 unsafe {
                     let place = self.vector(number);
-                    *stream = xor(place.load(), *stream);
-                    place.store(*stream);
+                    let done = xor(place.load(), *stream);
+                    place.store(done);
+                    *stream = swap(done);
                 }
             }
             stream
@@ -552,10 +552,7 @@ functions! {
         for group in 1..=groups {
             // SAFETY: more octets than a group are left.
             unsafe {
-                for (number, block) in place.group().into_iter().enumerate() {
-                    let block = if number == 0 { xor(block, carry) } else { block };
-                    sum = sum.plus(block, powers(key, OF_GROUP + number * WIDTH));
-                }
+                sum = sum.plus_group(key, place, carry);
                 place = place.after(GROUP);
             }
             carry = low(sum.reduced());
@@ -636,18 +633,12 @@ pub(super) unsafe fn seal_long(
     // SAFETY: more octets than a group are left, here and below.
     let mut before = unsafe { place.crypt(stream) };
     place = unsafe { place.after(GROUP) };
-    for block in &mut before {
-        *block = swap(*block);
-    }
     for _ in 1..groups {
         let counters = next_counters::<VECTORS>(nonce, &mut numbers);
         let (stream, _) =
             key_stream!(key, counters, j0, (sum, VECTORS, |number: usize| before[number], OF_GROUP));
         before = unsafe { place.crypt(stream) };
         place = unsafe { place.after(GROUP) };
-        for block in &mut before {
-            *block = swap(*block);
-        }
         before[0] = xor(before[0], low(sum.reduced()));
         sum = Sum::zero();
     }
@@ -712,11 +703,7 @@ pub(super) unsafe fn open_long(
     for _ in 0..not_held {
         // SAFETY: the octets of so many groups are there, here and below.
         unsafe {
-            let mut blocks = place.group();
-            blocks[0] = xor(blocks[0], carry);
-            for (number, block) in blocks.into_iter().enumerate() {
-                sum = sum.plus(block, powers(key, OF_GROUP + number * WIDTH));
-            }
+            sum = sum.plus_group(key, place, carry);
             place = place.after(GROUP);
         }
         carry = low(sum.reduced());

@@ -1,0 +1,64 @@
+//! What kernels work on: what is expanded from a key, and a packet.
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Octets of a block.
+pub(super) const BLOCK: usize = 16;
+/// The highest power of H.
+pub(super) const LAST_POWER: usize = 34;
+/// Powers of H, and what vectors read after them.
+pub(super) const POWERS: usize = LAST_POWER + 2;
+
+/// Round keys, powers of H, and the salt.
+#[derive(Zeroize, ZeroizeOnDrop)]
+#[repr(align(16))]
+pub(super) struct Expanded {
+    pub(super) round_keys: [[u8; BLOCK]; 11],
+    /// From [`LAST_POWER`] down to 1, multiplied by x, in the other order of octets; then zeros.
+    pub(super) powers: [[u8; BLOCK]; POWERS],
+    /// The first octet is the lowest.
+    pub(super) salt: u32,
+    /// Here, where there is room between octets that are aligned.
+    #[zeroize(skip)]
+    pub(super) width: Width,
+}
+
+/// One packet beside its text.
+#[derive(Clone, Copy)]
+pub(crate) struct Packet {
+    /// The first octet is the lowest.
+    pub(crate) iv: u64,
+    /// What is authenticated in front of the text, at most a block, and zeros: the first octet is
+    /// at the top.
+    pub(crate) front: [u64; 2],
+    /// How many octets they are.
+    pub(crate) front_octets: u32,
+    /// Whether the text is encrypted. If it is not, it goes on where the block in front ends.
+    pub(crate) encrypts: bool,
+}
+
+impl Packet {
+    /// The lengths of what is only authenticated, and of what is encrypted too, in bits.
+    #[inline]
+    pub(super) const fn lengths(&self, text: usize) -> (u64, u64) {
+        let (front, text) = (self.front_octets as u64, text as u64);
+        if self.encrypts { (8 * front, 8 * text) } else { (8 * (front + text), 0) }
+    }
+}
+
+/// What a text ends with, beside its payload: at most eight octets.
+#[derive(Clone, Copy)]
+pub(crate) struct Trailer {
+    /// The first one is the lowest.
+    pub(crate) octets: u64,
+    pub(crate) len: usize,
+}
+
+/// The kernel. With sixteen registers, the compiler keeps round keys on the stack, which is wiped
+/// after each call. Made only where the machine has what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    One,
+    Two,
+    Four,
+}
