@@ -1,5 +1,5 @@
-//! Tiles: the jobs that are processed together, and prefetches for the next ones meanwhile; and jobs
-//! that gain nothing from others.
+//! Tiles: the jobs that are processed together, and prefetches for the next ones meanwhile; and
+//! jobs that gain nothing from others.
 
 use crate::impossible::part;
 use crate::prefetch::prefetch_octets;

@@ -2,7 +2,8 @@
 //! processor.
 //!
 //! [`key`] is what a set of SAs keeps, made of [`material`]; [`wide`] is the work in 512 bits,
-//! [`kernel`] in 128 and 256, [`vectors`] are the three widths, and [`powers`] multiplies. The portable twin is what `ctr` and `ghash` make of it.
+//! [`kernel`] in 128 and 256, [`vectors`] are the three widths, and [`powers`] multiplies. The
+//! portable twin is what `ctr` and `ghash` make of it.
 
 mod kernel;
 mod key;

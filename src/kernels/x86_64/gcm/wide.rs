@@ -341,8 +341,8 @@ impl Place {
             if number == 0 { xor(block, carry) } else { block }
         }
 
-        /// Encrypts or decrypts vectors that are whole. Returns what was written, in the other order
-        /// of octets.
+        /// Encrypts or decrypts vectors that are whole. Returns what was written, in the other
+        /// order of octets.
         unsafe fn crypt<const N: usize>(self, mut stream: [V; N]) -> [V; N] {
             for (number, stream) in stream.iter_mut().enumerate() {
                 unsafe {
