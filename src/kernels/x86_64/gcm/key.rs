@@ -184,7 +184,6 @@ impl Key {
             match (self.expanded.width, text) {
                 (Width::Four, text) if encrypts && to.len() > four::GROUP => {
                     let end = four::open_long(key, first, second, iv, front_octets, text, to, icv);
-                    four::wipe_stack::<1792>();
                     end.map(u32::to_le_bytes)
                 }
                 (Width::Four, text) if encrypts => {

@@ -362,12 +362,6 @@ pub(super) mod four {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    pub(in super::super) fn numbers() -> V {
-        _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
     pub(in super::super) fn xor(a: V, b: V) -> V {
         _mm512_xor_si512(a, b)
     }
@@ -376,12 +370,6 @@ pub(super) mod four {
     #[inline]
     pub(in super::super) fn xor3(a: V, b: V, c: V) -> V {
         _mm512_ternarylogic_epi64::<0x96>(a, b, c)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    pub(in super::super) fn add(a: V, b: V) -> V {
-        _mm512_add_epi32(a, b)
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]

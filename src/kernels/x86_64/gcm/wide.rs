@@ -20,10 +20,7 @@ use zeroize::optimization_barrier;
 
 use super::material::{BLOCK, Expanded, LAST_POWER, Trailer};
 use super::powers::POLYNOMIAL;
-use super::vectors::four::{
-    LANES, add, first as low, fold, last_round, multiply, numbers as first_numbers, round, splat, swap, xor,
-    xor3,
-};
+use super::vectors::four::{LANES, first as low, fold, last_round, multiply, round, splat, swap, xor, xor3};
 use super::vectors::swapped;
 
 type V = __m512i;
@@ -39,18 +36,30 @@ const END: usize = LAST_POWER * BLOCK;
 const OF_GROUP: usize = END - GROUP;
 const _: () = assert!(GROUP / BLOCK + 2 <= LAST_POWER);
 /// Groups whose key stream is held in memory until the ICV has been compared.
-const HELD: usize = 2;
+const HELD: usize = 7;
 
-/// The numbers of the counter blocks of a group: the first block of a text has number 2.
+/// The numbers of the counter blocks of a group, from what they are counted from: the first block of
+/// a text has number 2. The last two are those of the next group.
 static NUMBERS: [[u8; WIDTH]; VECTORS] = {
+    const BLOCKS: usize = VECTORS * LANES;
     let mut numbers = [[0; WIDTH]; VECTORS];
     let mut number = 0;
-    while number < VECTORS * LANES {
-        numbers[number / LANES][number % LANES * BLOCK + BLOCK - 1] = number as u8 + 2;
+    while number < BLOCKS {
+        numbers[number / LANES][number % LANES * BLOCK + BLOCK - 1] = ((number + 2) % BLOCKS) as u8;
         number += 1;
     }
     numbers
 };
+
+/// What the blocks of a group are counted from: the number of the first one but two, which has no
+/// bits that the numbers counted from it have.
+#[derive(Clone, Copy)]
+struct From {
+    /// In the highest word.
+    number: __m128i,
+    /// Salt, IV and number, after the first addition of a key.
+    base: __m128i,
+}
 
 /// A sum of products that has not been reduced.
 #[derive(Clone, Copy)]
@@ -68,6 +77,20 @@ macro_rules! functions {
             $item
         )*
     };
+}
+
+impl From {
+    functions! {
+        fn group(nonce: __m128i, group: usize) -> Self {
+            let number = _mm_set_epi32((group * GROUP / BLOCK) as i32, 0, 0, 0);
+            Self { number, base: _mm_xor_si128(nonce, words_swapped(number)) }
+        }
+
+        fn after(&mut self, nonce: __m128i) {
+            self.number = _mm_add_epi32(self.number, _mm_set_epi32((GROUP / BLOCK) as i32, 0, 0, 0));
+            self.base = _mm_xor_si128(nonce, words_swapped(self.number));
+        }
+    }
 }
 
 impl Sum {
@@ -175,28 +198,24 @@ functions! {
         _mm_xor_si128(nonce, _mm_set_epi32(1 << 24, 0, 0, 0))
     }
 
-    /// The counter blocks of a text of one group at most.
-    fn counters<const N: usize>(nonce: __m128i) -> [V; N] {
-        let mut blocks = [splat(nonce); N];
-        for (block, numbers) in blocks.iter_mut().zip(&NUMBERS) {
-            *block = xor(*block, load(numbers));
+    /// The next counter blocks of a text, of which a group at most has been counted before each
+    /// call.
+    fn next_counters<const N: usize>(nonce: __m128i, from: &mut From) -> [V; N] {
+        let mut blocks = [splat(from.base); N];
+        from.after(nonce);
+        for (number, block) in blocks.iter_mut().enumerate() {
+            if number + 1 == VECTORS {
+                // The last two numbers of a group are those that the next one is counted from.
+                *block = _mm512_mask_broadcast_i32x4(*block, 0xff00, from.base);
+            }
+            *block = xor(*block, load(&NUMBERS[number]));
         }
         blocks
     }
 
-    /// The numbers of the blocks from one on.
-    fn numbers(first: usize) -> V {
-        add(first_numbers(), splat(_mm_set_epi64x(0, first as i64)))
-    }
-
-    /// The next counter blocks. In the numbers, the octets of each block have the other order.
-    fn next_counters<const N: usize>(nonce: __m128i, numbers: &mut V) -> [V; N] {
-        let mut blocks = [splat(nonce); N];
-        for block in &mut blocks {
-            *block = xor(*block, swap(*numbers));
-            *numbers = add(*numbers, splat(_mm_set_epi64x(0, LANES as i64)));
-        }
-        blocks
+    /// The octets of each word in the other order.
+    fn words_swapped(words: __m128i) -> __m128i {
+        _mm_shuffle_epi8(words, _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203))
     }
 
     /// What lengths are hashed as: octets that are only authenticated, and those that are encrypted
@@ -312,10 +331,6 @@ impl Place {
 
         unsafe fn after(self, octets: usize) -> Self {
             unsafe { Self { from: self.from.add(octets), to: self.to.wrapping_add(octets) } }
-        }
-
-        unsafe fn before(self, octets: usize) -> Self {
-            Self { from: self.from.wrapping_sub(octets), to: self.to.wrapping_sub(octets) }
         }
 
         /// A vector number of a group, or of the end of a text.
@@ -476,13 +491,13 @@ functions! {
         _mm_xor_si128(swapped(sum.reduced()), other)
     }
 
-    /// The last vectors of a text that is opened: they are decrypted if the ICV is right, and so
-    /// are `B` vectors in front of them, whose key stream is given. Returns the last word. With one
-    /// caller each, these are not functions, whose arguments would be in memory.
+    /// The last vectors of a text that is opened: they are decrypted if the ICV is right. Returns
+    /// the last word. With one caller each, these are not functions, whose arguments would be in
+    /// memory.
     #[allow(unsafe_code, reason = "see Place")]
-    unsafe fn open_last<const N: usize, const B: usize>(
+    unsafe fn open_last<const N: usize, const IS_LONG: bool>(
         key: &Expanded,
-        (before, counters, j0): ([V; B], [V; N], __m128i),
+        (counters, j0): ([V; N], __m128i),
         (place, octets): (Place, usize),
         (mut sum, carry): (Sum, V),
         icv: __m128i,
@@ -504,7 +519,6 @@ functions! {
         if !is_zero(_mm_xor_si128(made, icv)) {
             return None;
         }
-        unsafe { place.before(B * WIDTH).crypt(before) };
         let mut done = _mm512_setzero_si512();
         for (number, stream) in stream.into_iter().enumerate() {
             unsafe {
@@ -600,7 +614,7 @@ pub(super) unsafe fn seal(
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
     let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
-    let made = last_vectors!(len, seal_last::<_, 0>(key, (counters(nonce), j0(nonce), lengths), text, sum)
+    let made = last_vectors!(len, seal_last::<_, 0>(key, (next_counters(nonce, &mut From::group(nonce, 0)), j0(nonce), lengths), text, sum)
         else return false);
     _mm_storeu_si128(icv, made);
     true
@@ -625,16 +639,15 @@ pub(super) unsafe fn seal_long(
     let Some((mut place, len)) = place_to_seal(payload, text, trailer) else { return false };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
-    let (j0, mut numbers) = (j0(nonce), numbers(2));
+    let (j0, mut from) = (j0(nonce), From::group(nonce, 0));
     let (groups, octets) = parts(len);
     let mut sum = begin(key, front);
-    let (stream, _) =
-        key_stream!(key, next_counters::<VECTORS>(nonce, &mut numbers), j0, (sum, 0, no_block, 0));
+    let (stream, _) = key_stream!(key, next_counters::<VECTORS>(nonce, &mut from), j0, (sum, 0, no_block, 0));
     // SAFETY: more octets than a group are left, here and below.
     let mut before = unsafe { place.crypt(stream) };
     place = unsafe { place.after(GROUP) };
     for _ in 1..groups {
-        let counters = next_counters::<VECTORS>(nonce, &mut numbers);
+        let counters = next_counters::<VECTORS>(nonce, &mut from);
         let (stream, _) =
             key_stream!(key, counters, j0, (sum, VECTORS, |number: usize| before[number], OF_GROUP));
         before = unsafe { place.crypt(stream) };
@@ -644,7 +657,7 @@ pub(super) unsafe fn seal_long(
     }
     let (sum, text) = ((sum, &before), (place, octets, trailer));
     let made = last_vectors!(octets, seal_last::<_, 8>(
-        key, (next_counters(nonce, &mut numbers), j0, lengths), text, sum) else return false);
+        key, (next_counters(nonce, &mut from), j0, lengths), text, sum) else return false);
     _mm_storeu_si128(icv, made);
     true
 }
@@ -669,7 +682,7 @@ pub(super) unsafe fn open(
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let sum = (ends(key, front, lengths, len), _mm512_setzero_si512());
-    last_vectors!(len, open_last::<_, 0>(key, ([], counters(nonce), j0(nonce)), (start, len), sum, icv) else None)
+    last_vectors!(len, open_last::<_, false>(key, (next_counters(nonce, &mut From::group(nonce, 0)), j0(nonce)), (start, len), sum, icv) else None)
 }
 
 /// [`open`] for a text that is longer.
@@ -693,11 +706,9 @@ pub(super) unsafe fn open_long(
     let j0 = j0(nonce);
     let (groups, octets) = parts(len);
     let mut carry = _mm512_setzero_si512();
-    let mut held = [[MaybeUninit::uninit(); VECTORS]; HELD];
-    // The last group waits in registers, those before it in memory.
-    let in_memory = (groups - 1).min(HELD);
-    let not_held = groups - 1 - in_memory;
-    let mut later = numbers(2 + not_held * GROUP / BLOCK);
+    let mut held = [const { MaybeUninit::<[V; VECTORS]>::uninit() }; HELD];
+    let not_held = groups.saturating_sub(HELD);
+    let mut from = From::group(nonce, not_held);
     let mut place = start;
     let mut sum = begin(key, front);
     for _ in 0..not_held {
@@ -709,42 +720,41 @@ pub(super) unsafe fn open_long(
         carry = low(sum.reduced());
         sum = Sum::zero();
     }
-    for held in &mut held[..in_memory] {
+    let held = &mut held[..groups - not_held];
+    for held in &mut *held {
         let block = |number| unsafe { place.block_to_open(number, carry) };
-        let counters = next_counters::<VECTORS>(nonce, &mut later);
+        let counters = next_counters::<VECTORS>(nonce, &mut from);
         let (stream, _) = key_stream!(key, counters, j0, (sum, VECTORS, block, OF_GROUP));
-        *held = stream.map(MaybeUninit::new);
+        held.write(stream);
         place = unsafe { place.after(GROUP) };
         carry = low(sum.reduced());
         sum = Sum::zero();
     }
-    let block = |number| unsafe { place.block_to_open(number, carry) };
-    let counters = next_counters::<VECTORS>(nonce, &mut later);
-    let (stream, _) = key_stream!(key, counters, j0, (sum, VECTORS, block, OF_GROUP));
-    place = unsafe { place.after(GROUP) };
-    let sum = (end(key, lengths), low(sum.reduced()));
-    let word = last_vectors!(octets, open_last::<_, 8>(
-        key, (stream, next_counters(nonce, &mut later), j0), (place, octets), sum, icv) else None);
-    let (mut nothing, mut first) = (Sum::zero(), numbers(2));
+    let sum = (end(key, lengths), carry);
+    let word = last_vectors!(octets, open_last::<_, true>(
+        key, (next_counters(nonce, &mut from), j0), (place, octets), sum, icv) else None);
+    let (mut nothing, mut from) = (Sum::zero(), From::group(nonce, 0));
     place = start;
     for _ in 0..not_held {
         if word.is_some() {
             let (stream, _) =
-                key_stream!(key, next_counters::<VECTORS>(nonce, &mut first), j0, (nothing, 0, no_block, 0));
+                key_stream!(key, next_counters::<VECTORS>(nonce, &mut from), j0, (nothing, 0, no_block, 0));
             unsafe {
                 place.crypt(stream);
                 place = place.after(GROUP);
             }
         }
     }
-    for held in &held[..in_memory] {
+    for held in held {
         if word.is_some() {
             // SAFETY: it has been written.
             unsafe {
-                place.crypt(held.map(|stream| stream.assume_init()));
+                place.crypt(held.assume_init_read());
                 place = place.after(GROUP);
             }
         }
+        held.write([_mm512_setzero_si512(); VECTORS]);
+        optimization_barrier(held);
     }
     word
 }
