@@ -190,11 +190,21 @@ impl Datagram {
     /// if it is something else, or something is wrong.
     #[inline(always)]
     pub(crate) fn parse_bare_ipv4(packet: &[u8]) -> Option<Self> {
-        const VERSION_AND_WORDS: u8 = 4 << 4 | (IPV4_HEADER / 4) as u8;
-        if *packet.first()? != VERSION_AND_WORDS {
-            return None;
-        }
-        Self::parse_ipv4(packet).ok()?.to_bare_ipv4()
+        /// Version and header length; more fragments, and the offset of one that is not the first.
+        const CHECKED: u64 = u64::from_be_bytes([0xff, 0, 0, 0, 0, 0, 0x3f, 0xff]);
+        const BARE: u64 = 0x45 << 56;
+        let header: &[u8; IPV4_HEADER] = packet.first_chunk()?;
+        let [.., protocol, _, _, _, _, _, _, _, _, _, _] = *header;
+        let words = u64::from_be_bytes(*header.first_chunk()?);
+        let total_len = usize::from((words >> 32) as u16);
+        let is_whole = (IPV4_HEADER..=packet.len()).contains(&total_len);
+        (words & CHECKED == BARE && is_whole).then_some(Self {
+            total_len,
+            header_len: IPV4_HEADER,
+            protocol_at: 9,
+            protocol: protocol.into(),
+            version: 4,
+        })
     }
 
     /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it

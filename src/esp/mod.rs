@@ -30,7 +30,7 @@ pub use backend::Backend;
 pub(crate) use ip::is_sip_transport;
 pub use ip::{Family, IpError};
 pub(crate) use material::Material;
-pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids};
+pub(crate) use packet::{Decrypted, Sealing, Verifying, body_len, frame, ids, read_trailer};
 pub use packet::{PacketError, TrailerError};
 #[cfg(all(feature = "kernels", feature = "aes-gcm"))]
 pub(crate) use packets::OnePass;

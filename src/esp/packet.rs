@@ -182,7 +182,7 @@ pub(crate) fn body_len(suite: Suite, esp_len: usize) -> Result<usize, PacketErro
 
 /// Reads the trailer at the end of what was decrypted.
 #[inline(always)]
-pub(super) fn read_trailer(body: &[u8]) -> Result<Decrypted, TrailerError> {
+pub(crate) fn read_trailer(body: &[u8]) -> Result<Decrypted, TrailerError> {
     let Some((rest, &[pad_len, next_header])) = body.split_last_chunk::<2>() else {
         return Err(TrailerError::PadLength(0));
     };

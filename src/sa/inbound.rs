@@ -12,7 +12,7 @@ use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
 use crate::esp::{
     Authentic, Backend, Decrypted, IpError, Material, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError,
-    body_len, ids, is_sip_transport,
+    body_len, ids, is_sip_transport, read_trailer,
 };
 use crate::impossible::{part, part_mut};
 use crate::spi::Spi;
@@ -341,9 +341,10 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        match self.open_any(packet, out) {
-            Ok((len, sequence)) => Ok(self.opened(len, sequence)),
-            Err(error) => Err(error),
+        match self.open_bare(packet, out) {
+            Some(Ok((len, sequence))) => Ok(self.opened(len, sequence)),
+            Some(Err(error)) => Err(error),
+            None => self.open_any(packet, out),
         }
     }
 
@@ -354,37 +355,61 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
-        match self.open_any_in_place(buffer) {
-            Ok((len, sequence)) => Ok(self.opened_in_place(len, sequence)),
-            Err(error) => Err(error),
+        match self.open_bare_in_place(buffer) {
+            Some(Ok((len, sequence))) => Ok(self.opened_in_place(len, sequence)),
+            Some(Err(error)) => Err(error),
+            None => self.open_any_in_place(buffer),
         }
     }
 
-    /// [`Inbound::open`]. Returns how long the datagram is, and its sequence number: the result is
-    /// constructed where it stays, since copying it would cause store-forwarding stalls.
-    #[inline(always)]
-    pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<(usize, u32), OpenError> {
-        // Nearly all headers are these: where a packet is one pass, reading them otherwise would be
-        // a fifth of its time.
-        if self.keys.one_pass().is_some()
-            && let Some(datagram) = read_bare_ipv4(packet)
-        {
-            return self.open_parsed(&datagram, packet, out);
-        }
-        let datagram = read(packet)?;
-        self.open_parsed(&datagram, packet, out)
+    /// [`Inbound::open`] of whatever it is. Not inlined: beside it, the code for nearly all packets
+    /// would have fewer registers.
+    #[inline(never)]
+    pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
+        let (len, sequence) = self.open_parsed(&read(packet)?, packet, out)?;
+        Ok(self.opened(len, sequence))
     }
 
     /// [`Inbound::open_any`] in place.
+    #[inline(never)]
+    pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
+        let (len, sequence) = self.open_parsed_in_place(&read(buffer)?, buffer)?;
+        Ok(self.opened_in_place(len, sequence))
+    }
+
+    /// [`Inbound::open`] where a packet is one pass, of IPv4 without options, as nearly all are:
+    /// reading it otherwise would be a fifth of its time. `None` if anything else is the case, or
+    /// wrong before the sequence number is looked at, and nothing has changed. Returns how long the
+    /// datagram is, and its sequence number: the result is constructed where it stays, since
+    /// copying it would cause store-forwarding stalls.
     #[inline(always)]
-    pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<(usize, u32), OpenError> {
-        if self.keys.one_pass().is_some()
-            && let Some(datagram) = read_bare_ipv4(buffer)
-        {
-            return self.open_parsed_in_place(&datagram, buffer);
-        }
-        let datagram = read(buffer)?;
-        self.open_parsed_in_place(&datagram, buffer)
+    pub(super) fn open_bare(
+        &mut self,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Option<Result<(usize, u32), OpenError>> {
+        self.keys.one_pass()?;
+        let datagram = read_bare_ipv4(packet)?;
+        let Ok((sequence, body_len)) = self.examine(&datagram, packet) else { return None };
+        Some(match self.open_in_one_pass(&datagram, packet, out, (sequence, body_len))? {
+            Ok(len) => Ok((len, sequence)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// [`Inbound::open_bare`] in place.
+    #[inline(always)]
+    pub(super) fn open_bare_in_place(
+        &mut self,
+        buffer: &mut [u8],
+    ) -> Option<Result<(usize, u32), OpenError>> {
+        self.keys.one_pass()?;
+        let datagram = read_bare_ipv4(buffer)?;
+        let Ok((sequence, body_len)) = self.examine(&datagram, buffer) else { return None };
+        Some(match self.open_in_place_in_one_pass(&datagram, buffer, (sequence, body_len))? {
+            Ok(len) => Ok((len, sequence)),
+            Err(error) => Err(error),
+        })
     }
 
     #[inline(always)]
@@ -613,8 +638,9 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
 /// The headers of an ESP packet with IPv4 without options; `None` for anything else.
 #[inline(always)]
 fn read_bare_ipv4(packet: &[u8]) -> Option<Datagram> {
-    Datagram::parse_bare_ipv4(packet)
-        .filter(|datagram| datagram.is_esp() && datagram.has_right_checksum(packet))
+    // Not by a closure: it would be a call in what is long.
+    let datagram = Datagram::parse_bare_ipv4(packet)?;
+    if datagram.is_esp() && datagram.has_right_checksum(packet) { Some(datagram) } else { None }
 }
 
 /// A packet whose ICV is right, before it is decrypted.
@@ -725,39 +751,69 @@ impl Delivery<'_> {
         decrypted: Result<Decrypted, TrailerError>,
         body: &[u8],
     ) -> Result<Decrypted, OpenError> {
-        let counters = self.counters;
-        self.pending.commit(self.authentic);
-        let trailer = decrypted.inspect_err(|_| count(&mut counters.trailer))?;
-        if !trailer.padding_counts {
-            if !self.checks.has(Checks::ANY_PADDING) {
-                count(&mut counters.trailer);
-                return Err(TrailerError::Padding.into());
+        let Self { spi, selector, checks, counters, pending, authentic } = self;
+        pending.commit(authentic);
+        // Nearly all packets pass at once. For the others it is found out why not, apart from here.
+        let usual = match decrypted {
+            Ok(trailer) if trailer.padding_counts && trailer.next_header != PROTOCOL_NONE => {
+                let payload = part(body, ..trailer.payload_len);
+                let ports_are_right = match selector.ports() {
+                    Some(ports) => datagram.ports(trailer.next_header, payload) == Some(ports),
+                    None => true,
+                };
+                let is_transport = !checks.has(Checks::SIP_TRANSPORTS)
+                    || is_sip_transport(trailer.next_header, payload.len());
+                if ports_are_right && is_transport { Some(trailer) } else { None }
             }
-            count(&mut counters.other_padding);
-        }
-        if trailer.next_header == PROTOCOL_NONE {
-            count(&mut counters.dummy);
-            return Err(OpenError::Dummy);
-        }
-        let payload = part(body, ..trailer.payload_len);
-        if self.checks.has(Checks::SIP_TRANSPORTS) && !is_sip_transport(trailer.next_header, payload.len()) {
-            count(&mut counters.ports);
-            return Err(OpenError::Transport(trailer.next_header, payload.len()));
-        }
-        if let Some(ports) = self.selector.ports() {
-            match datagram.ports(trailer.next_header, payload) {
-                Some(found) if found == ports => {}
-                Some([_, _, to @ ..]) if ports.ends_with(&to) && self.checks.has(Checks::ANY_SOURCE_PORT) => {
-                    count(&mut counters.other_source_port);
-                }
-                Some(_) | None => {
-                    count(&mut counters.ports);
-                    return Err(OpenError::Ports(self.spi));
-                }
-            }
-        }
+            Ok(_) | Err(_) => None,
+        };
+        let trailer = match usual {
+            Some(trailer) => trailer,
+            None => examine_delivery((spi, selector, checks), counters, datagram, body)?,
+        };
         counters.packets += 1;
         counters.octets += trailer.payload_len as u64;
         Ok(trailer)
     }
+}
+
+/// What [`Delivery::deliver`] does with what is not as usual. The trailer is read anew: handed over,
+/// it would be written to the stack for this alone.
+#[inline(never)]
+fn examine_delivery(
+    (spi, selector, checks): (Spi, &Wire, Checks),
+    counters: &mut InboundCounters,
+    datagram: &Datagram,
+    body: &[u8],
+) -> Result<Decrypted, OpenError> {
+    let trailer = read_trailer(body).inspect_err(|_| count(&mut counters.trailer))?;
+    if !trailer.padding_counts {
+        if !checks.has(Checks::ANY_PADDING) {
+            count(&mut counters.trailer);
+            return Err(TrailerError::Padding.into());
+        }
+        count(&mut counters.other_padding);
+    }
+    if trailer.next_header == PROTOCOL_NONE {
+        count(&mut counters.dummy);
+        return Err(OpenError::Dummy);
+    }
+    let payload = part(body, ..trailer.payload_len);
+    if checks.has(Checks::SIP_TRANSPORTS) && !is_sip_transport(trailer.next_header, payload.len()) {
+        count(&mut counters.ports);
+        return Err(OpenError::Transport(trailer.next_header, payload.len()));
+    }
+    if let Some(ports) = selector.ports() {
+        match datagram.ports(trailer.next_header, payload) {
+            Some(found) if found == ports => {}
+            Some([_, _, to @ ..]) if ports.ends_with(&to) && checks.has(Checks::ANY_SOURCE_PORT) => {
+                count(&mut counters.other_source_port);
+            }
+            Some(_) | None => {
+                count(&mut counters.ports);
+                return Err(OpenError::Ports(spi));
+            }
+        }
+    }
+    Ok(trailer)
 }

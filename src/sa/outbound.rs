@@ -296,9 +296,7 @@ impl Outbound {
 
     #[inline(always)]
     const fn has_volume_ended(&self) -> bool {
-        const MOST: u64 = u32::MAX as u64;
-        let octets = if self.esp_octets < MOST { self.esp_octets } else { MOST };
-        octets as u32 > self.last_octets
+        self.esp_octets > self.last_octets as u64 && self.last_octets != u32::MAX
     }
 
     /// Goes on at a later sequence number: for an SA that another process, or this one before it
@@ -350,22 +348,42 @@ impl Outbound {
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        // Nearly all headers are these: where a packet is one pass, reading them otherwise would be
-        // a fifth of its time.
-        if self.keys.one_pass().is_some()
-            && let Some(datagram) = Datagram::parse_bare_ipv4(packet)
-            && self.selector.covers(&datagram, packet)
-        {
-            return match self.seal_admitted(&datagram, packet, out) {
-                Ok(sealed) => Ok(sealed),
-                Err(error) => self.count(Err(error)),
-            };
+        match self.seal_bare(packet, out) {
+            Some(Ok(sealed)) => Ok(sealed),
+            Some(Err(Fault)) => Err(SealError::Internal),
+            None => self.seal_any(packet, out),
         }
+    }
+
+    /// [`Outbound::seal`] of whatever it is. Not inlined: beside it, the code for nearly all
+    /// packets would have fewer registers.
+    #[inline(never)]
+    pub(super) fn seal_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
         let result = match self.read(packet) {
             Ok(datagram) => self.seal_admitted(&datagram, packet, out),
             Err(error) => Err(error),
         };
         self.count(result)
+    }
+
+    /// [`Outbound::seal`] where a packet is one pass, of IPv4 without options, as nearly all are:
+    /// reading it otherwise would be a fifth of its time. `None` if anything else is the case, or
+    /// wrong, and nothing has changed.
+    #[inline(always)]
+    pub(super) fn seal_bare(&mut self, packet: &[u8], out: &mut [u8]) -> Option<Result<Sealed, Fault>> {
+        let keys = self.keys.one_pass()?;
+        let datagram = self.read_bare(packet)?;
+        let sequence = self.next_sequence()?;
+        let esp_len = fits(ONE_PASS, &datagram).ok()?;
+        let needed = datagram.header_len + esp_len;
+        let (headers, esp) = out.get_mut(..needed)?.split_at_mut_checked(datagram.header_len)?;
+        datagram.write_headers(packet, headers, esp_len, PROTOCOL_ESP)?;
+        let sealed = self.seal_in_one_pass(keys, &datagram, sequence, Some(datagram.payload(packet)), esp);
+        // Not by closures: they would be calls, since this is long.
+        Some(match sealed {
+            Ok(()) => Ok(self.sent(0..needed, sequence, (datagram.payload_len(), esp_len))),
+            Err(fault) => Err(fault),
+        })
     }
 
     /// [`Outbound::seal`] with a sequence number and initialisation vector of the caller's, which
@@ -398,22 +416,52 @@ impl Outbound {
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        match self.seal_bare_in_place(buffer, range.clone()) {
+            Some(Ok(sealed)) => Ok(sealed),
+            Some(Err(Fault)) => Err(SealError::Internal),
+            None => self.seal_any_in_place(buffer, range),
+        }
+    }
+
+    /// [`Outbound::seal_any`] in place.
+    #[inline(never)]
+    pub(super) fn seal_any_in_place(
+        &mut self,
+        buffer: &mut [u8],
+        range: Range<usize>,
+    ) -> Result<Sealed, SealError> {
         // A range outside of the buffer reads as an empty datagram, which is an error.
         let packet = buffer.get(range.clone()).unwrap_or_default();
-        // As in `seal`.
-        if self.keys.one_pass().is_some()
-            && let Some(datagram) = Datagram::parse_bare_ipv4(packet)
-            && self.selector.covers(&datagram, packet)
-        {
-            return match self.seal_admitted_in_place(&datagram, buffer, range.start) {
-                Ok(sealed) => Ok(sealed),
-                Err(error) => self.count(Err(error)),
-            };
-        }
         let result = self
             .read(packet)
             .and_then(|datagram| self.seal_admitted_in_place(&datagram, buffer, range.start));
         self.count(result)
+    }
+
+    /// [`Outbound::seal_bare`] in place.
+    #[inline(always)]
+    pub(super) fn seal_bare_in_place(
+        &mut self,
+        buffer: &mut [u8],
+        range: Range<usize>,
+    ) -> Option<Result<Sealed, Fault>> {
+        let keys = self.keys.one_pass()?;
+        let datagram = self.read_bare(buffer.get(range.clone())?)?;
+        let sequence = self.next_sequence()?;
+        let (range, esp) = place(ONE_PASS, &datagram, buffer, range.start).ok()?;
+        let esp_len = esp.len();
+        let sealed = self.seal_in_one_pass(keys, &datagram, sequence, None, esp);
+        Some(match sealed {
+            Ok(()) => Ok(self.sent(range, sequence, (datagram.payload_len(), esp_len))),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// The header of a datagram of IPv4 without options that is traffic of this SA.
+    #[inline(always)]
+    fn read_bare(&self, packet: &[u8]) -> Option<Datagram> {
+        let datagram = Datagram::parse_bare_ipv4(packet)?;
+        if self.selector.covers(&datagram, packet) { Some(datagram) } else { None }
     }
 
     /// The headers of a datagram that is traffic of this SA.
@@ -446,7 +494,8 @@ impl Outbound {
                 .and_then(|whole| whole.split_at_mut_checked(datagram.header_len))
                 .ok_or(room)?;
             datagram.write_headers(packet, headers, esp_len, PROTOCOL_ESP).ok_or(room)?;
-            self.seal_in_one_pass(keys, datagram, sequence, Some(datagram.payload(packet)), esp)?;
+            self.seal_in_one_pass(keys, datagram, sequence, Some(datagram.payload(packet)), esp)
+                .map_err(|Fault| SealError::Internal)?;
             return Ok(self.sent(0..needed, sequence, (datagram.payload_len(), esp_len)));
         }
         let (range, esp) = self.lay_out(datagram, packet, out, (sequence, None))?;
@@ -467,7 +516,8 @@ impl Outbound {
         if let Some(keys) = self.keys.one_pass() {
             let (range, esp) = place(ONE_PASS, datagram, buffer, start)?;
             let esp_len = esp.len();
-            self.seal_in_one_pass(keys, datagram, sequence, None, esp)?;
+            self.seal_in_one_pass(keys, datagram, sequence, None, esp)
+                .map_err(|Fault| SealError::Internal)?;
             return Ok(self.sent(range, sequence, (datagram.payload_len(), esp_len)));
         }
         let (range, esp) = self.lay_out_in_place(datagram, buffer, start, sequence)?;
@@ -513,10 +563,10 @@ impl Outbound {
         sequence: u32,
         payload: Option<&[u8]>,
         esp: &mut [u8],
-    ) -> Result<(), SealError> {
+    ) -> Result<(), Fault> {
         let pad_len = ONE_PASS.pad_len(datagram.payload_len());
         keys.seal((self.spi, sequence), payload, esp, (pad_len, datagram.protocol()))
-            .ok_or_else(|| impossible(SealError::Internal))
+            .ok_or_else(|| impossible(Fault))
     }
 
     /// Writes headers, payload and everything around them but the ICV into another buffer. Returns
@@ -599,6 +649,10 @@ impl Outbound {
     }
 }
 
+/// [`SealError::Internal`], before it is an error of many words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault;
+
 /// The lengths of all suites whose packets are one pass.
 const ONE_PASS: Suite = Suite::ONE_PASS;
 
@@ -626,10 +680,9 @@ fn place<'o>(
     let new_start = start.checked_sub(headroom).ok_or(room(headroom, start))?;
     let end = start + datagram.total_len;
     let new_end = end + tailroom;
-    if buffer.len() < new_end {
-        return Err(room(tailroom, buffer.len() - end));
-    }
-    datagram.move_headers(buffer, (start, new_start), esp_len, PROTOCOL_ESP).ok_or(room(headroom, start))?;
-    let esp = buffer.get_mut(new_end - esp_len..new_end).ok_or(room(tailroom, 0))?;
+    let found = buffer.len().saturating_sub(end);
+    let packet = buffer.get_mut(new_start..new_end).ok_or(room(tailroom, found))?;
+    datagram.move_headers(packet, (headroom, 0), esp_len, PROTOCOL_ESP).ok_or(room(headroom, start))?;
+    let esp = packet.get_mut(datagram.header_len..).ok_or(room(tailroom, found))?;
     Ok((new_start..new_end, esp))
 }

@@ -209,22 +209,22 @@ impl Wire {
     #[inline(always)]
     pub(crate) fn covers_addresses(&self, datagram: &Datagram, packet: &[u8]) -> bool {
         let octets = datagram.address_octets(packet);
-        self.family == Some(datagram.family())
-            && match datagram.family() {
-                Family::Ipv4 => octets.first_chunk() == self.addresses.first_chunk::<8>(),
-                Family::Ipv6 => octets.first_chunk() == Some(&self.addresses),
-            }
+        match (datagram.family(), self.family) {
+            (Family::Ipv4, Some(Family::Ipv4)) => octets.first_chunk() == self.addresses.first_chunk::<8>(),
+            (Family::Ipv6, Some(Family::Ipv6)) => octets.first_chunk() == Some(&self.addresses),
+            _ => false,
+        }
     }
 
     /// Whether a datagram goes to this destination.
     #[inline(always)]
     pub(crate) fn covers_destination(&self, datagram: &Datagram, packet: &[u8]) -> bool {
         let octets = datagram.address_octets(packet);
-        self.family == Some(datagram.family())
-            && match datagram.family() {
-                Family::Ipv4 => octets.get(4..8) == self.addresses.get(4..8),
-                Family::Ipv6 => octets.get(16..) == self.addresses.get(16..),
-            }
+        match (datagram.family(), self.family) {
+            (Family::Ipv4, Some(Family::Ipv4)) => octets.get(4..8) == self.addresses.get(4..8),
+            (Family::Ipv6, Some(Family::Ipv6)) => octets.get(16..) == self.addresses.get(16..),
+            _ => false,
+        }
     }
 
     /// Whether a datagram is traffic of this selector.

@@ -272,36 +272,30 @@ impl Bench {
                     let _ = black_box(sa.open(packet, out)).unwrap();
                 }
             }
+            // As the packets of the others: all jobs are made first, then processed by batches.
             (Direction::Seal, _) => {
-                for (chunk, (datagrams, outs)) in
-                    self.datagrams.chunks(batch).zip(self.outs.chunks_mut(batch)).enumerate()
-                {
-                    let mut jobs: Vec<_> = datagrams
-                        .iter()
-                        .zip(outs)
-                        .enumerate()
-                        .map(|(n, (datagram, out))| {
-                            let range = self.headroom..self.headroom + datagram.len();
-                            (chunk * batch + n, SealJob::in_place(out, range))
-                        })
-                        .collect();
-                    seal_batch(&mut self.senders, &mut jobs);
-                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
-                }
+                let mut jobs: Vec<_> = self
+                    .datagrams
+                    .iter()
+                    .zip(&mut self.outs)
+                    .enumerate()
+                    .map(|(n, (datagram, out))| {
+                        (n, SealJob::in_place(out, self.headroom..self.headroom + datagram.len()))
+                    })
+                    .collect();
+                jobs.chunks_mut(batch).for_each(|jobs| seal_batch(&mut self.senders, jobs));
+                assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
             }
             (Direction::Open, _) => {
-                for (chunk, (packets, outs)) in
-                    self.packets.chunks(batch).zip(self.outs.chunks_mut(batch)).enumerate()
-                {
-                    let mut jobs: Vec<_> = packets
-                        .iter()
-                        .zip(outs)
-                        .enumerate()
-                        .map(|(n, (packet, out))| (chunk * batch + n, OpenJob::new(packet, out)))
-                        .collect();
-                    open_batch(&mut self.receivers, &mut jobs);
-                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
-                }
+                let mut jobs: Vec<_> = self
+                    .packets
+                    .iter()
+                    .zip(&mut self.outs)
+                    .enumerate()
+                    .map(|(n, (packet, out))| (n, OpenJob::new(packet, out)))
+                    .collect();
+                jobs.chunks_mut(batch).for_each(|jobs| open_batch(&mut self.receivers, jobs));
+                assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
             }
         }
     }

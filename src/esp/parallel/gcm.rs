@@ -181,13 +181,17 @@ fn trailer((pad_len, next_header): (usize, u8)) -> gcm::Trailer {
 /// Reads the trailer, of which the last octets are given: reading those that were just written
 /// would wait for them.
 #[inline(always)]
-fn opened([first, second, pad_len, next_header]: [u8; 4], body: &[u8]) -> Opened {
-    let padding_counts = match pad_len {
-        0 => true,
-        1 => second == 1,
-        2 => (first, second) == (1, 2),
-        _ => return read_trailer(body),
-    };
+fn opened(end: [u8; 4], body: &[u8]) -> Opened {
+    /// By the length of the padding: which of the two octets in front of it are padding, and what
+    /// they are then.
+    const PADDING: u64 = u64::from_le_bytes([0, 0, 0, 0xff, 0xff, 0xff, 0, 0]);
+    const COUNTED: u64 = u64::from_le_bytes([0, 0, 0, 1, 1, 2, 0, 0]);
+    let [.., pad_len, next_header] = end;
+    if pad_len > 2 {
+        return read_trailer(body);
+    }
+    let other = u64::from(u32::from_le_bytes(end)) ^ COUNTED >> (16 * pad_len);
+    let padding_counts = other & PADDING >> (16 * pad_len) & 0xffff == 0;
     Ok(Decrypted { payload_len: body.len() - 2 - usize::from(pad_len), next_header, padding_counts })
 }
 

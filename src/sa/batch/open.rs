@@ -31,16 +31,29 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
 fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
-        // Constructed in place: see `Inbound::open_any`.
-        job.result = Some(match &mut job.buffers {
-            Buffers::Apart { packet, out } => match sa.open_any(packet, out) {
-                Ok((len, sequence)) => Ok(sa.opened(len, sequence)),
-                Err(error) => Err(error),
+        // Constructed in place: see `Inbound::open_bare`.
+        match &mut job.buffers {
+            Buffers::Apart { packet, out } => match sa.open_bare(packet, out) {
+                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened(len, sequence))),
+                Some(Err(error)) => job.result = Some(Err(error)),
+                None => open_any(sa, job),
             },
-            Buffers::InPlace { buffer, .. } => sa.open_in_place(buffer),
-        });
+            Buffers::InPlace { buffer, .. } => match sa.open_bare_in_place(buffer) {
+                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened_in_place(len, sequence))),
+                Some(Err(error)) => job.result = Some(Err(error)),
+                None => open_any(sa, job),
+            },
+        }
     }
     is_one_pass
+}
+
+#[inline(never)]
+fn open_any(sa: &mut Inbound, job: &mut OpenJob<'_>) {
+    job.result = Some(match &mut job.buffers {
+        Buffers::Apart { packet, out } => sa.open_any(packet, out),
+        Buffers::InPlace { buffer, .. } => sa.open_any_in_place(buffer),
+    });
 }
 
 /// Opens one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those

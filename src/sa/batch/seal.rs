@@ -1,6 +1,6 @@
 //! Many datagrams sealed: all are laid out, then encrypted and authenticated in parallel.
 
-use super::super::outbound::{Outbound, SealError, Sealed};
+use super::super::outbound::{Fault, Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_one_pass, in_tiles};
 use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
@@ -29,12 +29,28 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
 fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
-        job.result = Some(match &mut job.buffers {
-            Buffers::Apart { packet, out } => sa.seal(packet, out),
-            Buffers::InPlace { buffer, range } => sa.seal_in_place(buffer, range.clone()),
-        });
+        let sealed = match &mut job.buffers {
+            Buffers::Apart { packet, out } => sa.seal_bare(packet, out),
+            Buffers::InPlace { buffer, range } => sa.seal_bare_in_place(buffer, range.clone()),
+        };
+        match sealed {
+            // Constructed in place: copying it would cause store-forwarding stalls.
+            Some(Ok(Sealed { range, spi, sequence, warning })) => {
+                job.result = Some(Ok(Sealed { range, spi, sequence, warning }));
+            }
+            Some(Err(Fault)) => job.result = Some(Err(SealError::Internal)),
+            None => seal_any(sa, job),
+        }
     }
     is_one_pass
+}
+
+#[inline(never)]
+fn seal_any(sa: &mut Outbound, job: &mut SealJob<'_>) {
+    job.result = Some(match &mut job.buffers {
+        Buffers::Apart { packet, out } => sa.seal_any(packet, out),
+        Buffers::InPlace { buffer, range } => sa.seal_any_in_place(buffer, range.clone()),
+    });
 }
 
 /// Seals one tile of jobs. `ahead` holds the probable positions of their SAs, and afterwards those

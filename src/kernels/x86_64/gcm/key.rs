@@ -63,20 +63,29 @@ impl Key {
         if self.expanded.width == Width::Four && four::has_trailer_at_end(text.len(), trailer) {
             return self.seal_wide(packet, payload, text, trailer, icv);
         }
-        self.seal_framed(packet, payload, text, trailer, icv)
+        // As numbers: a packet would be written to the stack for this alone, whether it comes to it
+        // or not.
+        let Packet { iv, front: [first, second], front_octets, encrypts } = packet;
+        self.seal_framed(iv, first, second, front_octets, encrypts, payload, text, trailer, icv)
     }
 
     /// [`Key::seal`] in two steps: the packet is framed, and sealed then.
     #[cold]
     #[inline(never)]
+    #[allow(clippy::too_many_arguments, reason = "see seal")]
     fn seal_framed(
         &self,
-        packet: Packet,
+        iv: u64,
+        first: u64,
+        second: u64,
+        front_octets: u32,
+        encrypts: bool,
         payload: Option<&[u8]>,
         text: &mut [u8],
         trailer: Trailer,
         icv: &mut [u8; BLOCK],
     ) -> Option<()> {
+        let packet = Packet { iv, front: [first, second], front_octets, encrypts };
         let payload_len = text.len().saturating_sub(trailer.len);
         let (place, end) = text.split_at_mut(payload_len);
         if end.len() != trailer.len || payload.is_some_and(|payload| payload.len() != payload_len) {
@@ -94,6 +103,7 @@ impl Key {
                 Width::Two if packet.encrypts => wiped_kernel(|| two::seal(key, &packet, text)),
                 Width::One => wiped_kernel(|| one::icv(key, &packet, text)),
                 Width::Two => wiped_kernel(|| two::icv(key, &packet, text)),
+                Width::Four if text.is_empty() => return None,
                 Width::Four => return self.seal_wide(packet, None, text, Trailer { octets: 0, len: 0 }, icv),
             }
         };
@@ -110,22 +120,28 @@ impl Key {
         icv: &mut [u8; BLOCK],
     ) -> Option<()> {
         let Packet { iv, front: [first, second], front_octets, encrypts } = packet;
-        let key = &self.expanded;
-        // SAFETY: as above.
+        let (key, len, to) = (&self.expanded, text.len(), text.as_mut_ptr());
+        let from = match payload {
+            Some(payload) if payload.len() + trailer.len == len => payload.as_ptr(),
+            Some(_) => return None,
+            None => to.cast_const(),
+        };
+        // SAFETY: as above; so many octets are there, which has been compared, and the trailer is
+        // within the last vector, as the caller says.
         unsafe {
-            let is_sealed = match (encrypts, text.len() > four::GROUP) {
+            let is_sealed = match (encrypts, len > four::GROUP) {
                 (true, false) => {
-                    four::seal(key, first, second, iv, front_octets, payload, text, trailer, icv)
+                    four::seal(key, first, second, iv, front_octets, from, to, len, trailer, icv)
                 }
                 (true, true) => {
                     let long =
-                        four::seal_long(key, first, second, iv, front_octets, payload, text, trailer, icv);
+                        four::seal_long(key, first, second, iv, front_octets, from, to, len, trailer, icv);
                     four::wipe_stack::<320>();
                     long
                 }
                 (false, is_long) => {
                     let clear =
-                        four::seal_clear(key, first, second, iv, front_octets, payload, text, trailer, icv);
+                        four::seal_clear(key, first, second, iv, front_octets, from, to, len, trailer, icv);
                     if is_long {
                         four::wipe_stack::<320>();
                     }
@@ -155,11 +171,18 @@ impl Key {
     #[inline(always)]
     fn verify_wide(&self, packet: &Packet, text: &[u8], icv: &[u8; BLOCK], to: Option<&mut [u8]>) -> bool {
         let Packet { iv, front: [first, second], .. } = *packet;
-        let lengths = packet.lengths(text.len());
+        let (from, len) = (text.as_ptr(), text.len());
+        let to = match to {
+            Some(to) if to.len() == len => to.as_mut_ptr(),
+            Some(_) => return false,
+            // Nothing is written there.
+            None => from.cast_mut(),
+        };
+        let lengths = packet.lengths(len);
         // SAFETY: as above.
         unsafe {
-            let is_right = four::verify(&self.expanded, first, second, iv, lengths, text, icv, to);
-            if text.len() > four::GROUP {
+            let is_right = four::verify(&self.expanded, first, second, iv, lengths, from, to, len, icv);
+            if len > four::GROUP {
                 four::wipe_stack::<320>();
             }
             is_right
@@ -177,26 +200,42 @@ impl Key {
         to: &mut [u8],
         icv: &[u8; BLOCK],
     ) -> Option<[u8; 4]> {
-        let Packet { iv, front: [first, second], front_octets, encrypts } = packet;
-        let key = &self.expanded;
+        match (self.expanded.width, text) {
+            (Width::Four, text) if packet.encrypts => {
+                self.open_wide(packet, text, to, icv).map(u32::to_le_bytes)
+            }
+            (Width::Four, Some(text)) => {
+                // What has just been written is not read.
+                self.verify_wide(&packet, text, icv, Some(to)).then(|| text.last_chunk().copied())?
+            }
+            (Width::Four, None) => {
+                self.verify_wide(&packet, to, icv, None).then(|| to.last_chunk().copied())?
+            }
+            (Width::One | Width::Two, text) => self.open_verified(packet, text, to, icv),
+        }
+    }
+
+    #[inline(always)]
+    fn open_wide(
+        &self,
+        packet: Packet,
+        text: Option<&[u8]>,
+        to: &mut [u8],
+        icv: &[u8; BLOCK],
+    ) -> Option<u32> {
+        let Packet { iv, front: [first, second], front_octets, .. } = packet;
+        let (key, len, to) = (&self.expanded, to.len(), to.as_mut_ptr());
+        let from = match text {
+            Some(text) if text.len() == len => text.as_ptr(),
+            Some(_) => return None,
+            None => to.cast_const(),
+        };
         // SAFETY: as above.
         unsafe {
-            match (self.expanded.width, text) {
-                (Width::Four, text) if encrypts && to.len() > four::GROUP => {
-                    let end = four::open_long(key, first, second, iv, front_octets, text, to, icv);
-                    end.map(u32::to_le_bytes)
-                }
-                (Width::Four, text) if encrypts => {
-                    four::open(key, first, second, iv, front_octets, text, to, icv).map(u32::to_le_bytes)
-                }
-                (Width::Four, Some(text)) => {
-                    // What has just been written is not read.
-                    self.verify_wide(&packet, text, icv, Some(to)).then(|| text.last_chunk().copied())?
-                }
-                (Width::Four, None) => {
-                    self.verify_wide(&packet, to, icv, None).then(|| to.last_chunk().copied())?
-                }
-                _ => self.open_verified(packet, text, to, icv),
+            if len > four::GROUP {
+                four::open_long(key, first, second, iv, front_octets, from, to, len, icv)
+            } else {
+                four::open(key, first, second, iv, front_octets, from, to, len, icv)
             }
         }
     }

@@ -14,6 +14,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
+use core::ptr;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128, _mm512_loadu_si512 as load};
 use zeroize::optimization_barrier;
@@ -303,7 +304,8 @@ macro_rules! key_stream {
     }};
 }
 
-/// Where a text is read and where it is written: the same place, or two that do not overlap.
+/// Where a text is read and where it is written: the same place, or two that do not overlap. Not
+/// handed to a kernel as one, which would be in memory.
 #[derive(Clone, Copy)]
 struct Place {
     from: *const u8,
@@ -402,34 +404,10 @@ const fn parts(len: usize) -> (usize, usize) {
     (groups, len - groups * GROUP)
 }
 
-/// Where a text is sealed, and its length. The payload is in its place already, or it is given.
-/// `None` if the trailer is not within the last vector.
-fn place_to_seal(payload: Option<&[u8]>, text: &mut [u8], trailer: Trailer) -> Option<(Place, usize)> {
-    let len = text.len();
-    let to = text.as_mut_ptr();
-    let from = match payload {
-        Some(payload) if payload.len() + trailer.len == len => payload.as_ptr(),
-        Some(_) => return None,
-        None => to.cast_const(),
-    };
-    has_trailer_at_end(len, trailer).then_some((Place { from, to }, len))
-}
-
 /// Whether the last vector of a text has all of its trailer.
 #[inline]
 pub(super) const fn has_trailer_at_end(len: usize, trailer: Trailer) -> bool {
     len > 0 && (len - 1) % WIDTH >= trailer.len.saturating_sub(1)
-}
-
-/// Where a text is opened, and its length: in place, or into a buffer that is as long.
-fn place_to_open(text: Option<&[u8]>, to: &mut [u8]) -> Option<(Place, usize)> {
-    let len = to.len();
-    let to = to.as_mut_ptr();
-    match text {
-        Some(text) if text.len() == len => Some((Place { from: text.as_ptr(), to }, len)),
-        Some(_) => None,
-        None => Some((Place { from: to.cast_const(), to }, len)),
-    }
 }
 
 /// A call for as many vectors as so many octets are: one to eight.
@@ -594,7 +572,8 @@ functions! {
 }
 
 /// Encrypts a text of a group at most and writes the ICV of it and of what is in front. The payload
-/// is in its place already, or it is given; the trailer is within the last vector.
+/// is where the text will be, or at another place that does not overlap; the trailer is within the
+/// last vector. False, and nothing is done, for a text without octets.
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "what is read back from memory at once is waited for")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
@@ -605,12 +584,13 @@ pub(super) unsafe fn seal(
     second: u64,
     iv: u64,
     front_octets: u32,
-    payload: Option<&[u8]>,
-    text: &mut [u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
 ) -> bool {
-    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return false };
+    let place = Place { from, to };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
     let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
@@ -631,12 +611,13 @@ pub(super) unsafe fn seal_long(
     second: u64,
     iv: u64,
     front_octets: u32,
-    payload: Option<&[u8]>,
-    text: &mut [u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
 ) -> bool {
-    let Some((mut place, len)) = place_to_seal(payload, text, trailer) else { return false };
+    let mut place = Place { from, to };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
     let (j0, mut from) = (j0(nonce), From::group(nonce, 0));
@@ -663,7 +644,7 @@ pub(super) unsafe fn seal_long(
 }
 
 /// Decrypts a text of a group at most if the ICV of it and of what is in front is right; else
-/// nothing is written. In place, or into a buffer that is as long. Returns the last word.
+/// nothing is written. In place, or to another place that does not overlap. Returns the last word.
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
@@ -674,11 +655,12 @@ pub(super) unsafe fn open(
     second: u64,
     iv: u64,
     front_octets: u32,
-    text: Option<&[u8]>,
-    to: &mut [u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     icv: &[u8; BLOCK],
 ) -> Option<u32> {
-    let (start, len) = place_to_open(text, to)?;
+    let start = Place { from, to };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let sum = (ends(key, front, lengths, len), _mm512_setzero_si512());
@@ -696,11 +678,12 @@ pub(super) unsafe fn open_long(
     second: u64,
     iv: u64,
     front_octets: u32,
-    text: Option<&[u8]>,
-    to: &mut [u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     icv: &[u8; BLOCK],
 ) -> Option<u32> {
-    let (start, len) = place_to_open(text, to)?;
+    let start = Place { from, to };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let j0 = j0(nonce);
@@ -783,7 +766,7 @@ pub(super) fn wipe_stack<const N: usize>() {
 }
 
 /// Authenticates a text that is not encrypted, and what is in front of it: writes the ICV. The
-/// payload is in its place already, or it is given; the trailer is within the last vector.
+/// payload is where [`seal`] has it; the trailer is within the last vector.
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
@@ -794,18 +777,19 @@ pub(super) unsafe fn seal_clear(
     second: u64,
     iv: u64,
     front_octets: u32,
-    payload: Option<&[u8]>,
-    text: &mut [u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     trailer: Trailer,
     icv: &mut [u8; BLOCK],
 ) -> bool {
-    let Some((place, len)) = place_to_seal(payload, text, trailer) else { return false };
+    let place = Place { from, to };
     let start = (len - 1) / WIDTH * WIDTH;
     // SAFETY: the last vector begins there, and those before it are whole.
     let last = unsafe {
         let end = place.after(start);
         let last = end.load_end(len - start, trailer);
-        if payload.is_some() {
+        if !ptr::eq(from, to) {
             place.copy(start);
         }
         end.store_part(mask(len - start), last);
@@ -824,7 +808,7 @@ pub(super) unsafe fn seal_clear(
 }
 
 /// Whether the ICV of a text and of what is in front of it is right. If it is, the text is copied
-/// to a buffer that is as long, should there be one.
+/// to its other place, should that be one.
 #[allow(unsafe_code, reason = "see Place")]
 #[allow(clippy::too_many_arguments, reason = "see seal")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq")]
@@ -835,18 +819,12 @@ pub(super) unsafe fn verify(
     second: u64,
     iv: u64,
     lengths: (u64, u64),
-    text: &[u8],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     icv: &[u8; BLOCK],
-    to: Option<&mut [u8]>,
 ) -> bool {
-    let len = text.len();
-    let (to, is_apart) = match to {
-        Some(to) if to.len() == len => (to.as_mut_ptr(), true),
-        Some(_) => return false,
-        // Nothing is written there.
-        None => (text.as_ptr().cast_mut(), false),
-    };
-    let place = Place { from: text.as_ptr(), to };
+    let place = Place { from, to };
     let j0 = j0(nonce(key, iv));
     let (front, lengths) = (block(first, second), block(lengths.0, lengths.1));
     let start = len.saturating_sub(1) / WIDTH * WIDTH;
@@ -861,7 +839,7 @@ pub(super) unsafe fn verify(
         _mm_xor_si128(swapped(sum), encrypted(key, j0))
     };
     let is_right = is_zero(_mm_xor_si128(made, _mm_loadu_si128(icv)));
-    if is_right && is_apart {
+    if is_right && !ptr::eq(from, to) {
         // SAFETY: as above.
         unsafe {
             place.copy(start);
