@@ -9,12 +9,14 @@ use zeroize::{Zeroize, optimization_barrier};
 const PIECE: usize = 128;
 
 /// Calls a function that installs keys, and wipes the stack that it used. Values that are moved
-/// leave copies there that no destructor knows of. A small UE, which has no kernels of vectors, has
-/// less stack, and needs less.
+/// leave copies there that no destructor knows of. A small UE, which has no vectors, has less stack,
+/// and needs less.
 #[inline(always)]
 pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
-    const SMALL: bool = cfg!(not(all(feature = "kernels", target_pointer_width = "64")));
-    wiped_pieces::<R, { if SMALL { 2 } else { 6 } }>(work)
+    const SMALL: bool =
+        cfg!(not(any(target_arch = "x86_64", all(feature = "kernels", target_pointer_width = "64"))));
+    const LARGE: usize = if cfg!(feature = "aes-gcm") { 8 } else { 6 };
+    wiped_pieces::<R, { if SMALL { 2 } else { LARGE } }>(work)
 }
 
 /// The same for a message that a hash or a cipher of the crates processes: they leave states and
@@ -22,6 +24,30 @@ pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
     if has_long_vectors() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
+}
+
+/// The same for a packet that the crates process with AES-GCM or AES-GMAC, beside what
+/// [`wipe_below`] wipes. Where the processor has no instructions for AES, they have blocks of key
+/// stream in a frame that is large.
+#[cfg(feature = "aes-gcm")]
+#[inline(always)]
+pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
+    let has_instructions = cfg!(feature = "kernels") && has_long_vectors();
+    if has_instructions { wiped_pieces::<R, 1>(work) } else { wiped_pieces::<R, 3>(work) }
+}
+
+/// Wipes the stack below the caller, where what it called has left round keys: all of them in
+/// several copies if that had `many` blocks at once.
+#[cfg(feature = "aes-gcm")]
+#[inline(always)]
+pub(crate) fn wipe_below(many: bool) {
+    if many && has_long_vectors() {
+        wipe_stack::<6>()
+    } else {
+        wipe_stack::<2>()
+    }
+    // The last call of a function is made without its frame.
+    optimization_barrier(&many);
 }
 
 /// The same for a packet that kernels process alone.

@@ -1,13 +1,15 @@
-//! AES-GCM and AES-GMAC in ESP (RFC 4106, RFC 4543), composed of `aes`, `ctr` and `ghash`.
+//! AES-GCM and AES-GMAC in ESP (RFC 4106, RFC 4543), composed of `aes` and `ghash`.
 //!
 //! The nonce is the salt and the IV of the packet. AES-GCM encrypts payload and trailer, and also
 //! authenticates SPI and sequence number. AES-GMAC encrypts nothing and authenticates the whole
 //! packet, the IV included: the figures of RFC 4543 disagree, and Linux does so.
 
-use aes::Aes128Enc;
-use aes::cipher::{BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipher};
-use ctr::CtrCore;
-use ctr::cipher::StreamCipherCoreWrapper;
+use aes::cipher::consts::U16;
+use aes::cipher::typenum::Unsigned;
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit, ParBlocks,
+};
+use aes::{Aes128Enc, Block};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 
@@ -16,10 +18,18 @@ use crate::esp::authentic::{Authentic, LONG_ICV};
 use crate::esp::packet::IDS;
 use crate::impossible::part;
 use crate::key::SaKeys;
-use crate::wipe::{wiped_decryption, wiped_message};
+use crate::wipe::{wipe_below, wiped_gcm_packet};
 
 /// Octets of the IV.
 const IV: usize = 8;
+/// Octets of a block.
+const BLOCK: usize = 16;
+/// The most blocks that are encrypted together: in a long text as many as the `aes` crate can,
+/// which has its round keys in several copies for that.
+const FEW: usize = 16;
+const MANY: usize = 64;
+/// From so many octets on, a text is long.
+const LONG: usize = MANY * BLOCK;
 
 /// Key and salt of one set, for both directions.
 pub(in crate::esp) struct Gcm {
@@ -43,24 +53,20 @@ impl Gcm {
     /// Encrypts a framed packet and appends its ICV. `None` if the packet is too short.
     pub(in crate::esp) fn protect(&self, esp: &mut [u8]) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<LONG_ICV>()?;
-        let counter = self.counter(message)?;
-        *icv = if self.encrypts {
-            wiped_decryption(|| {
-                let (_, text) = message.split_at_mut_checked(IDS + IV)?;
-                self.crypt(counter, text);
-                self.icv(counter, message)
-            })?
-        } else {
-            wiped_message(|| self.icv(counter, message))?
-        };
+        let nonce = self.nonce(message)?;
+        *icv = wiped_gcm_packet(|| {
+            let (_, text) = message.split_at_mut_checked(IDS + IV)?;
+            let mask = self.mask(nonce, if self.encrypts { text } else { &mut [] });
+            self.icv(mask, message)
+        })?;
         Some(())
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.
     pub(in crate::esp) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         let (message, icv) = esp.split_last_chunk()?;
-        let counter = self.counter(message)?;
-        Authentic::compare_long(icv, &wiped_message(|| self.icv(counter, message))?)
+        let nonce = self.nonce(message)?;
+        Authentic::compare_long(icv, &wiped_gcm_packet(|| self.icv(self.mask(nonce, &mut []), message))?)
     }
 
     /// Decrypts a packet into a buffer that is as long as its payload and trailer.
@@ -68,63 +74,141 @@ impl Gcm {
         let text = part(esp, IDS + IV..esp.len().saturating_sub(LONG_ICV));
         body.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
         if self.encrypts
-            && let Some(counter) = self.counter(esp)
+            && let Some(nonce) = self.nonce(esp)
         {
-            wiped_decryption(|| self.crypt(counter, body));
+            wiped_gcm_packet(|| self.crypt(nonce, body));
         }
     }
 
     /// Decrypts a packet in place.
     pub(in crate::esp) fn decrypt(&self, esp: &mut [u8]) {
         if self.encrypts
-            && let Some(counter) = self.counter(esp)
+            && let Some(nonce) = self.nonce(esp)
             && let Some((message, _)) = esp.split_last_chunk_mut::<LONG_ICV>()
             && let Some((_, text)) = message.split_at_mut_checked(IDS + IV)
         {
-            wiped_decryption(|| self.crypt(counter, text));
+            wiped_gcm_packet(|| self.crypt(nonce, text));
         }
     }
 
-    /// The counter block of a packet before the first (J0): salt, IV, and 1.
-    fn counter(&self, message: &[u8]) -> Option<[u8; 16]> {
-        let mut block = [0; 16];
-        let (salt, rest) = block.split_first_chunk_mut::<4>()?;
-        let (iv, number) = rest.split_first_chunk_mut::<IV>()?;
-        (*salt, *iv) = (*self.salt, *message.get(IDS..)?.first_chunk()?);
-        number.copy_from_slice(&1_u32.to_be_bytes());
-        Some(block)
+    /// Salt and IV at the top, and zeros where the counter will be.
+    fn nonce(&self, message: &[u8]) -> Option<u128> {
+        let iv = u64::from_be_bytes(*message.get(IDS..)?.first_chunk()?);
+        Some(u128::from(u32::from_be_bytes(*self.salt)) << 96 | u128::from(iv) << 32)
     }
 
-    /// Payload and trailer are counted from 2 on.
-    fn crypt(&self, mut counter: [u8; 16], text: &mut [u8]) {
-        if let Some(last) = counter.last_mut() {
-            *last += 1;
+    /// Encrypts or decrypts payload and trailer.
+    fn crypt(&self, nonce: u128, text: &mut [u8]) {
+        self.cipher_over(nonce, None, text);
+    }
+
+    /// The cipher of the block before the text (J0), which the ICV is encrypted with; and with the
+    /// same call, since the cipher is chosen anew for each, the text is encrypted.
+    fn mask(&self, nonce: u128, text: &mut [u8]) -> Block {
+        let mut mask = Block::default();
+        self.cipher_over(nonce, Some(&mut mask), text);
+        mask
+    }
+
+    /// Not inlined: what it calls has its round keys below this.
+    #[inline(never)]
+    fn cipher_over(&self, nonce: u128, mask: Option<&mut Block>, text: &mut [u8]) {
+        let is_long = text.len() >= LONG;
+        if is_long {
+            self.cipher.encrypt_with_backend(Counted::<MANY> { nonce, mask, text });
+        } else {
+            self.cipher.encrypt_with_backend(Counted::<FEW> { nonce, mask, text });
         }
-        let core = CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(&self.cipher, (&counter).into());
-        StreamCipherCoreWrapper::from_core(core).apply_keystream(text);
+        wipe_below(is_long);
     }
 
     /// The ICV of an encrypted packet.
-    fn icv(&self, mut counter: [u8; 16], message: &[u8]) -> Option<[u8; LONG_ICV]> {
-        let mut ghash = self.ghash.clone();
-        let lengths = if self.encrypts {
-            let (header, text) = message.split_at_checked(IDS + IV)?;
-            let ids = header.get(..IDS)?;
-            ghash.update_padded(ids);
-            ghash.update_padded(text);
-            [ids.len(), text.len()]
+    fn icv(&self, mask: Block, message: &[u8]) -> Option<[u8; LONG_ICV]> {
+        let (front, text) = message.split_at_checked(IDS + IV)?;
+        let ids = u64::from_be_bytes(*front.first_chunk()?);
+        let text_bits = 8 * text.len() as u64;
+        let (hashed, lengths) = if self.encrypts {
+            (text, [8 * IDS as u64, text_bits])
         } else {
-            ghash.update_padded(message);
-            [message.len(), 0]
+            (message, [8 * (IDS + IV) as u64 + text_bits, 0])
         };
-        let mut block = [0; 16];
-        let bits = lengths.map(|len| (8 * len as u64).to_be_bytes());
-        block.iter_mut().zip(bits.as_flattened()).for_each(|(to, from)| *to = *from);
-        ghash.update(&[block.into()]);
-        self.cipher.encrypt_block((&mut counter).into());
-        let mut icv = counter;
-        icv.iter_mut().zip(ghash.finalize()).for_each(|(to, from)| *to ^= from);
-        Some(icv)
+        let (blocks, rest) = hashed.as_chunks::<BLOCK>();
+        // These first: they are read in larger pieces than they are written in, and a processor
+        // waits there until all that was written before has left it. The lengths go with the rest,
+        // since the processor's instructions are asked for in each call.
+        let [front_bits, text_bits] = lengths.map(u128::from);
+        let begin = [Block::from((u128::from(ids) << 64).to_be_bytes())];
+        let mut end = [Block::default(), Block::from((front_bits << 64 | text_bits).to_be_bytes())];
+        end[0].iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let mut ghash = self.ghash.clone();
+        if self.encrypts {
+            ghash.update(&begin);
+        }
+        ghash.update(Block::cast_slice_from_core(blocks));
+        ghash.update(if rest.is_empty() { &end[1..] } else { &end });
+        let hash = u128::from_ne_bytes(ghash.finalize().into());
+        Some((hash ^ u128::from_ne_bytes(mask.into())).to_ne_bytes())
+    }
+}
+
+/// A text that is encrypted or decrypted in counter mode: its blocks are counted from 2 on, and the
+/// block before it from 1. What the `ctr` crate has for this leaves round keys in 9 KiB of stack,
+/// all of which would have to be wiped for each packet.
+struct Counted<'a, const TOGETHER: usize> {
+    /// Salt and IV at the top, and zeros where the counter will be.
+    nonce: u128,
+    /// The cipher of the block before the text, if it is asked for.
+    mask: Option<&'a mut Block>,
+    text: &'a mut [u8],
+}
+
+impl<const TOGETHER: usize> BlockSizeUser for Counted<'_, TOGETHER> {
+    type BlockSize = U16;
+}
+
+impl<const TOGETHER: usize> BlockCipherEncClosure for Counted<'_, TOGETHER> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let counter = |number: u32| Block::from((self.nonce | u128::from(number)).to_be_bytes());
+        if let Some(mask) = self.mask {
+            *mask = counter(1);
+            backend.encrypt_block(mask.into());
+        }
+        let (mut number, mut rest) = (2, self.text);
+        let together = B::ParBlocksSize::USIZE;
+        if together > 1 && together <= TOGETHER {
+            // Fewer blocks than a group take as long as a group, if it is small.
+            let fewest = if together <= FEW { BLOCK + 1 } else { together * BLOCK };
+            while rest.len() >= fewest {
+                let len = rest.len().min(together * BLOCK);
+                let (now, later) = core::mem::take(&mut rest).split_at_mut(len);
+                let mut blocks = ParBlocks::<B>::default();
+                for block in &mut blocks {
+                    *block = counter(number);
+                    number += 1;
+                }
+                backend.encrypt_par_blocks((&mut blocks).into());
+                now.chunks_mut(BLOCK).zip(&blocks).for_each(|(text, stream)| add(text, stream));
+                rest = later;
+            }
+        }
+        for text in rest.chunks_mut(BLOCK) {
+            let mut block = counter(number);
+            number += 1;
+            backend.encrypt_block((&mut block).into());
+            add(text, &block);
+        }
+    }
+}
+
+/// Adds key stream to a block, or to the rest of a text.
+#[inline(always)]
+fn add(text: &mut [u8], stream: &Block) {
+    match <&mut [u8; BLOCK]>::try_from(&mut *text).ok() {
+        Some(text) => {
+            *text = (u128::from_ne_bytes(*text) ^ u128::from_ne_bytes((*stream).into())).to_ne_bytes()
+        }
+        None => text.iter_mut().zip(stream).for_each(|(text, stream)| *text ^= stream),
     }
 }
 
