@@ -142,8 +142,8 @@ pub(crate) mod gcm {
     }
 
     impl Key {
-        pub(crate) const fn new(vectors: Vectors, _: &[u8; 16], _: &[u8; 4]) -> Option<Self> {
-            match vectors {}
+        pub(crate) const fn new(_: Option<Vectors>, _: &[u8; 16], _: &[u8; 4]) -> Option<Self> {
+            None
         }
 
         pub(crate) fn seal(

@@ -23,14 +23,15 @@ pub(crate) enum Gcm {
         key: gcm::Key,
         encrypts: bool,
     },
-    /// Where there are no vectors, the crates are what is fastest. Boxed: it is larger.
+    /// Where the processor has no instructions for either half, and where it is not x86-64. Boxed: it
+    /// is larger.
     Crates(Box<Wiped<plain::Gcm>>),
 }
 
 impl Gcm {
     pub(super) fn new(keys: &SaKeys, vectors: Option<Vectors>) -> Self {
         let (key, salt) = keys.expose_gcm();
-        match vectors.and_then(|vectors| gcm::Key::new(vectors, key, salt)) {
+        match gcm::Key::new(vectors, key, salt) {
             Some(key) => Gcm::Kernels { key, encrypts: keys.suite().encryption() == Encryption::AesGcm },
             None => Gcm::Crates(Box::new(Wiped::new(plain::Gcm::new(keys)))),
         }

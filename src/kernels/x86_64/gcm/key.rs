@@ -10,7 +10,7 @@ use super::powers;
 use super::wide as four;
 use crate::wipe::wiped_kernel;
 
-cpufeatures::new!(has_pclmulqdq, "pclmulqdq");
+cpufeatures::new!(has_narrow, "avx2", "aes", "ssse3", "sse4.1", "pclmulqdq");
 cpufeatures::new!(has_vaes, "vaes", "vpclmulqdq");
 cpufeatures::new!(has_vbmi2, "avx512vbmi2", "bmi2");
 
@@ -21,15 +21,16 @@ pub(crate) struct Key {
 
 #[allow(unsafe_code, reason = "functions that need instructions which not every processor has")]
 impl Key {
-    /// `None` if the machine multiplies no polynomials.
-    pub(crate) fn new(vectors: Vectors, key: &[u8; BLOCK], salt: &[u8; 4]) -> Option<Self> {
-        if !has_pclmulqdq::get() {
+    /// The widest kernel of these vectors, or the narrowest without any. `None` if the machine has
+    /// no instructions for AES, or multiplies no polynomials.
+    pub(crate) fn new(vectors: Option<Vectors>, key: &[u8; BLOCK], salt: &[u8; 4]) -> Option<Self> {
+        if !has_narrow::get() {
             return None;
         }
-        let width = match vectors.kind() {
-            Kind::Avx512 { .. } if has_vaes::get() && has_vbmi2::get() => Width::Four,
-            Kind::Avx512 { .. } | Kind::Avx2 if has_vaes::get() => Width::Two,
-            Kind::Avx512 { .. } | Kind::Avx2 => Width::One,
+        let width = match vectors.map(Vectors::kind) {
+            Some(Kind::Avx512 { .. }) if has_vaes::get() && has_vbmi2::get() => Width::Four,
+            Some(Kind::Avx512 { .. } | Kind::Avx2) if has_vaes::get() => Width::Two,
+            Some(Kind::Avx512 { .. } | Kind::Avx2) | None => Width::One,
         };
         Some(Self::of(width, key, salt))
     }
@@ -38,8 +39,7 @@ impl Key {
         let (round_keys, powers) = ([[0; BLOCK]; 11], [[0; BLOCK]; POWERS]);
         let expanded = Expanded { round_keys, powers, salt: u32::from_le_bytes(*salt), width };
         let mut new = Self { expanded };
-        // SAFETY: vectors of either kind are a proof that the machine has AES-NI; PCLMULQDQ was
-        // asked for.
+        // SAFETY: it has been asked whether the machine has AES-NI and PCLMULQDQ.
         unsafe {
             ni::encrypting(key, &mut new.expanded.round_keys);
             powers::write(&mut new.expanded);
@@ -303,9 +303,11 @@ mod tests {
     fn widths() -> impl Iterator<Item = Width> {
         let chosen = || {
             Vectors::available()
+                .map(Some)
+                .chain([None])
                 .filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.expanded.width))
         };
-        chosen().chain(chosen().next().map(|_| Width::One))
+        chosen()
     }
 
     /// With at most a block in front of the text.
