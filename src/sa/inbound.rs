@@ -366,14 +366,24 @@ impl Inbound {
     /// would have fewer registers.
     #[inline(never)]
     pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        let (len, sequence) = self.open_parsed(&read(packet)?, packet, out)?;
+        // The same twice, so that the compiler specialises it for what nearly all packets are; a
+        // small UE has it once.
+        let bare = if cfg!(feature = "kernels") { read_bare_ipv4(packet) } else { None };
+        let (len, sequence) = match bare {
+            Some(datagram) => self.open_parsed(&datagram, packet, out)?,
+            None => self.open_parsed(&read(packet)?, packet, out)?,
+        };
         Ok(self.opened(len, sequence))
     }
 
     /// [`Inbound::open_any`] in place.
     #[inline(never)]
     pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
-        let (len, sequence) = self.open_parsed_in_place(&read(buffer)?, buffer)?;
+        let bare = if cfg!(feature = "kernels") { read_bare_ipv4(buffer) } else { None };
+        let (len, sequence) = match bare {
+            Some(datagram) => self.open_parsed_in_place(&datagram, buffer)?,
+            None => self.open_parsed_in_place(&read(buffer)?, buffer)?,
+        };
         Ok(self.opened_in_place(len, sequence))
     }
 

@@ -296,7 +296,11 @@ impl Outbound {
 
     #[inline(always)]
     const fn has_volume_ended(&self) -> bool {
-        self.esp_octets > self.last_octets as u64 && self.last_octets != u32::MAX
+        // Most SAs have no such limit.
+        match self.last_octets {
+            u32::MAX => false,
+            last => self.esp_octets > last as u64,
+        }
     }
 
     /// Goes on at a later sequence number: for an SA that another process, or this one before it
@@ -359,9 +363,15 @@ impl Outbound {
     /// packets would have fewer registers.
     #[inline(never)]
     pub(super) fn seal_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        let result = match self.read(packet) {
-            Ok(datagram) => self.seal_admitted(&datagram, packet, out),
-            Err(error) => Err(error),
+        // The same twice, so that the compiler specialises it for what nearly all packets are; a
+        // small UE has it once.
+        let bare = if cfg!(feature = "kernels") { self.read_bare(packet) } else { None };
+        let result = match bare {
+            Some(datagram) => self.seal_admitted(&datagram, packet, out),
+            None => match self.read(packet) {
+                Ok(datagram) => self.seal_admitted(&datagram, packet, out),
+                Err(error) => Err(error),
+            },
         };
         self.count(result)
     }
@@ -432,9 +442,14 @@ impl Outbound {
     ) -> Result<Sealed, SealError> {
         // A range outside of the buffer reads as an empty datagram, which is an error.
         let packet = buffer.get(range.clone()).unwrap_or_default();
-        let result = self
-            .read(packet)
-            .and_then(|datagram| self.seal_admitted_in_place(&datagram, buffer, range.start));
+        let bare = if cfg!(feature = "kernels") { self.read_bare(packet) } else { None };
+        let result = match bare {
+            Some(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
+            None => match self.read(packet) {
+                Ok(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
+                Err(error) => Err(error),
+            },
+        };
         self.count(result)
     }
 
@@ -626,6 +641,18 @@ impl Outbound {
         self.keys.protect(esp, iv_is_given).ok_or_else(|| impossible(SealError::Internal))
     }
 
+    /// The soft limit that has been passed.
+    #[cold]
+    const fn warning(&self, sequence: u32) -> Option<Warning> {
+        if sequence > self.soft_packets {
+            Some(Warning::Packets)
+        } else if self.esp_octets > self.soft_octets {
+            Some(Warning::Octets)
+        } else {
+            None
+        }
+    }
+
     /// Counts a packet that has been laid out.
     #[inline(always)]
     pub(super) fn sent(
@@ -638,13 +665,8 @@ impl Outbound {
         self.packets += 1;
         self.octets += payload_len as u64;
         self.esp_octets += esp_len as u64;
-        let warning = if sequence > self.soft_packets {
-            Some(Warning::Packets)
-        } else if self.esp_octets > self.soft_octets {
-            Some(Warning::Octets)
-        } else {
-            None
-        };
+        let is_late = sequence > self.soft_packets || self.esp_octets > self.soft_octets;
+        let warning = if is_late { self.warning(sequence) } else { None };
         Sealed { range, spi: self.spi, sequence, warning }
     }
 }
