@@ -272,30 +272,29 @@ impl Bench {
                     let _ = black_box(sa.open(packet, out)).unwrap();
                 }
             }
-            // As the packets of the others: all jobs are made first, then processed by batches.
+            // The memory of the jobs is that of the batch before.
             (Direction::Seal, _) => {
-                let mut jobs: Vec<_> = self
-                    .datagrams
-                    .iter()
-                    .zip(&mut self.outs)
-                    .enumerate()
-                    .map(|(n, (datagram, out))| {
+                let mut jobs = Vec::with_capacity(batch);
+                let mut packets = self.datagrams.iter().zip(&mut self.outs).enumerate();
+                while packets.len() > 0 {
+                    jobs.clear();
+                    jobs.extend(packets.by_ref().take(batch).map(|(n, (datagram, out))| {
                         (n, SealJob::in_place(out, self.headroom..self.headroom + datagram.len()))
-                    })
-                    .collect();
-                jobs.chunks_mut(batch).for_each(|jobs| seal_batch(&mut self.senders, jobs));
-                assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                    }));
+                    seal_batch(&mut self.senders, &mut jobs);
+                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                }
             }
             (Direction::Open, _) => {
-                let mut jobs: Vec<_> = self
-                    .packets
-                    .iter()
-                    .zip(&mut self.outs)
-                    .enumerate()
-                    .map(|(n, (packet, out))| (n, OpenJob::new(packet, out)))
-                    .collect();
-                jobs.chunks_mut(batch).for_each(|jobs| open_batch(&mut self.receivers, jobs));
-                assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                let mut jobs = Vec::with_capacity(batch);
+                let mut packets = self.packets.iter().zip(&mut self.outs).enumerate();
+                while packets.len() > 0 {
+                    jobs.clear();
+                    let next = packets.by_ref().take(batch);
+                    jobs.extend(next.map(|(n, (packet, out))| (n, OpenJob::new(packet, out))));
+                    open_batch(&mut self.receivers, &mut jobs);
+                    assert!(jobs.iter().all(|(_, job)| matches!(job.result(), Some(Ok(_)))));
+                }
             }
         }
     }

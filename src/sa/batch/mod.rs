@@ -68,21 +68,25 @@ impl fmt::Debug for OpenJob<'_> {
 
 impl<'a> SealJob<'a> {
     /// Seals a datagram into another buffer; see [`Outbound::seal`].
+    #[inline]
     pub fn new(packet: &'a [u8], out: &'a mut [u8]) -> Self {
         Self { buffers: Buffers::Apart { packet, out }, result: None }
     }
 
     /// Seals the datagram at `range` of a buffer in place; see [`Outbound::seal_in_place`].
+    #[inline]
     pub fn in_place(buffer: &'a mut [u8], range: Range<usize>) -> Self {
         Self { buffers: Buffers::InPlace { buffer, range }, result: None }
     }
 
     /// The result; `None` before the batch was processed.
+    #[inline]
     pub const fn result(&self) -> Option<&Result<Sealed, SealError>> {
         self.result.as_ref()
     }
 
     /// The packet that was sealed; `None` if it was not.
+    #[inline]
     pub fn packet(&self) -> Option<&[u8]> {
         let range = self.result.as_ref()?.as_ref().ok()?.range.clone();
         match &self.buffers {
@@ -94,28 +98,33 @@ impl<'a> SealJob<'a> {
 
 impl<'a> OpenJob<'a> {
     /// Opens a packet into another buffer; see [`Inbound::open`].
+    #[inline]
     pub fn new(packet: &'a [u8], out: &'a mut [u8]) -> Self {
         Self { buffers: Buffers::Apart { packet, out }, result: None, sa: None }
     }
 
     /// Opens a packet in place; see [`Inbound::open_in_place`].
+    #[inline]
     pub fn in_place(buffer: &'a mut [u8]) -> Self {
         let range = 0..buffer.len();
         Self { buffers: Buffers::InPlace { buffer, range }, result: None, sa: None }
     }
 
     /// The result; `None` before the batch was processed.
+    #[inline]
     pub const fn result(&self) -> Option<&Result<Opened, OpenError>> {
         self.result.as_ref()
     }
 
     /// The SA that it came over: the sender's identity and the verdict on its protection follow
     /// from it. `None` if it was not opened, or not by a [`Sad`](crate::Sad).
+    #[inline]
     pub const fn sa(&self) -> Option<InboundId> {
         self.sa
     }
 
     /// The datagram that was opened; `None` if it was not.
+    #[inline]
     pub fn datagram(&self) -> Option<&[u8]> {
         let range = self.result.as_ref()?.as_ref().ok()?.range.clone();
         match &self.buffers {
