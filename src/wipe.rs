@@ -9,8 +9,8 @@ use zeroize::{Zeroize, optimization_barrier};
 const PIECE: usize = 128;
 
 /// Calls a function that installs keys, and wipes the stack that it used. Values that are moved
-/// leave copies there that no destructor knows of. A small UE, which has no vectors, has less stack,
-/// and needs less.
+/// leave copies there that no destructor knows of. A small UE, which has no vectors, has less
+/// stack, and needs less.
 #[inline(always)]
 pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
     const SMALL: bool =

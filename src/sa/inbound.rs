@@ -787,8 +787,8 @@ impl Delivery<'_> {
     }
 }
 
-/// What [`Delivery::deliver`] does with what is not as usual. The trailer is read anew: handed over,
-/// it would be written to the stack for this alone.
+/// What [`Delivery::deliver`] does with what is not as usual. The trailer is read anew: handed
+/// over, it would be written to the stack for this alone.
 #[inline(never)]
 fn examine_delivery(
     (spi, selector, checks): (Spi, &Wire, Checks),

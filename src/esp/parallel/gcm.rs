@@ -23,8 +23,8 @@ pub(crate) enum Gcm {
         key: gcm::Key,
         encrypts: bool,
     },
-    /// Where the processor has no instructions for either half, and where it is not x86-64. Boxed: it
-    /// is larger.
+    /// Where the processor has no instructions for either half, and where it is not x86-64. Boxed:
+    /// it is larger.
     Crates(Box<Wiped<plain::Gcm>>),
 }
 

@@ -39,8 +39,8 @@ const _: () = assert!(GROUP / BLOCK + 2 <= LAST_POWER);
 /// Groups whose key stream is held in memory until the ICV has been compared.
 const HELD: usize = 7;
 
-/// The numbers of the counter blocks of a group, from what they are counted from: the first block of
-/// a text has number 2. The last two are those of the next group.
+/// The numbers of the counter blocks of a group, from what they are counted from: the first block
+/// of a text has number 2. The last two are those of the next group.
 static NUMBERS: [[u8; WIDTH]; VECTORS] = {
     const BLOCKS: usize = VECTORS * LANES;
     let mut numbers = [[0; WIDTH]; VECTORS];
