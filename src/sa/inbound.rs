@@ -787,8 +787,8 @@ impl Delivery<'_> {
     }
 }
 
-/// What [`Delivery::deliver`] does with what is not as usual. The trailer is read anew: handed
-/// over, it would be written to the stack for this alone.
+/// The checks of [`Delivery::deliver`] one by one, for a packet that has not passed all of them.
+/// The trailer is read again: as an argument, it would be written to the stack for each packet.
 #[inline(never)]
 fn examine_delivery(
     (spi, selector, checks): (Spi, &Wire, Checks),

@@ -641,16 +641,10 @@ impl Outbound {
         self.keys.protect(esp, iv_is_given).ok_or_else(|| impossible(SealError::Internal))
     }
 
-    /// The soft limit that has been passed.
+    /// The first soft limit that has been passed, where one has.
     #[cold]
-    const fn warning(&self, sequence: u32) -> Option<Warning> {
-        if sequence > self.soft_packets {
-            Some(Warning::Packets)
-        } else if self.esp_octets > self.soft_octets {
-            Some(Warning::Octets)
-        } else {
-            None
-        }
+    const fn warning(&self, sequence: u32) -> Warning {
+        if sequence > self.soft_packets { Warning::Packets } else { Warning::Octets }
     }
 
     /// Counts a packet that has been laid out.
@@ -666,7 +660,7 @@ impl Outbound {
         self.octets += payload_len as u64;
         self.esp_octets += esp_len as u64;
         let is_late = sequence > self.soft_packets || self.esp_octets > self.soft_octets;
-        let warning = if is_late { self.warning(sequence) } else { None };
+        let warning = if is_late { Some(self.warning(sequence)) } else { None };
         Sealed { range, spi: self.spi, sequence, warning }
     }
 }

@@ -28,7 +28,7 @@ const BLOCK: usize = 16;
 /// which has its round keys in several copies for that.
 const FEW: usize = 16;
 const MANY: usize = 64;
-/// From so many octets on, a text is long.
+/// Octets of the shortest text that is long.
 const LONG: usize = MANY * BLOCK;
 
 /// Key and salt of one set, for both directions.
@@ -102,8 +102,8 @@ impl Gcm {
         self.cipher_over(nonce, None, text);
     }
 
-    /// The cipher of the block before the text (J0), which the ICV is encrypted with; and with the
-    /// same call, since the cipher is chosen anew for each, the text is encrypted.
+    /// Encrypts the text, and returns the cipher of the block before it (J0), which the ICV is
+    /// encrypted with. One call for both: each call chooses the cipher anew.
     fn mask(&self, nonce: u128, text: &mut [u8]) -> Block {
         let mut mask = Block::default();
         self.cipher_over(nonce, Some(&mut mask), text);

@@ -126,8 +126,8 @@ impl Key {
             Some(_) => return None,
             None => to.cast_const(),
         };
-        // SAFETY: as above; so many octets are there, which has been compared, and the trailer is
-        // within the last vector, as the caller says.
+        // SAFETY: as above. The lengths have been compared; the caller has checked that the trailer
+        // is within the last vector.
         unsafe {
             let is_sealed = match (encrypts, len > four::GROUP) {
                 (true, false) => {
@@ -299,15 +299,10 @@ mod tests {
         (text, icv)
     }
 
-    /// All that this machine has: those that are chosen, and the narrowest.
+    /// All that this machine has: the last one is the narrowest.
     fn widths() -> impl Iterator<Item = Width> {
-        let chosen = || {
-            Vectors::available()
-                .map(Some)
-                .chain([None])
-                .filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.expanded.width))
-        };
-        chosen()
+        let vectors = Vectors::available().map(Some).chain([None]);
+        vectors.filter_map(|vectors| Some(Key::new(vectors, &[0; BLOCK], &[0; 4])?.expanded.width))
     }
 
     /// With at most a block in front of the text.

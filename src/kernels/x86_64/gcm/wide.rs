@@ -55,7 +55,7 @@ static NUMBERS: [[u8; WIDTH]; VECTORS] = {
 /// What the blocks of a group are counted from: the number of the first one but two, which has no
 /// bits that the numbers counted from it have.
 #[derive(Clone, Copy)]
-struct From {
+struct Numbering {
     /// In the highest word.
     number: __m128i,
     /// Salt, IV and number, after the first addition of a key.
@@ -80,7 +80,7 @@ macro_rules! functions {
     };
 }
 
-impl From {
+impl Numbering {
     functions! {
         fn group(nonce: __m128i, group: usize) -> Self {
             let number = _mm_set_epi32((group * GROUP / BLOCK) as i32, 0, 0, 0);
@@ -201,13 +201,13 @@ functions! {
 
     /// The next counter blocks of a text, of which a group at most has been counted before each
     /// call.
-    fn next_counters<const N: usize>(nonce: __m128i, from: &mut From) -> [V; N] {
-        let mut blocks = [splat(from.base); N];
-        from.after(nonce);
+    fn next_counters<const N: usize>(nonce: __m128i, numbering: &mut Numbering) -> [V; N] {
+        let mut blocks = [splat(numbering.base); N];
+        numbering.after(nonce);
         for (number, block) in blocks.iter_mut().enumerate() {
             if number + 1 == VECTORS {
                 // The last two numbers of a group are those that the next one is counted from.
-                *block = _mm512_mask_broadcast_i32x4(*block, 0xff00, from.base);
+                *block = _mm512_mask_broadcast_i32x4(*block, 0xff00, numbering.base);
             }
             *block = xor(*block, load(&NUMBERS[number]));
         }
@@ -594,7 +594,7 @@ pub(super) unsafe fn seal(
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
     let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
-    let made = last_vectors!(len, seal_last::<_, 0>(key, (next_counters(nonce, &mut From::group(nonce, 0)), j0(nonce), lengths), text, sum)
+    let made = last_vectors!(len, seal_last::<_, 0>(key, (next_counters(nonce, &mut Numbering::group(nonce, 0)), j0(nonce), lengths), text, sum)
         else return false);
     _mm_storeu_si128(icv, made);
     true
@@ -620,15 +620,16 @@ pub(super) unsafe fn seal_long(
     let mut place = Place { from, to };
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let nonce = nonce(key, iv);
-    let (j0, mut from) = (j0(nonce), From::group(nonce, 0));
+    let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
     let (groups, octets) = parts(len);
     let mut sum = begin(key, front);
-    let (stream, _) = key_stream!(key, next_counters::<VECTORS>(nonce, &mut from), j0, (sum, 0, no_block, 0));
+    let (stream, _) =
+        key_stream!(key, next_counters::<VECTORS>(nonce, &mut numbering), j0, (sum, 0, no_block, 0));
     // SAFETY: more octets than a group are left, here and below.
     let mut before = unsafe { place.crypt(stream) };
     place = unsafe { place.after(GROUP) };
     for _ in 1..groups {
-        let counters = next_counters::<VECTORS>(nonce, &mut from);
+        let counters = next_counters::<VECTORS>(nonce, &mut numbering);
         let (stream, _) =
             key_stream!(key, counters, j0, (sum, VECTORS, |number: usize| before[number], OF_GROUP));
         before = unsafe { place.crypt(stream) };
@@ -638,7 +639,7 @@ pub(super) unsafe fn seal_long(
     }
     let (sum, text) = ((sum, &before), (place, octets, trailer));
     let made = last_vectors!(octets, seal_last::<_, 8>(
-        key, (next_counters(nonce, &mut from), j0, lengths), text, sum) else return false);
+        key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
     _mm_storeu_si128(icv, made);
     true
 }
@@ -664,7 +665,7 @@ pub(super) unsafe fn open(
     let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
     let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
     let sum = (ends(key, front, lengths, len), _mm512_setzero_si512());
-    last_vectors!(len, open_last::<_, false>(key, (next_counters(nonce, &mut From::group(nonce, 0)), j0(nonce)), (start, len), sum, icv) else None)
+    last_vectors!(len, open_last::<_, false>(key, (next_counters(nonce, &mut Numbering::group(nonce, 0)), j0(nonce)), (start, len), sum, icv) else None)
 }
 
 /// [`open`] for a text that is longer.
@@ -691,7 +692,7 @@ pub(super) unsafe fn open_long(
     let mut carry = _mm512_setzero_si512();
     let mut held = [const { MaybeUninit::<[V; VECTORS]>::uninit() }; HELD];
     let not_held = groups.saturating_sub(HELD);
-    let mut from = From::group(nonce, not_held);
+    let mut numbering = Numbering::group(nonce, not_held);
     let mut place = start;
     let mut sum = begin(key, front);
     for _ in 0..not_held {
@@ -706,7 +707,7 @@ pub(super) unsafe fn open_long(
     let held = &mut held[..groups - not_held];
     for held in &mut *held {
         let block = |number| unsafe { place.block_to_open(number, carry) };
-        let counters = next_counters::<VECTORS>(nonce, &mut from);
+        let counters = next_counters::<VECTORS>(nonce, &mut numbering);
         let (stream, _) = key_stream!(key, counters, j0, (sum, VECTORS, block, OF_GROUP));
         held.write(stream);
         place = unsafe { place.after(GROUP) };
@@ -715,13 +716,17 @@ pub(super) unsafe fn open_long(
     }
     let sum = (end(key, lengths), carry);
     let word = last_vectors!(octets, open_last::<_, true>(
-        key, (next_counters(nonce, &mut from), j0), (place, octets), sum, icv) else None);
-    let (mut nothing, mut from) = (Sum::zero(), From::group(nonce, 0));
+        key, (next_counters(nonce, &mut numbering), j0), (place, octets), sum, icv) else None);
+    let (mut nothing, mut numbering) = (Sum::zero(), Numbering::group(nonce, 0));
     place = start;
     for _ in 0..not_held {
         if word.is_some() {
-            let (stream, _) =
-                key_stream!(key, next_counters::<VECTORS>(nonce, &mut from), j0, (nothing, 0, no_block, 0));
+            let (stream, _) = key_stream!(
+                key,
+                next_counters::<VECTORS>(nonce, &mut numbering),
+                j0,
+                (nothing, 0, no_block, 0)
+            );
             unsafe {
                 place.crypt(stream);
                 place = place.after(GROUP);
