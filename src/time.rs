@@ -16,6 +16,16 @@ impl Moment {
         Self(millis)
     }
 
+    /// The whole seconds: what a set stores of the time of its birth.
+    pub(crate) const fn as_secs(self) -> u32 {
+        (self.0 / 1000) as u32
+    }
+
+    /// The moment of these seconds.
+    pub(crate) const fn from_secs(seconds: u32) -> Self {
+        Self(seconds as u64 * 1000)
+    }
+
     /// Milliseconds since the caller's zero.
     pub const fn as_millis(self) -> u64 {
         self.0

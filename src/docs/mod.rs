@@ -34,6 +34,7 @@ mod tests {
     use crate::address::AddressError;
     use crate::algorithm::UnknownAlgorithm;
     use crate::esp::{IpError, PacketError, TrailerError};
+    use crate::export::xfrm::{KernelError, KernelWindowError, ReplyError};
     use crate::fragments::{FragmentError, ReassemblyError};
     use crate::key::KeyError;
     use crate::negotiation::Refusal;
@@ -98,6 +99,9 @@ mod tests {
             ReservedSpi::CODES,
             SpiSpaceError::CODES,
             SpisExhausted::CODES,
+            KernelError::<()>::CODES,
+            KernelWindowError::CODES,
+            ReplyError::CODES,
             #[cfg(feature = "presence")]
             crate::presence::privacy::PrivacyError::CODES,
             #[cfg(feature = "presence")]

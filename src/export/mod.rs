@@ -2,5 +2,6 @@
 //! purpose, and each function says so in its name.
 
 mod wireshark;
+pub mod xfrm;
 
 pub use wireshark::wireshark_row_with_keys;

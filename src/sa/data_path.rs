@@ -1,5 +1,7 @@
 //! The interface through which changes of SAs are carried out.
 
+use core::time::Duration;
+
 use super::id::SetId;
 use super::set::{Ends, Overlap, SaSet, Side};
 
@@ -72,6 +74,17 @@ pub trait DataPath {
     /// The reason; then the set that was in use stays in use.
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error>;
 
+    /// The SAs of a set are needed until this long after they were installed, as far as is known
+    /// now: a registration was accepted. A data path that ends SAs by itself, as a safety net, must
+    /// not end these earlier; others need not do anything.
+    ///
+    /// # Errors
+    /// The reason.
+    fn extend(&mut self, id: SetId, side: Side, ends: &Ends, lifetime: Duration) -> Result<(), Self::Error> {
+        let _ = (id, side, ends, lifetime);
+        Ok(())
+    }
+
     /// Removes the four SAs of a set: those that are there, and no SA that another set has the use
     /// of. It cannot fail, and may be repeated.
     fn remove(&mut self, id: SetId, side: Side, ends: &Ends);
@@ -86,6 +99,10 @@ impl<D: DataPath + ?Sized> DataPath for &mut D {
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Self::Error> {
         (**self).take_into_use(id, side, ends)
+    }
+
+    fn extend(&mut self, id: SetId, side: Side, ends: &Ends, lifetime: Duration) -> Result<(), Self::Error> {
+        (**self).extend(id, side, ends, lifetime)
     }
 
     fn remove(&mut self, id: SetId, side: Side, ends: &Ends) {

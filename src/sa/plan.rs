@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::time::Duration;
 
 use super::data_path::DataPath;
 use super::id::SetId;
@@ -45,6 +46,17 @@ pub enum PlanStep {
         side: Side,
         /// Both ends of the set.
         ends: Ends,
+    },
+    /// [`DataPath::extend`]
+    Extend {
+        /// The set.
+        id: SetId,
+        /// The side that the data path is on.
+        side: Side,
+        /// Both ends of the set.
+        ends: Ends,
+        /// How long after they were installed its SAs are needed.
+        lifetime: Duration,
     },
     /// [`DataPath::remove`]
     Remove {
@@ -93,7 +105,7 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Carries all changes out. A set that could not be installed is not taken into use.
+    /// Carries all changes out. A set that could not be installed is not taken into use or extended.
     ///
     /// Returns the sets that failed, with the reasons, for `data_path_failed`.
     #[must_use = "the table must be told what failed"]
@@ -104,8 +116,15 @@ impl Plan {
                 PlanStep::Install { id, side, set, overlap } => {
                     (*id, data_path.install(*id, *side, set, *overlap))
                 }
-                PlanStep::TakeIntoUse { id, .. } if failed.iter().any(|(other, _)| other == id) => continue,
+                PlanStep::TakeIntoUse { id, .. } | PlanStep::Extend { id, .. }
+                    if failed.iter().any(|(other, _)| other == id) =>
+                {
+                    continue;
+                }
                 PlanStep::TakeIntoUse { id, side, ends } => (*id, data_path.take_into_use(*id, *side, ends)),
+                PlanStep::Extend { id, side, ends, lifetime } => {
+                    (*id, data_path.extend(*id, *side, ends, *lifetime))
+                }
                 PlanStep::Remove { id, side, ends } => {
                     data_path.remove(*id, *side, ends);
                     continue;
@@ -129,6 +148,11 @@ impl DataPath for Plan {
 
     fn take_into_use(&mut self, id: SetId, side: Side, ends: &Ends) -> Result<(), Infallible> {
         self.steps.push(PlanStep::TakeIntoUse { id, side, ends: *ends });
+        Ok(())
+    }
+
+    fn extend(&mut self, id: SetId, side: Side, ends: &Ends, lifetime: Duration) -> Result<(), Infallible> {
+        self.steps.push(PlanStep::Extend { id, side, ends: *ends, lifetime });
         Ok(())
     }
 

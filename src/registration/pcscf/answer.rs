@@ -154,7 +154,8 @@ pub enum SuccessError<E> {
     /// A public identity that was told cannot be one. The REGISTER still awaits an answer.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The data path could not take the new set into use. The REGISTER still awaits an answer.
+    /// The data path could not take the new set into use, or extend the life of a set. The REGISTER
+    /// still awaits an answer.
     #[error("data path: {0}")]
     DataPath(E),
 }
@@ -253,7 +254,8 @@ impl Pcscf {
                 return Err(ChallengeError::DataPath(error));
             }
             let suite = challenge.set().suite();
-            let set = Set { id, ends, suite, deadline: now + REG_AWAIT_AUTH, numbers_low: false };
+            let deadline = now + REG_AWAIT_AUTH;
+            let set = Set { id, ends, suite, deadline, installed: now.as_secs(), numbers_low: false };
             let security_server = challenge.security_server().clone();
             let progress = Progress::Challenged(Box::new(challenge));
             let outdone = false;
@@ -314,8 +316,9 @@ impl Pcscf {
                 let attempt = contact.take_attempt(number, effects).ok_or(Gone)?;
                 let leaves = attempt.deregisters || accepted.expires.is_zero();
                 if !attempt.source.is_clear() && !contact.leaving {
-                    if !leaves {
-                        contact.extend(ends);
+                    if !leaves && let Err(error) = contact.extend(ends, effects) {
+                        contact.restore_attempt(attempt, effects);
+                        return Err(SuccessError::DataPath(error));
                     }
                     contact.registers(&attempt.identity, told, leaves, now, effects);
                 }

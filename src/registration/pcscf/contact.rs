@@ -449,16 +449,18 @@ impl Contact {
         let (id, over) = (temporary.set.id, temporary.source.over());
         let is_late = self.current.is_some_and(|current| current.id.0.generation > id.0.generation);
         if is_late || temporary.outdone {
-            self.fail(id, now);
             if is_late {
-                self.extend(registration_ends);
+                self.extend(registration_ends, effects)?;
             }
+            self.fail(id, now);
             return Ok(false);
         }
         let leaving = self.leaving;
         let previous = || self.current.iter().chain(self.old.as_deref());
         let longest = previous().filter(|_| !leaving).map(|set| set.deadline).max();
+        let deadline = longest.map_or(registration_ends, |longest| longest.max(registration_ends));
         let stays = |set: &Set| !leaving && set.carried(over);
+        effects.extend(&temporary.set, deadline)?;
         if !previous().any(stays) {
             effects.take_into_use(&temporary.set)?;
         }
@@ -472,7 +474,7 @@ impl Contact {
             self.identity = identity;
         }
         self.latest_nonce = nonce;
-        set.deadline = longest.map_or(registration_ends, |longest| longest.max(registration_ends));
+        set.deadline = deadline;
         for previous in [self.current.take(), self.old.take().map(|old| *old)].into_iter().flatten() {
             if stays(&previous) {
                 self.old = Some(Box::new(previous));
@@ -524,11 +526,20 @@ impl Contact {
     }
 
     /// The registration was refreshed without a challenge: the current set lives longer, never
-    /// shorter, and not once the registration has ended.
-    pub(super) fn extend(&mut self, registration_ends: Moment) {
-        if let Some(current) = self.current.as_mut().filter(|_| !self.leaving) {
-            current.deadline = current.deadline.max(registration_ends);
+    /// shorter, and not once the registration has ended. If the data path cannot, nothing has
+    /// changed.
+    pub(super) fn extend<D: DataPath>(
+        &mut self,
+        registration_ends: Moment,
+        effects: &mut Effects<'_, D>,
+    ) -> Result<(), D::Error> {
+        if let Some(current) = self.current.as_mut().filter(|_| !self.leaving)
+            && current.deadline < registration_ends
+        {
+            effects.extend(current, registration_ends)?;
+            current.deadline = registration_ends;
         }
+        Ok(())
     }
 
     /// The registration has ended: every set stays for the messages that say so, and no longer.

@@ -7,6 +7,7 @@ use super::source::Source;
 use crate::hashing::Hashes;
 use crate::registration::cause::Cause;
 use crate::sa::{DataPath, SetId, Side};
+use crate::time::Moment;
 
 /// The effects of a change of a contact beyond the contact: to the data path at once, and to the
 /// table when the change is complete.
@@ -67,6 +68,12 @@ impl<D: DataPath> Effects<'_, D> {
         self.data_path.remove(set.id, Side::Pcscf, &set.ends);
         self.done.removed.push((set, cause));
         self.done.cause = Some(cause);
+    }
+
+    /// The data path keeps a set until this deadline at least.
+    pub(super) fn extend(&mut self, set: &Set, deadline: Moment) -> Result<(), D::Error> {
+        let lifetime = deadline.since(Moment::from_secs(set.installed));
+        self.data_path.extend(set.id, Side::Pcscf, &set.ends, lifetime)
     }
 
     pub(super) fn take_into_use(&mut self, set: &Set) -> Result<(), D::Error> {

@@ -21,6 +21,8 @@ pub(super) struct Set {
     pub(super) ends: Ends,
     pub(super) suite: Suite,
     pub(super) deadline: Moment,
+    /// When it was installed, in seconds: what a data path counts lifetimes from.
+    pub(super) installed: u32,
     /// [`Event::NumbersLow`](super::event::Event) has been said.
     pub(super) numbers_low: bool,
 }

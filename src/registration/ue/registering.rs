@@ -304,7 +304,8 @@ impl Ue {
         };
         let answer = answered.inspect_err(|_| self.after_failure(now, leaves, None))?;
         let ends = *answer.set().ends();
-        let set = Set { id, ends, deadline: now + REG_AWAIT_AUTH, transactions: 0, numbers_low: false };
+        let deadline = now + REG_AWAIT_AUTH;
+        let set = Set { id, ends, deadline, installed: now, transactions: 0, numbers_low: false };
         let request = Request {
             security_client: answer.security_client().clone(),
             security_verify: answer.security_verify().map(Box::from).collect(),
@@ -370,9 +371,15 @@ impl Ue {
             return Ok(());
         }
         match &self.procedure {
-            Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => {}
+            Procedure::Registering { over: sm1_over, .. } if self.is_over(over, *sm1_over) => {
+                if let Some(current) = self.current.as_ref().filter(|_| sm1_over.is_some() && !leaves) {
+                    current.extend(ends, data_path).map_err(ConfirmError::DataPath)?;
+                }
+            }
             // SM12 comes over the new set (TS 33.203 7.4).
             Procedure::Answered { set, .. } if set.carried(over) => {
+                let before = self.current.as_ref().map_or(ends, |before| before.deadline.max(ends));
+                set.extend(before, data_path).map_err(ConfirmError::DataPath)?;
                 data_path.take_into_use(set.id, Side::Ue, &set.ends).map_err(ConfirmError::DataPath)?;
                 self.events.push(UeEvent::SetTakenIntoUse(set.id));
             }

@@ -55,6 +55,8 @@ pub(super) struct Set {
     pub(super) id: SetId,
     pub(super) ends: Ends,
     pub(super) deadline: Moment,
+    /// When it was installed: what a data path counts lifetimes from.
+    pub(super) installed: Moment,
     /// Transactions that began over it and have not ended.
     pub(super) transactions: u32,
     /// That its sequence numbers run low has been said.
@@ -108,6 +110,11 @@ pub struct Ue {
 }
 
 impl Set {
+    /// The data path keeps it until this deadline at least.
+    pub(super) fn extend<D: DataPath>(&self, deadline: Moment, data_path: &mut D) -> Result<(), D::Error> {
+        data_path.extend(self.id, Side::Ue, &self.ends, deadline.since(self.installed))
+    }
+
     /// Whether a message came over one of its SAs.
     pub(super) fn carried(&self, over: Over) -> bool {
         match over {
