@@ -104,6 +104,17 @@ pub fn request_state(owner: &Owner, id: StateId, sequence: u32) -> Vec<u8> {
     core::mem::take(&mut *writer.octets)
 }
 
+/// The request for one state, and its removal, in one datagram: nothing is accepted after its
+/// window was read. The removal has the next sequence number. See [`Running::restore`].
+///
+/// [`Running::restore`]: super::Running::restore
+pub fn take_state(owner: &Owner, id: StateId, sequence: u32) -> Vec<u8> {
+    let mut octets = request_state(owner, id, sequence);
+    let removal = owner.these([Change::RemoveState(id)]);
+    octets.extend_from_slice(removal.to_messages(sequence.wrapping_add(1), Acknowledge::Each).expose());
+    octets
+}
+
 /// The tables that can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {

@@ -57,7 +57,7 @@ pub use change::{
     Action, Change, Changes, Direction, PolicyEnd, PolicyId, State, StateId, StateLimits, Subject,
 };
 pub use kernel::{Kernel, KernelError, Netlink, Reconciled};
-pub use message::{Acknowledge, Dump, Messages, dump, request_state};
+pub use message::{Acknowledge, Dump, Messages, dump, request_state, take_state};
 pub use owner::{KernelWindow, KernelWindowError, Mark, Owner};
 pub use reply::{Aevent, Expired, Failure, Listed, Mapping, Replies, Reply, ReplyError, replies};
 pub use running::{Numbers, Running};
