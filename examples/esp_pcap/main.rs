@@ -2,41 +2,51 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program that talks to a person")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "enums of other crates, and options that are not known")]
 
-mod capture;
-mod sas;
-
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use capture::{Capture, Next};
 use ipsec_3gpp::Sad;
-use ipsec_3gpp::sa::{OpenError, SealError, WindowSize};
+use ipsec_3gpp::sa::{Limits, SealError, WindowSize};
+use ipsec_3gpp_tools::Result;
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Whole};
+use ipsec_3gpp_tools::progress::Progress;
+use ipsec_3gpp_tools::sas::{self, Sa};
+use ipsec_3gpp_tools::summary::Summary;
+use ipsec_3gpp_tools::table::{Outcome, Table};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const USAGE: &str =
-    "usage: esp_pcap open|seal --sas SAS.json [--window N] [--strict] IN.pcap OUT.pcap (--help says more)";
+const USAGE: &str = "usage: esp_pcap open|seal --sas SAS [--window N] [--strict] IN OUT (--help says more)";
 
 const HELP: &str = r#"Opens or seals the ESP packets of a capture.
 
-usage: esp_pcap open|seal --sas SAS.json [OPTIONS] IN.pcap OUT.pcap
+usage: esp_pcap open|seal --sas SAS [OPTIONS] IN OUT
   open            replace ESP packets of the SAs by the datagrams in them
   seal            replace datagrams that an SA is for by ESP packets
-  --sas SAS.json  the SAs: {"sas": [SA, ...]}, each SA an object with
+  --sas SAS       the SAs: lines of `ip xfrm state`, rows of Wireshark's table of SAs (esp_sa), or
+                  SAS.json, {"sas": [SA, ...]}, each SA an object with
                     src, dst            addresses
-                    spi                 a number
-                    alg, ealg           hmac-md5-96 or hmac-sha-1-96; null, des-ede3-cbc or aes-cbc
-                    ck, ik              keys of AKA, hexadecimal
+                    spi                 a number, or hexadecimal digits after 0x in quotes
+                    alg, ealg           hmac-md5-96, hmac-sha-1-96, aes-gmac or null, with
+                                        null, des-ede3-cbc, aes-cbc or aes-gcm
+                    ck, ik              keys of AKA, hexadecimal; without encryption ik alone
                     auth_key, enc_key   instead of these: keys that are already expanded
                     src_port, dst_port  optional: only datagrams between these ports
+                  names of ip xfrm and Wireshark are understood too. Several SAs may have one SPI:
+                  each packet is opened by the one whose key it has
   --window N      packets of the replay window (default: 64)
-  --strict        exit status 1 if a packet was left out
+  --strict        exit status 1 if a packet was left out, or nothing was opened or sealed
   -h, --help      this text
 
-Captures are pcap files of Ethernet, raw IP or Linux cooked packets; the output is of the same kind.
-IP fragments are reassembled first. A packet that no SA is for is written as it is. A packet that cannot
-be opened or sealed is left out, and standard error says how many, by reason.
+IN and OUT are captures; - is standard input or output. Pcap and pcapng are read, also in gzip, with
+Ethernet (VLAN), Linux cooked, raw IP, NULL, LOOP or PPP, and what rvictl writes; ESP also in GTP-U and
+in UDP at port 4500. OUT is of the same kind. IP fragments are reassembled first. A packet that no SA is
+for is written as it is. A packet that cannot be opened or sealed is left out; standard error says how
+many, why, and which frames.
+
+exit status: 0, also if packets were left out (see --strict); 1 on failure; if SAs were found and nothing
+opened, 3 where no integrity check was right (another IK), 4 where they were and nothing decrypts
+(another CK)
 
 example, with SAs and a capture of this repository:
   esp_pcap open --sas tests/data/kernel-esp/v4-hmac-sha-1-96+aes-cbc.json \
@@ -59,9 +69,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| options.map_or(Ok(true), |options| run(&options))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match options().and_then(|options| options.map_or(Ok(0), |options| run(&options))) {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("esp_pcap: {error}");
             ExitCode::FAILURE
@@ -103,123 +112,141 @@ fn options() -> Result<Option<Options>> {
     }))
 }
 
+/// Returns the exit status.
+fn run(options: &Options) -> Result<u8> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", options.sas.display());
+    let text = std::fs::read_to_string(&options.sas).map_err(|error| named(&error))?;
+    let sas = sas::read(&text).map_err(|error| named(&error))?;
+    let mut work = Work::new(options, sas).map_err(|error| named(&error))?;
+    let mut input = Input::open(&options.input)?;
+    let mut output = Output::create(&options.output, &input, &options.input)?;
+    let (mut held, mut progress) = (Held::default(), Progress::default());
+    let result = loop {
+        match input.next() {
+            Ok(Some(Item::Packet(packet))) => work.packet(&packet, &mut held, &mut output)?,
+            Ok(Some(Item::Block(block))) => output.pass(&block)?,
+            Ok(None) => break Ok(()),
+            // What was read is written all the same.
+            Err(error) => break Err(error),
+        }
+        progress.show(&input);
+    };
+    progress.finish();
+    output.finish()?;
+    work.summary.end(&input, held.incomplete());
+    let (summary, seals) = (&work.summary, options.direction == Direction::Seal);
+    let done = if seals { "sealed" } else { "opened" };
+    eprintln!(
+        "{} {done}, {} passed as they were, {} left out",
+        summary.changed,
+        summary.passed,
+        summary.refused()
+    );
+    eprint!("{summary}");
+    let wrong = work.table.wrong_keys();
+    for (_, line) in &wrong {
+        eprintln!("  {line}");
+    }
+    result?;
+    let nothing = summary.changed == 0;
+    Ok(match wrong.iter().map(|(key, _)| *key).max() {
+        Some(wrong) if nothing => wrong.status(),
+        _ => u8::from(options.strict && (nothing || summary.refused() > 0)),
+    })
+}
+
+/// What the packets of a capture are opened or sealed with.
+struct Work {
+    direction: Direction,
+    table: Table,
+    sad: Sad,
+    /// The pairs of addresses that SAs are between.
+    between: HashSet<(IpAddr, IpAddr)>,
+    summary: Summary,
+}
+
+impl Work {
+    fn new(options: &Options, sas: Vec<Sa>) -> Result<Self> {
+        let between = sas.iter().map(|sa| (sa.selector.source, sa.selector.destination)).collect();
+        let (mut table, mut sad) = (Table::new(options.window), Sad::new());
+        for (index, sa) in sas.into_iter().enumerate() {
+            match options.direction {
+                Direction::Open => {
+                    table.add(sa);
+                }
+                Direction::Seal => {
+                    let id = sad.add_outbound(&sa.spec()).map_err(|error| format!("SA {index}: {error}"))?;
+                    // A capture is of any size.
+                    sad.set_limits(id, Limits::of(sa.keys.suite()).with_hard_octets(None));
+                }
+            }
+        }
+        Ok(Self { direction: options.direction, table, sad, between, summary: Summary::default() })
+    }
+
+    fn packet(&mut self, packet: &Packet, held: &mut Held, output: &mut Output) -> Result<()> {
+        let Some(datagram) = Datagram::of(packet) else {
+            self.summary.no_ip(packet);
+            return output.write(packet, None);
+        };
+        // Fragments that no SA can be for are not reassembled.
+        let (between, seals) = (&self.between, self.direction == Direction::Seal);
+        let whole = held.take(packet, datagram, |ip| {
+            between.contains(&(ip.source, ip.destination)) && (seals || ip.is_esp)
+        });
+        let Some(Whole { datagram, before }) = whole else { return Ok(()) };
+        self.summary.tunnel(datagram.tunnel);
+        let done = if seals { self.seal(&datagram) } else { self.open(&datagram) };
+        match done {
+            Done::Datagram(by) => {
+                self.summary.changed += 1;
+                output.write(packet, Some(&datagram.replaced(packet, &by)))
+            }
+            Done::Pass => {
+                self.summary.passed += 1;
+                self.summary.esp_without_sa += u64::from(datagram.spi().is_some());
+                before.iter().try_for_each(|packet| output.write(packet, None))?;
+                output.write(packet, None)
+            }
+            Done::Refused(reason) => {
+                self.summary.refuse(reason, packet.frame);
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, datagram: &Datagram<'_>) -> Done {
+        let Some(name) = datagram.spi().filter(|name| self.table.has(name)) else { return Done::Pass };
+        match self.table.open(&name, &datagram.octets) {
+            Outcome::Opened(datagram, _) => Done::Datagram(datagram),
+            Outcome::Refused(reason) => Done::Refused(reason.text()),
+        }
+    }
+
+    fn seal(&mut self, datagram: &Datagram<'_>) -> Done {
+        let ours = datagram.addresses().is_some_and(|ends| self.between.contains(&ends));
+        let mut packet = vec![0; datagram.octets.len() + 64];
+        match self.sad.seal(&datagram.octets, &mut packet) {
+            Ok(sealed) => match packet.get(sealed.range) {
+                Some(sealed) => Done::Datagram(sealed.to_vec()),
+                None => Done::Refused("an impossible range"),
+            },
+            // A packet that cannot be read may be traffic of an SA: it must not go out in clear.
+            Err(SealError::Ip(_)) if ours => Done::Refused("cut off, or with a wrong IP header"),
+            Err(SealError::NoSa(_) | SealError::Ip(_)) => Done::Pass,
+            Err(SealError::TooLong(_)) => Done::Refused("too long for a datagram with ESP"),
+            Err(SealError::Exhausted(_)) => Done::Refused("no sequence number left"),
+            Err(_) => Done::Refused("refused"),
+        }
+    }
+}
+
 /// The outcome for one datagram.
-enum Outcome {
+enum Done {
     /// It is replaced.
     Datagram(Vec<u8>),
     /// No SA is for it.
     Pass,
     /// It is left out.
     Refused(&'static str),
-}
-
-/// Returns whether the run was a success.
-fn run(options: &Options) -> Result<bool> {
-    let mut sad = Sad::new().with_window(options.window);
-    let text = std::fs::read_to_string(&options.sas)
-        .map_err(|error| format!("{}: {error}", options.sas.display()))?;
-    let between = sas::install(&text, options.direction == Direction::Open, &mut sad)
-        .map_err(|error| format!("{}: {error}", options.sas.display()))?;
-    let mut capture = Capture::open(&options.input, &options.output)?;
-    let (mut changed, mut passed, mut refused) = (0_u64, 0_u64, BTreeMap::<&str, u64>::new());
-    let mut esp_without_sa = 0_u64;
-    loop {
-        // Fragments that no SA can be for are not reassembled.
-        let concerns = |ip: &capture::Ip| {
-            between.contains(&(ip.source, ip.destination))
-                && (options.direction == Direction::Seal || ip.is_esp)
-        };
-        let record = match capture.next(concerns)? {
-            Next::Whole(record) => record,
-            Next::NotIp(record) => {
-                passed += 1;
-                capture.pass(&record)?;
-                continue;
-            }
-            Next::Kept => continue,
-            Next::End { incomplete, cut_off } => {
-                if cut_off {
-                    *refused.entry("record cut off at the end of the capture").or_default() += 1;
-                }
-                if incomplete > 0 {
-                    *refused.entry("fragments of a datagram that is not complete").or_default() += incomplete;
-                }
-                break;
-            }
-        };
-        let outcome = match options.direction {
-            Direction::Open => open(&mut sad, record.datagram(), record.spi()),
-            Direction::Seal => {
-                let ours = record.addresses().is_some_and(|ends| between.contains(&ends));
-                seal(&mut sad, record.datagram(), ours)
-            }
-        };
-        match outcome {
-            Outcome::Datagram(datagram) => {
-                changed += 1;
-                capture.replace(&record, &datagram)?;
-            }
-            Outcome::Pass => {
-                passed += 1;
-                esp_without_sa += u64::from(record.spi().is_some());
-                capture.pass(&record)?;
-            }
-            Outcome::Refused(reason) => *refused.entry(reason).or_default() += 1,
-        }
-    }
-    capture.finish()?;
-    let done = if options.direction == Direction::Open { "opened" } else { "sealed" };
-    eprintln!("{changed} {done}, {passed} passed as they were, {} left out", refused.values().sum::<u64>());
-    if esp_without_sa > 0 {
-        eprintln!("  {esp_without_sa} of those passed are ESP packets that no SA is for");
-    }
-    for (reason, count) in &refused {
-        eprintln!("  {count} {reason}");
-    }
-    Ok(!options.strict || refused.is_empty())
-}
-
-fn open(sad: &mut Sad, datagram: &[u8], spi: Option<capture::EspOf>) -> Outcome {
-    let mut buffer = datagram.to_vec();
-    match sad.open_in_place(&mut buffer) {
-        Ok(arrived) => match buffer.get(arrived.opened.range) {
-            Some(opened) => Outcome::Datagram(opened.to_vec()),
-            None => Outcome::Refused("an impossible range"),
-        },
-        Err(error) => {
-            // Of what cannot be read as a whole, the SPI may still tell that an SA is concerned.
-            let of_an_sa = spi.is_some_and(|esp| sad.find_inbound(esp.spi, esp.destination).is_some());
-            if of_an_sa { Outcome::Refused(reason(&error)) } else { Outcome::Pass }
-        }
-    }
-}
-
-fn reason(error: &OpenError) -> &'static str {
-    match error {
-        OpenError::Ip(_) => "cut off, or with a wrong IP header",
-        OpenError::Packet(_) => "not of a length that the suite has",
-        OpenError::Replay { .. } => "seen before, or older than the replay window",
-        OpenError::Icv { .. } => "integrity check failed: another key, or damaged",
-        OpenError::Trailer(_) => "an impossible trailer",
-        OpenError::Dummy => "dummy packets",
-        OpenError::Addresses(_) | OpenError::Ports(_) => "addresses or ports that are not those of the SA",
-        _ => "refused",
-    }
-}
-
-/// `ours`: an SA is between its addresses.
-fn seal(sad: &mut Sad, datagram: &[u8], ours: bool) -> Outcome {
-    let mut packet = vec![0; datagram.len() + 64];
-    match sad.seal(datagram, &mut packet) {
-        Ok(sealed) => match packet.get(sealed.range) {
-            Some(sealed) => Outcome::Datagram(sealed.to_vec()),
-            None => Outcome::Refused("an impossible range"),
-        },
-        // A packet that cannot be read may be traffic of an SA: it must not go out in clear.
-        Err(SealError::Ip(_)) if ours => Outcome::Refused("cut off, or with a wrong IP header"),
-        Err(SealError::NoSa(_) | SealError::Ip(_)) => Outcome::Pass,
-        Err(SealError::TooLong(_)) => Outcome::Refused("too long for a datagram with ESP"),
-        Err(SealError::Exhausted(_)) => Outcome::Refused("no sequence number left"),
-        Err(_) => Outcome::Refused("refused"),
-    }
 }

@@ -19,8 +19,8 @@ use ipsec_3gpp::{Ck, Confidentiality, DataPath, Ik, Moment, Policy, Sad, Suite, 
 
 use crate::data;
 use crate::net::{Result, Transport};
-use crate::sip::Message;
 use crate::{Scene, World};
+use ipsec_3gpp_tools::sip::Message;
 
 const SIP: u16 = 5060;
 const EXPIRES: Duration = Duration::from_secs(3600);

@@ -5,7 +5,6 @@
 mod data;
 mod life;
 mod net;
-mod sip;
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;

@@ -35,7 +35,9 @@ fn run_octets(program: &str, arguments: &[&str], input: &[u8]) -> Output {
     let path = match program {
         "esp_pcap" => env!("CARGO_BIN_EXE_esp_pcap"),
         "registration" => env!("CARGO_BIN_EXE_registration"),
+        "gm_trace" => env!("CARGO_BIN_EXE_gm_trace"),
         "sec_agree" => env!("CARGO_BIN_EXE_sec_agree"),
+        "xfrm" => env!("CARGO_BIN_EXE_xfrm"),
         other => panic!("no program {other}"),
     };
     let mut child = Command::new(path)
@@ -304,8 +306,252 @@ fn esp_pcap_leaves_out_what_does_not_open_and_counts_it_by_reason() {
     let wrong = folder.join("wrong.json");
     std::fs::write(&wrong, json.to_string()).unwrap();
     let run = esp_pcap("open", wrong.to_str().unwrap(), &input, &output, &["--window", "128"]);
-    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(run.status.code(), Some(3), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains("wrong IK"), "{}", text(&run.stderr));
     assert!(read(&output).1.is_empty());
+
+    // Another encryption key alone: what authenticates is right.
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&sas).unwrap()).unwrap();
+    for sa in json["sas"].as_array_mut().unwrap() {
+        sa["enc_key"] = "00".repeat(16).into();
+        sa["ck"] = sa["ck"].as_str().map_or(Value::Null, |_| "00".repeat(16).into());
+    }
+    std::fs::write(&wrong, json.to_string()).unwrap();
+    let run = esp_pcap("open", wrong.to_str().unwrap(), &input, &output, &[]);
+    assert_eq!(run.status.code(), Some(4), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains("wrong CK"), "{}", text(&run.stderr));
+    assert!(read(&output).1.is_empty());
+}
+
+#[test]
+fn every_capture_is_read_as_its_name_says() {
+    let folder = folder("captures");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/captures");
+    let path = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let output = folder.join("opened.pcap");
+    for (sas, capture, opened) in [
+        ("sas.json", "null-link.pcap", 1),
+        ("sas.json", "ppp.pcap", 1),
+        ("sas.json", "user2-rvictl.pcap", 1),
+        ("sas-reused.json", "spi-reused.pcap", 4),
+        ("sas-reused.json", "udp4500.pcap", 2),
+        ("v-hex-0x-ik.json", "udp4500.pcap", 2),
+        ("v-no-ck-null.json", "udp4500.pcap", 2),
+        ("v-spi-hex-string.json", "udp4500.pcap", 2),
+        ("v-upper-case.json", "udp4500.pcap", 2),
+    ] {
+        let run = esp_pcap("open", &path(sas), Path::new(&path(capture)), &output, &["--strict"]);
+        assert!(run.status.success(), "{capture}: {}", text(&run.stderr));
+        assert!(
+            text(&run.stderr).starts_with(&format!("{opened} opened, 0 passed as they were, 0 left out"))
+        );
+        let found = read(&output).1.concat();
+        let requests = found.windows(13).filter(|octets| octets == b"REGISTER sip:").count();
+        assert_eq!(requests, opened, "{capture}");
+    }
+    // Its keys are found by the integrity check alone.
+    let keys = ["--ck", &"0c".repeat(16), "--ik", &"f4".repeat(16)];
+    for (capture, opened) in [("null-link.pcap", 1), ("spi-reused.pcap", 2), ("udp4500.pcap", 2)] {
+        let input = path(capture);
+        let arguments = [&keys[..], &["-o", output.to_str().unwrap(), &input]].concat();
+        let told = run("gm_trace", &arguments, "").stdout;
+        assert!(text(&told).contains(&format!("{opened} ESP packets opened")), "{capture}: {}", text(&told));
+    }
+}
+
+/// The keys of the challenges in `examples/data`.
+const AKA: [&str; 8] = [
+    "--ck",
+    "b40ba9a3c58b2a05bbf0d987b21bf8cb",
+    "--ik",
+    "f769bcd751044604127672711c6d3441",
+    "--ck",
+    "58c433ff7a7082acd424220f2b67c556",
+    "--ik",
+    "21a8c1f929702adb3e738488b9f5c5da",
+];
+
+#[test]
+fn gm_trace_finds_registrations_over_time_and_opens_everything() {
+    let folder = folder("gm_trace");
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    for (suite, sets) in [
+        (None, 10),
+        (Some("null+aes-gcm"), 1),
+        (Some("aes-gmac+null"), 1),
+        (Some("hmac-md5-96+des-ede3-cbc"), 1),
+    ] {
+        let mut options = vec!["--out", folder.to_str().unwrap()];
+        match suite {
+            None => options.push("--all"),
+            Some(suite) if suite.contains("gcm") || suite.contains("gmac") => {
+                options.extend(["--phone", "release-13", "--transport", "tcp", "--suite", suite]);
+            }
+            Some(suite) => options.extend(["--phone", "samsung", "--family", "6", "--suite", suite]),
+        }
+        assert!(run("registration", &options, "").status.success());
+        let (input, output) = (at("registration.pcap"), at("plain.pcap"));
+        let run_it = |more: &[&str]| run("gm_trace", &[&["-o", &output, &input], more].concat(), "");
+        let told = run_it(&[&AKA[..], &["--strict"]].concat());
+        let report = text(&told.stdout);
+        assert!(told.status.success(), "{report}");
+        assert_eq!(report.matches("  SM6  401 to ").count(), sets, "{report}");
+        assert_eq!(report.lines().filter(|line| line.starts_with("set ")).count(), sets);
+        let plain = read(Path::new(&output)).1;
+        let esp = read(Path::new(&input))
+            .1
+            .iter()
+            .filter(|packet| packet[if packet[0] >> 4 == 4 { 9 } else { 6 }] == 50)
+            .count();
+        assert!(report.contains(&format!("{esp} ESP packets opened")) && esp > 7, "{report}");
+        assert!(plain.iter().all(|packet| packet[if packet[0] >> 4 == 4 { 9 } else { 6 }] != 50));
+        let rows = std::fs::read_to_string(format!("{output}.esp_sa")).unwrap();
+        assert!(
+            rows.lines().count() >= 2 * sets && rows.lines().all(|row| row.matches("\",\"").count() == 7)
+        );
+
+        // Without the messages, the SAs are found by their packets.
+        let lone: Vec<_> = read(Path::new(&input))
+            .1
+            .into_iter()
+            .filter(|packet| packet[if packet[0] >> 4 == 4 { 9 } else { 6 }] == 50)
+            .collect();
+        write(&folder.join("lone.pcap"), DataLink::RAW, &lone);
+        let told = run(
+            "gm_trace",
+            &[&["-o", &at("lone-plain.pcap"), "--strict", &at("lone.pcap")], &AKA[..]].concat(),
+            "",
+        );
+        assert!(
+            told.status.success() && text(&told.stdout).contains("found by its ICV"),
+            "{}",
+            text(&told.stdout)
+        );
+        let plain_of_lone = read(Path::new(&at("lone-plain.pcap"))).1;
+        let of_all: Vec<_> = plain.iter().filter(|packet| plain_of_lone.contains(packet)).collect();
+        assert_eq!((plain_of_lone.len(), of_all.len()), (esp, esp));
+
+        // Keys of somebody else: told apart, and nothing is written that was not there.
+        let wrong = ["--ck", "00112233445566778899aabbccddeeff", "--ik", &"22".repeat(16)];
+        let told = run_it(&wrong);
+        assert_eq!(told.status.code(), Some(3), "{}", text(&told.stdout));
+        let ck = if suite == Some("null+aes-gcm") {
+            3
+        } else if suite == Some("aes-gmac+null") {
+            3
+        } else {
+            4
+        };
+        let other = "0123456789abcdef".repeat(2).replacen('0', "1", 1);
+        let told = run_it(&["--ck", &other, "--ik", AKA[3], "--ck", &other, "--ik", AKA[7]]);
+        assert_eq!(told.status.code(), Some(ck), "{}", text(&told.stdout));
+        let keys = at("keys");
+        std::fs::write(&keys, format!("# IMPI CK IK\n001010000000001@ims.mnc001.mcc001.3gppnetwork.org {} 0x{}\n001010000000002@ims.mnc001.mcc001.3gppnetwork.org,{},{}\n", AKA[1], AKA[3], AKA[1], AKA[3])).unwrap();
+        let again = format!(
+            "001010000000001@ims.mnc001.mcc001.3gppnetwork.org {} {}\n001010000000002@ims.mnc001.mcc001.3gppnetwork.org {} {}\n",
+            AKA[5], AKA[7], AKA[5], AKA[7]
+        );
+        let both = std::fs::read_to_string(&keys).unwrap() + &again;
+        std::fs::write(&keys, both).unwrap();
+        assert!(run_it(&["--strict", "--keys", &keys]).status.success());
+        assert_refused(&run_it(&["--ck", AKA[1]]), "go in pairs");
+        assert_refused(&run_it(&["--ck", "12", "--ik", AKA[3]]), "16");
+    }
+}
+
+#[test]
+fn xfrm_turns_each_form_into_each_other() {
+    let folder = folder("xfrm");
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let mechanism = |at: u32| {
+        format!(
+            "ipsec-3gpp;q=0.5;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={at};spi-s={};port-c=6101;port-s=6100",
+            at + 1
+        )
+    };
+    let (client, server) = (mechanism(1111), mechanism(3333));
+    let headers = [
+        "--security-client",
+        &client,
+        "--security-server",
+        &server,
+        "--ue",
+        "2001:db8::2",
+        "--pcscf",
+        "2001:db8::1",
+    ];
+    let of = |form: &str, more: &[&str]| {
+        let output = run("xfrm", &[&[form], more].concat(), "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let with_keys = [&headers[..], &AKA[..4]].concat();
+    let json = of("--json", &with_keys);
+    std::fs::write(at("sas.json"), &json).unwrap();
+    std::fs::write(at("ip"), of("--ip", &with_keys)).unwrap();
+    std::fs::write(at("rows"), of("--wireshark", &with_keys)).unwrap();
+    // Lines for a kernel have what it receives first.
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(|line| line.trim_end_matches(',').to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    for from in ["sas.json", "ip"] {
+        assert_eq!(sorted(&of("--json", &[&at(from)])), sorted(&json), "{from}");
+        let rows = of("--wireshark", &[&at("rows")]);
+        assert_eq!(sorted(&of("--wireshark", &[&at(from)])), sorted(&rows), "{from}");
+    }
+    // Rows have no ports.
+    let without_ports = |json: &str| {
+        let mut json: Value = serde_json::from_str(json).unwrap();
+        for sa in json["sas"].as_array_mut().unwrap() {
+            for port in ["src_port", "dst_port"] {
+                sa.as_object_mut().unwrap().remove(port);
+            }
+        }
+        json
+    };
+    assert_eq!(without_ports(&of("--json", &[&at("rows")])), without_ports(&json));
+    let lines = of(
+        "--ip",
+        &[
+            &at("sas.json"),
+            "--local",
+            "2001:db8::1",
+            "--window",
+            "100",
+            "--mark",
+            "3/0xff",
+            "--if-id",
+            "0x10",
+        ],
+    );
+    assert_eq!(lines.lines().count(), 8);
+    assert!(lines.lines().all(|line| line.contains(" mark 0x3 mask 0xff") && line.contains(" if_id 16")));
+    assert_eq!(lines.matches("replay-window 128").count(), 4);
+    let undo = of("--ip", &[&["--undo"], &with_keys[..]].concat());
+    assert_eq!((undo.lines().count(), undo.matches(" delete ").count()), (12, 12));
+
+    // A log, and a capture.
+    let log = format!(
+        "10:00 sent:\n  REGISTER sip:ims SIP/2.0\n  Via: SIP/2.0/UDP [2001:db8::2]:5060;branch=z\n  To: <sip:1@ims>\n  Call-ID: 7\n  CSeq: 1 REGISTER\n  Security-Client: {client}\n\n10:01\n  SIP/2.0 401 Unauthorized\n  Via: SIP/2.0/UDP [2001:db8::2]:5060;branch=z\n  Call-ID: 7\n  CSeq: 1 REGISTER\n  Security-Server: {server}\n"
+    );
+    std::fs::write(at("log"), log).unwrap();
+    assert_eq!(of("--json", &[&[&at("log"), "--pcscf", "2001:db8::1"], &AKA[..4]].concat()), json);
+    assert!(run("registration", &["--all", "--out", folder.to_str().unwrap()], "").status.success());
+    let of_capture = of("--json", &[&[&at("registration.pcap")[..]], &AKA[..]].concat());
+    let sas: Value = serde_json::from_str(&of_capture).unwrap();
+    assert_eq!(sas["sas"].as_array().unwrap().len(), 40);
+
+    let refused = |arguments: &[&str], reason: &str| assert_refused(&run("xfrm", arguments, ""), reason);
+    refused(&[], "usage");
+    refused(&headers, "no keys are known");
+    refused(&[&["--window", "5000"], &with_keys[..]].concat(), "at most 4096");
+    refused(&[&["--reqid", "0"], &with_keys[..]].concat(), "--reqid 0");
+    refused(&[&["--ue", "10.0.0.2"], &with_keys[..2]].concat(), "go together");
+    refused(&["absent"], "absent");
+    std::fs::write(at("nonsense"), "hello\n").unwrap();
+    refused(&[&at("nonsense")], "no SA");
 }
 
 #[test]
@@ -341,10 +587,12 @@ fn esp_pcap_says_what_is_wrong_with_its_input() {
     refused(&sas, &input, &["more.pcap"], "usage");
     let pcapng = folder.join("in.pcapng");
     std::fs::write(&pcapng, [&0x0a0d_0d0a_u32.to_le_bytes()[..], &[0; 60]].concat()).unwrap();
-    refused(&sas, &pcapng, &[], "editcap");
+    refused(&sas, &pcapng, &[], "no capture that can be read");
     let dialup = folder.join("ppp.pcap");
     write(&dialup, DataLink::PPP, &esp);
-    refused(&sas, &dialup, &[], "link type PPP");
+    let said = esp_pcap("open", &sas, &dialup, &output, &["--strict"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stderr).contains("have no IP datagram (link type PPP)"), "{}", text(&said.stderr));
     let good = json!({
         "src": "10.0.0.1", "dst": "10.0.0.2", "spi": 4096, "alg": "hmac-sha-1-96", "ealg": "aes-cbc",
         "ck": "00112233445566778899aabbccddeeff", "ik": "00112233445566778899aabbccddeeff",
@@ -354,10 +602,12 @@ fn esp_pcap_says_what_is_wrong_with_its_input() {
         ("src", json!("10.0.0.256"), "10.0.0.256 is not an address"),
         ("src", Value::Null, "no \"src\""),
         ("spi", json!(0), "SPI 0 is reserved"),
-        ("spi", json!("4096"), "\"spi\""),
+        ("spi", json!("0x100000000"), "SPI 0x100000000 is not a number of 32 bits"),
+        ("spi", json!(true), "no \"spi\""),
         ("alg", json!("hmac-sha-2"), "alg hmac-sha-2"),
-        ("ck", json!("0011"), "32 hexadecimal digits"),
-        ("ik", Value::Null, "neither \"ck\" and \"ik\" nor \"auth_key\""),
+        ("ck", json!("0011"), "\"ck\" has 2 octets, not 16"),
+        ("ck", json!("0g"), "\"ck\" is not of hexadecimal octets"),
+        ("ik", Value::Null, "needs \"ck\" and \"ik\", or \"auth_key\" and \"enc_key\""),
         ("src_port", json!(5061), "\"src_port\""),
     ] {
         let mut sa = good.clone();
@@ -382,6 +632,12 @@ fn every_program_explains_itself() {
         ),
         ("esp_pcap", &["--sas", "--window", "--strict"], sas),
         ("sec_agree", &["--suite", "--confidentiality", "--json"], "echo 'Security-Client"),
+        ("gm_trace", &["--ck", "--ik", "--keys", "-o", "--strict"], "registration.pcap"),
+        (
+            "xfrm",
+            &["--ip", "--undo", "--wireshark", "--json", "--apply", "--remove"],
+            "--security-client 'ipsec",
+        ),
     ] {
         for option in ["--help", "-h"] {
             let output = run(program, &[option], "");

@@ -1,16 +1,21 @@
-//! As much of SIP as the example needs: a start line, headers in their order, no body.
+//! As much of SIP as the programs need: a start line, headers in their order, no body.
 
 use std::fmt;
 
-#[derive(Clone)]
-pub(crate) struct Message {
-    pub(crate) start: String,
+/// A message without its body.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its start line.
+    pub start: String,
     headers: Vec<(String, String)>,
 }
 
 impl Message {
     /// Reads a message of a text file or of the wire; lines end with LF or CR LF.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A line that is not of SIP.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
         let start = lines.next().filter(|line| line.contains("SIP/2.0")).ok_or("no start line of SIP")?;
         let mut headers: Vec<(String, String)> = Vec::new();
@@ -25,23 +30,25 @@ impl Message {
         Ok(Self { start: start.into(), headers })
     }
 
-    pub(crate) fn new(start: &str) -> Self {
+    /// A message without headers.
+    pub fn new(start: &str) -> Self {
         Self { start: start.into(), headers: Vec::new() }
     }
 
     /// The values of all rows of a header, in their order.
-    pub(crate) fn rows(&self, name: &str) -> Vec<&str> {
+    pub fn rows(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    pub(crate) fn first(&self, name: &str) -> &str {
+    /// The value of the first row of a header; empty without one.
+    pub fn first(&self, name: &str) -> &str {
         self.rows(name).first().copied().unwrap_or_default()
     }
 
     /// Replaces all rows of a header by one, in the place of the first, or adds it in front of
     /// Content-Length.
-    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let place = self.headers.iter().position(|(known, _)| is(known)).unwrap_or(self.headers.len());
         self.headers.retain(|(known, _)| !is(known));
@@ -49,20 +56,51 @@ impl Message {
         self
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> &mut Self {
+    /// Removes all rows of a header.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
     /// A parameter of a header in quotes, as CK and IK are carried.
-    pub(crate) fn quoted<'a>(&'a self, header: &str, parameter: &str) -> Option<&'a str> {
+    pub fn quoted<'a>(&'a self, header: &str, parameter: &str) -> Option<&'a str> {
         let value = self.first(header);
         let at = value.find(&format!("{parameter}=\""))? + parameter.len() + 2;
         value.get(at..)?.split('"').next()
     }
 
+    /// A parameter of a header, with or without quotes.
+    pub fn parameter<'a>(&'a self, header: &str, parameter: &str) -> Option<&'a str> {
+        let value = self.first(header);
+        let is = |part: &&str| {
+            let name = part.split('=').next().unwrap_or_default().trim();
+            name.split_ascii_whitespace().last().is_some_and(|name| name.eq_ignore_ascii_case(parameter))
+        };
+        let part = value.split([',', ';']).filter(|part| part.contains('=')).find(is)?;
+        let (_, value) = part.split_once('=')?;
+        Some(value.trim().trim_matches('"'))
+    }
+
+    /// The value of a header by its name or its short form (RFC 3261 7.3.3).
+    pub fn by_names(&self, name: &str, short: &str) -> &str {
+        match self.first(name) {
+            "" => self.first(short),
+            value => value,
+        }
+    }
+
+    /// The status of a response.
+    pub fn status(&self) -> Option<u16> {
+        self.start.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
+    }
+
+    /// The method of a request.
+    pub fn method(&self) -> Option<&str> {
+        if self.start.starts_with("SIP/2.0") { None } else { self.start.split(' ').next() }
+    }
+
     /// Takes a parameter in quotes out of a header, so that it goes no further.
-    pub(crate) fn strip(&mut self, header: &str, parameter: &str) {
+    pub fn strip(&mut self, header: &str, parameter: &str) {
         if let Some(secret) = self.quoted(header, parameter) {
             let text = self.first(header).replace(&format!(",{parameter}=\"{secret}\""), "");
             self.set(header, text);
@@ -70,7 +108,7 @@ impl Message {
     }
 
     /// A response that repeats what a response must repeat.
-    pub(crate) fn answer(&self, status: &str) -> Self {
+    pub fn answer(&self, status: &str) -> Self {
         let mut response = Self::new(&format!("SIP/2.0 {status}"));
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             response.set(name, self.first(name));

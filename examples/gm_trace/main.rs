@@ -1,0 +1,227 @@
+//! Who registered with what in a capture, and the capture in plain: see `HELP`.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program that talks to a person")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "options that are not known")]
+
+mod report;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Whole};
+use ipsec_3gpp_tools::progress::Progress;
+use ipsec_3gpp_tools::sas;
+use ipsec_3gpp_tools::summary::Summary;
+use ipsec_3gpp_tools::table::{Outcome, Reason};
+use ipsec_3gpp_tools::trace::{KeyPair, Keys, Trace};
+use ipsec_3gpp_tools::{Result, is_broken_pipe};
+
+const USAGE: &str = "usage: gm_trace [--ck HEX --ik HEX] [--keys FILE] [-o OUT] IN (--help says more)";
+
+const HELP: &str = r#"Finds the registrations in a capture of Gm, and decrypts it.
+
+usage: gm_trace [OPTIONS] IN
+  --ck HEX --ik HEX  CK and IK of AKA; may be repeated, for several runs of AKA
+  --keys FILE        a line for each run of AKA: IMPI CK IK; several may be of one IMPI
+  -o OUT             the capture in plain (default: IN.plain.pcap in this folder, or .pcapng)
+  --no-output        write no capture
+  --strict           exit status 1 if a packet of an SA did not open, or none did
+  -h, --help         this text
+
+IN and OUT are captures; - is standard input or output. Pcap and pcapng are read, also in gzip, with
+Ethernet (VLAN), Linux cooked, raw IP, NULL, LOOP or PPP, and what rvictl writes; ESP also in GTP-U and
+in UDP at port 4500.
+
+Keys are not needed where the capture has Mw too: the 401 there carries them. The SAs come from
+Security-Client and Security-Server, over UDP or TCP, in clear or in SAs that are known by then, for every
+registration one after the other. Where REGISTER or 401 is missing, they are found: with each key that
+is known and each suite, by the integrity check of their packets.
+
+Printed is who registered when, what was offered, answered and chosen and why, the SAs with their packets,
+and for each packet of an SA that did not open the reason. OUT has the datagrams in place of ESP; what did
+not open is in it as it was. Beside OUT are rows for Wireshark's table of SAs (OUT.esp_sa), with which it
+reads IN. They hold the keys.
+
+exit status: 0; 1 on failure; if SAs were found and nothing opened, 3 where no integrity check was
+right (another IK), 4 where they were and nothing decrypts (another CK)
+
+example, with the capture that `registration` writes:
+  gm_trace --ck b40ba9a3c58b2a05bbf0d987b21bf8cb --ik f769bcd751044604127672711c6d3441 registration.pcap
+"#;
+
+struct Options {
+    keys: Keys,
+    output: Option<PathBuf>,
+    writes: bool,
+    strict: bool,
+    input: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match options().and_then(|options| options.map_or(Ok(0), run)) {
+        Ok(status) => ExitCode::from(status),
+        // Whoever reads has read enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gm_trace: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` if help was asked for, and printed.
+fn options() -> Result<Option<Options>> {
+    use lexopt::prelude::*;
+    let (mut keys, mut cks, mut iks) = (Keys::default(), Vec::new(), Vec::new());
+    let (mut output, mut writes, mut strict, mut inputs) = (None, true, false, Vec::new());
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("ck") => cks.push(arguments.value()?.string()?),
+            Long("ik") => iks.push(arguments.value()?.string()?),
+            Long("keys") => {
+                let path = PathBuf::from(arguments.value()?);
+                let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+                let text = std::fs::read_to_string(&path).map_err(|error| named(&error))?;
+                keys.read(&text).map_err(|error| named(&error))?;
+            }
+            Short('o') | Long("output") => output = Some(PathBuf::from(arguments.value()?)),
+            Long("no-output") => writes = false,
+            Long("strict") => strict = true,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            Value(word) => inputs.push(PathBuf::from(word)),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    if cks.len() != iks.len() {
+        return Err(format!("{} of --ck and {} of --ik: they go in pairs", cks.len(), iks.len()).into());
+    }
+    for (number, (ck, ik)) in cks.iter().zip(&iks).enumerate() {
+        let origin =
+            if cks.len() == 1 { "--ck and --ik".into() } else { format!("--ck and --ik {}", number + 1) };
+        keys.give(KeyPair::read(ck, ik, origin)?);
+    }
+    let [input] = <[_; 1]>::try_from(inputs).map_err(|_| USAGE)?;
+    Ok(Some(Options { keys, output, writes, strict, input }))
+}
+
+/// Where the capture in plain goes.
+fn output_path(options: &Options, input: &Input) -> PathBuf {
+    if let Some(output) = &options.output {
+        return output.clone();
+    }
+    let extension = if input.link().is_some() { "pcap" } else { "pcapng" };
+    let stem = options.input.file_name().filter(|_| options.input != Path::new("-"));
+    let mut stem = stem.map_or_else(|| "stdin".into(), |name| name.to_string_lossy().into_owned());
+    for ending in [".gz", ".pcap", ".pcapng", ".cap"] {
+        stem = stem.strip_suffix(ending).map_or(stem.clone(), Into::into);
+    }
+    PathBuf::from(format!("{stem}.plain.{extension}"))
+}
+
+/// Returns the exit status.
+fn run(options: Options) -> Result<u8> {
+    let mut input = Input::open(&options.input)?;
+    let path = output_path(&options, &input);
+    let mut output =
+        if options.writes { Output::create(&path, &input, &options.input)? } else { Output::nothing() };
+    // With the capture on standard output, the report goes to standard error.
+    let to_stdout = !options.writes || path != Path::new("-");
+    let mut out: Box<dyn Write> = if to_stdout {
+        Box::new(std::io::BufWriter::new(std::io::stdout()))
+    } else {
+        Box::new(std::io::stderr())
+    };
+    let (mut work, mut held) =
+        (Work { trace: Trace::new(options.keys), summary: Summary::default() }, Held::default());
+    let mut progress = Progress::default();
+    let mut clock = report::Clock::default();
+    let result = loop {
+        match input.next() {
+            Ok(Some(Item::Packet(packet))) => work.packet(&packet, &mut held, &mut output)?,
+            Ok(Some(Item::Block(block))) => output.pass(&block)?,
+            Ok(None) => break Ok(()),
+            // What was read is told and written all the same.
+            Err(error) => break Err(error),
+        }
+        while let Some((time, frame, text)) = work.trace.told.pop_front() {
+            clock.line(&mut out, time, frame, &text)?;
+        }
+        progress.show(&input);
+    };
+    progress.finish();
+    output.finish()?;
+    let Work { trace, mut summary } = work;
+    summary.end(&input, held.incomplete());
+    report::sets(&mut out, &trace)?;
+    let opened = summary.changed;
+    writeln!(
+        out,
+        "{} packets: {opened} ESP packets opened, {} others, {} of an SA or ESP that did not open",
+        input.frames(),
+        summary.passed,
+        summary.refused(),
+    )?;
+    write!(out, "{summary}")?;
+    let wrong = trace.table.wrong_keys();
+    for (_, line) in &wrong {
+        writeln!(out, "  {line}")?;
+    }
+    if options.writes && path != Path::new("-") {
+        let rows = PathBuf::from(format!("{}.esp_sa", path.display()));
+        let used = trace.table.entries().iter().filter(|entry| entry.opened > 0).map(|entry| &entry.sa);
+        std::fs::write(&rows, sas::to_rows(used)).map_err(|error| format!("{}: {error}", rows.display()))?;
+        writeln!(out, "wrote {} and {}", path.display(), rows.display())?;
+        if opened > 0 && options.input != Path::new("-") {
+            write!(out, "{}", sas::commands(&options.input, &rows, &trace.tcp_ports))?;
+        }
+    }
+    out.flush()?;
+    result?;
+    Ok(match wrong.iter().map(|(key, _)| *key).max() {
+        Some(wrong) if opened == 0 => wrong.status(),
+        _ => u8::from(options.strict && (opened == 0 || summary.refused() > 0)),
+    })
+}
+
+struct Work {
+    trace: Trace,
+    summary: Summary,
+}
+
+impl Work {
+    fn packet(&mut self, packet: &Packet, held: &mut Held, output: &mut Output) -> Result<()> {
+        let Some(datagram) = Datagram::of(packet) else {
+            self.summary.no_ip(packet);
+            return output.write(packet, None);
+        };
+        // Fragments of ESP are replaced by what is in it; others stay what they are, and SIP in
+        // clear is read out of them.
+        let Some(Whole { datagram, before }) = held.take(packet, datagram, |_| true) else { return Ok(()) };
+        self.summary.tunnel(datagram.tunnel);
+        let Some(name) = datagram.spi() else {
+            self.summary.passed += 1 + before.len() as u64;
+            self.trace.clear(packet.time, packet.frame, None, &datagram.octets);
+            before.iter().try_for_each(|packet| output.write(packet, None))?;
+            return output.write(packet, None);
+        };
+        match self.trace.esp(packet.time, packet.frame, name, &datagram.octets) {
+            Outcome::Opened(by, _) => {
+                self.summary.changed += 1;
+                output.write(packet, Some(&datagram.replaced(packet, &by)))
+            }
+            Outcome::Refused(reason) => {
+                let text = match reason {
+                    Reason::NoSa => "ESP of SAs that are not known: no key fits, or no registration was seen",
+                    other => other.text(),
+                };
+                self.summary.refuse(text, packet.frame);
+                before.iter().try_for_each(|packet| output.write(packet, None))?;
+                output.write(packet, None)
+            }
+        }
+    }
+}

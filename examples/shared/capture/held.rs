@@ -1,0 +1,159 @@
+//! Fragments, held until their datagram is whole.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use etherparse::{NetSlice, SlicedPacket};
+use ipsec_3gpp::Moment;
+use ipsec_3gpp::esp::PROTOCOL_ESP;
+use ipsec_3gpp::fragments::{Reassembly, ReassemblyLimits, Received};
+
+use super::datagram::Datagram;
+use super::input::Packet;
+
+/// Packets whose fragments are not a datagram yet.
+pub struct Held {
+    reassembly: Reassembly,
+    packets: HashMap<FragmentOf, Vec<Packet>>,
+    /// In the order of their first fragments.
+    order: VecDeque<FragmentOf>,
+    octets: usize,
+    incomplete: u64,
+}
+
+/// Of which datagram a fragment is.
+type FragmentOf = (IpAddr, IpAddr, u32);
+
+/// The IP header of a fragment.
+#[derive(Clone, Copy, Debug)]
+pub struct FragmentHeader {
+    /// Source.
+    pub source: IpAddr,
+    /// Destination.
+    pub destination: IpAddr,
+    /// Whether it is of an ESP packet.
+    pub is_esp: bool,
+    identification: u32,
+}
+
+/// A datagram, and the packets that it came in.
+#[derive(Debug)]
+pub struct Whole<'p> {
+    /// The datagram.
+    pub datagram: Datagram<'p>,
+    /// The packets of its fragments before this one; none where it came whole.
+    pub before: Vec<Packet>,
+}
+
+/// Octets of packets that are held at most.
+const MOST: usize = 16 << 20;
+
+impl Default for Held {
+    fn default() -> Self {
+        let limits = ReassemblyLimits::DEFAULT.with_octets(MOST).with_datagrams(4096, 256);
+        Self {
+            reassembly: Reassembly::new(limits),
+            packets: HashMap::new(),
+            order: VecDeque::new(),
+            octets: 0,
+            incomplete: 0,
+        }
+    }
+}
+
+impl Held {
+    /// Takes the datagram of a packet. A fragment that `concerns` says yes to is held until the
+    /// datagram is whole; `None` until then. Everything else comes back as it is.
+    pub fn take<'p>(
+        &mut self,
+        packet: &Packet,
+        datagram: Datagram<'p>,
+        concerns: impl Fn(&FragmentHeader) -> bool,
+    ) -> Option<Whole<'p>> {
+        let Some(header) = fragment(&datagram.octets).filter(concerns) else {
+            return Some(Whole { datagram, before: Vec::new() });
+        };
+        let now = Moment::from_millis(packet.time.as_millis() as u64);
+        let key = (header.source, header.destination, header.identification);
+        match self.reassembly.receive(&datagram.octets, now) {
+            Ok(Received::Whole) => Some(Whole { datagram, before: Vec::new() }),
+            Ok(Received::Reassembled(octets)) => {
+                let before = self.release(&key);
+                let datagram = Datagram::with(datagram.link_len(), octets, datagram.tunnel);
+                Some(Whole { datagram, before })
+            }
+            // Fragments that contradict each other are held too, and count as incomplete.
+            Ok(Received::Incomplete) | Err(_) => {
+                self.hold(key, packet.clone());
+                None
+            }
+        }
+    }
+
+    fn hold(&mut self, key: FragmentOf, packet: Packet) {
+        self.octets += packet.data.len();
+        let held = self.packets.entry(key).or_default();
+        if held.is_empty() {
+            self.order.push_back(key);
+        }
+        held.push(packet);
+        // The oldest go, and count as incomplete.
+        while self.octets > MOST {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.incomplete += self.release(&oldest).len() as u64;
+        }
+    }
+
+    fn release(&mut self, key: &FragmentOf) -> Vec<Packet> {
+        let packets = self.packets.remove(key).unwrap_or_default();
+        self.octets -= packets.iter().map(|packet| packet.data.len()).sum::<usize>();
+        // A key that is in the list without packets has been released before.
+        if self.order.len() > 2 * self.packets.len() + 64 {
+            self.order.retain(|key| self.packets.contains_key(key));
+        }
+        packets
+    }
+
+    /// Packets of fragments whose datagram has not become whole, at the end.
+    pub fn incomplete(&self) -> u64 {
+        self.incomplete + self.packets.values().map(|packets| packets.len() as u64).sum::<u64>()
+    }
+}
+
+/// The IP header of a fragment.
+fn fragment(datagram: &[u8]) -> Option<FragmentHeader> {
+    let packet = SlicedPacket::from_ip(datagram).ok()?;
+    match packet.net? {
+        NetSlice::Ipv4(ip) if ip.header().is_fragmenting_payload() => {
+            let header = ip.header();
+            Some(FragmentHeader {
+                source: header.source_addr().into(),
+                destination: header.destination_addr().into(),
+                is_esp: header.protocol().0 == PROTOCOL_ESP,
+                identification: header.identification().into(),
+            })
+        }
+        NetSlice::Ipv6(ip) if ip.is_payload_fragmented() => {
+            let (next, identification) = fragment_header(datagram)?;
+            Some(FragmentHeader {
+                source: ip.header().source_addr().into(),
+                destination: ip.header().destination_addr().into(),
+                is_esp: next == PROTOCOL_ESP,
+                identification,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The protocol after the fragment header of an IPv6 packet, and the identification in it.
+fn fragment_header(datagram: &[u8]) -> Option<(u8, u32)> {
+    let (mut next, mut at) = (*datagram.get(6)?, 40);
+    while matches!(next, 0 | 43 | 60) {
+        let header = datagram.get(at..)?;
+        next = *header.first()?;
+        at += (usize::from(*header.get(1)?) + 1) * 8;
+    }
+    let [protocol, _, _, _, a, b, c, d]: [u8; 8] = *datagram.get(at..)?.first_chunk()?;
+    (next == 44).then_some((protocol, u32::from_be_bytes([a, b, c, d])))
+}

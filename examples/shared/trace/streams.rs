@@ -1,0 +1,176 @@
+//! SIP messages out of TCP streams, and out of text.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use crate::sip::Message;
+
+/// The TCP streams of a capture, one direction each. What does not begin like SIP is not kept.
+#[derive(Debug, Default)]
+pub struct Streams {
+    by_ends: HashMap<(SocketAddr, SocketAddr), Stream>,
+    /// In the order in which they began.
+    order: VecDeque<(SocketAddr, SocketAddr)>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    next: Option<u32>,
+    buffer: Vec<u8>,
+    /// Segments that came early.
+    early: BTreeMap<u32, Vec<u8>>,
+}
+
+const STREAMS: usize = 4096;
+const OCTETS: usize = 64 * 1024;
+const SEGMENTS: usize = 64;
+
+impl Streams {
+    /// Takes a segment, and returns the messages that are complete with it.
+    pub fn take(
+        &mut self,
+        ends: (SocketAddr, SocketAddr),
+        sequence: u32,
+        begins: bool,
+        data: &[u8],
+    ) -> Vec<Message> {
+        if !self.by_ends.contains_key(&ends) {
+            if data.is_empty() && !begins {
+                return Vec::new();
+            }
+            if self.order.len() >= STREAMS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_ends.remove(&oldest);
+            }
+            self.order.push_back(ends);
+        }
+        let stream = self.by_ends.entry(ends).or_default();
+        if begins {
+            *stream = Stream { next: Some(sequence.wrapping_add(1)), ..Stream::default() };
+            return Vec::new();
+        }
+        stream.take(sequence, data);
+        stream.messages()
+    }
+}
+
+impl Stream {
+    fn take(&mut self, sequence: u32, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        let next = *self.next.get_or_insert(sequence);
+        // How far it is ahead of what is expected: half of all numbers are behind.
+        let ahead = sequence.wrapping_sub(next);
+        if ahead == 0 {
+            self.append(data);
+        } else if ahead < 1 << 31 {
+            if self.early.len() >= SEGMENTS {
+                // Something is lost: it goes on with what there is.
+                self.early.clear();
+                self.buffer.clear();
+                self.next = Some(sequence);
+                self.append(data);
+            } else {
+                self.early.insert(sequence, data.to_vec());
+            }
+        } else if let Some(rest) =
+            data.get(next.wrapping_sub(sequence) as usize..).filter(|rest| !rest.is_empty())
+        {
+            // A retransmission with something new after it.
+            self.append(rest);
+        }
+        while let Some(next) = self.next
+            && let Some(data) = self.early.remove(&next)
+        {
+            self.append(&data);
+        }
+    }
+
+    fn append(&mut self, data: &[u8]) {
+        self.next = self.next.map(|next| next.wrapping_add(data.len() as u32));
+        if self.buffer.len() + data.len() > OCTETS {
+            self.buffer.clear();
+        }
+        self.buffer.extend_from_slice(data);
+    }
+
+    fn messages(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        loop {
+            // Lines before a message keep a connection alive (RFC 5626 4.4.1).
+            let blank = self.buffer.iter().take_while(|octet| [b'\r', b'\n'].contains(octet)).count();
+            self.buffer.drain(..blank);
+            if !may_begin_sip(&self.buffer) {
+                self.buffer.clear();
+                return messages;
+            }
+            let Some(end) = self.buffer.windows(4).position(|octets| octets == b"\r\n\r\n") else {
+                return messages;
+            };
+            let head = String::from_utf8_lossy(self.buffer.get(..end + 4).unwrap_or_default()).into_owned();
+            let Ok(message) = Message::parse(&head) else {
+                self.buffer.clear();
+                return messages;
+            };
+            let body = message.by_names("Content-Length", "l").trim().parse().unwrap_or(0_usize);
+            let len = (end + 4).saturating_add(body);
+            if self.buffer.len() < len {
+                if len > OCTETS {
+                    self.buffer.clear();
+                }
+                return messages;
+            }
+            self.buffer.drain(..len);
+            messages.push(message);
+        }
+    }
+}
+
+/// Whether octets may be the begin of a message of SIP: a status line, or a method.
+pub(super) fn may_begin_sip(octets: &[u8]) -> bool {
+    let version = b"SIP/2.0 ";
+    let begin = octets.get(..octets.len().min(version.len())).unwrap_or_default();
+    if version.starts_with(begin) {
+        return !begin.is_empty();
+    }
+    let method = octets.iter().take_while(|octet| octet.is_ascii_uppercase()).count();
+    (2..=16).contains(&method) && octets.get(method).is_none_or(|octet| *octet == b' ')
+}
+
+/// The messages of a text: a log, or several messages one after the other. Lines may be indented.
+pub fn messages_of_text(text: &str) -> Vec<Message> {
+    let mut messages: Vec<String> = Vec::new();
+    let mut reading = false;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if is_start_line(trimmed) {
+            messages.push(format!("{trimmed}\n"));
+            reading = true;
+        } else if reading && trimmed.is_empty() {
+            reading = false;
+        } else if let Some(message) = messages.last_mut().filter(|_| reading) {
+            match trimmed.split_once(':') {
+                Some((name, _)) if !name.contains([' ', '"', '<']) => message.push_str(trimmed),
+                // A folded line.
+                _ => {
+                    message.pop();
+                    message.push(' ');
+                    message.push_str(trimmed);
+                }
+            }
+            message.push('\n');
+        }
+    }
+    messages.iter().filter_map(|text| Message::parse(text).ok()).collect()
+}
+
+fn is_start_line(line: &str) -> bool {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["SIP/2.0", status, ..] => status.len() == 3 && status.bytes().all(|octet| octet.is_ascii_digit()),
+        [method, _, "SIP/2.0"] => method.bytes().all(|octet| octet.is_ascii_uppercase()),
+        _ => false,
+    }
+}
