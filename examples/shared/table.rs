@@ -218,9 +218,9 @@ impl WrongKey {
 
 impl Entry {
     fn open(&mut self, packet: &[u8]) -> Result<Vec<u8>, Reason> {
-        let mut buffer = packet.to_vec();
+        let mut buffer = vec![0; packet.len()];
         let inbound = self.inbound.as_mut().ok_or(Reason::NoSa)?;
-        let opened = inbound.open_in_place(&mut buffer).map_err(|error| match error {
+        let opened = inbound.open(packet, &mut buffer).map_err(|error| match error {
             OpenError::Ip(_) | OpenError::NotEsp(_) => Reason::CutOff,
             OpenError::Packet(_) => Reason::Length,
             OpenError::Replay { .. } => Reason::Replayed,
@@ -231,7 +231,9 @@ impl Entry {
             OpenError::Dummy => Reason::Dummy,
             _ => Reason::Selector,
         })?;
-        let datagram = buffer.get(opened.range).unwrap_or_default().to_vec();
+        buffer.truncate(opened.range.end);
+        buffer.drain(..opened.range.start);
+        let datagram = buffer;
         // Where what was authenticated is the plaintext, it is what was sent.
         let suite = self.sa.keys.suite();
         let proven = !suite.encrypts() || suite.is_gcm() || self.opened > 0;

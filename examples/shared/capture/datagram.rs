@@ -39,6 +39,10 @@ impl<'p> Datagram<'p> {
         let link_len = locate(packet.link, &packet.data)?;
         let mut octets = packet.data.get(link_len..)?;
         let mut tunnel = Tunnel::default();
+        // ESP is in no tunnel any more: most packets of a capture are told by one octet.
+        if protocol(octets) == Some(PROTOCOL_ESP) {
+            return Some(Self { octets: octets.into(), link_len, tunnel });
+        }
         // A tunnel in a tunnel is no worse than one; three are nonsense.
         for _ in 0..2 {
             match gtp_payload(octets) {
@@ -59,7 +63,7 @@ impl<'p> Datagram<'p> {
 
     /// The SPI and the destination, where this is ESP, even if it was cut off.
     pub fn spi(&self) -> Option<(Spi, IpAddr)> {
-        esp(&self.octets).map(|(spi, destination, _)| (spi, destination))
+        esp(&self.octets)
     }
 
     /// A packet with another datagram in the place of this one, after the link-layer header: without
@@ -82,6 +86,15 @@ impl<'p> Datagram<'p> {
     }
 }
 
+/// The protocol that the IP header names, in front of any extension header.
+fn protocol(octets: &[u8]) -> Option<u8> {
+    match octets.first()? >> 4 {
+        4 => octets.get(9).copied(),
+        6 => octets.get(6).copied(),
+        _ => None,
+    }
+}
+
 fn addresses(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
     match LaxSlicedPacket::from_ip(octets).ok()?.net? {
         LaxNetSlice::Ipv4(ip) => {
@@ -94,18 +107,36 @@ fn addresses(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
-/// SPI, destination and octets from the SPI on.
-pub(super) fn esp(octets: &[u8]) -> Option<(Spi, IpAddr, usize)> {
+/// SPI and destination.
+fn esp(octets: &[u8]) -> Option<(Spi, IpAddr)> {
+    let next = protocol(octets)?;
+    if ![PROTOCOL_ESP, 0, 43, 44, 60].contains(&next) {
+        return None;
+    }
+    // Without extension headers, the fields have their places; what is a fragment is held elsewhere.
+    let first = *octets.first()?;
+    let places = match (first >> 4, next) {
+        (4, _) => Some((usize::from(first & 0xf) * 4, 16..20)),
+        (6, PROTOCOL_ESP) => Some((40, 24..40)),
+        _ => None,
+    };
+    if let Some((at, destination)) = places {
+        let spi = Spi::from_peer(u32::from_be_bytes(*octets.get(at..)?.first_chunk()?)).ok()?;
+        let destination = octets.get(destination)?;
+        let address: Option<IpAddr> = match *destination {
+            [a, b, c, d] => Some([a, b, c, d].into()),
+            _ => destination.first_chunk::<16>().map(|octets| (*octets).into()),
+        };
+        let is_fragment =
+            first >> 4 == 4 && u16::from_be_bytes(*octets.get(6..)?.first_chunk()?) & 0x3fff != 0;
+        return address.filter(|_| !is_fragment).map(|address| (spi, address));
+    }
     let packet = LaxSlicedPacket::from_ip(octets).ok()?;
     let payload = packet.net.as_ref()?.ip_payload_ref()?;
     let [a, b, c, d, ..] = *payload.payload else { return None };
     let spi = Spi::from_peer(u32::from_be_bytes([a, b, c, d])).ok()?;
     let (_, destination) = addresses(octets)?;
-    (payload.ip_number.0 == PROTOCOL_ESP && !payload.fragmented).then_some((
-        spi,
-        destination,
-        payload.payload.len(),
-    ))
+    (payload.ip_number.0 == PROTOCOL_ESP && !payload.fragmented).then_some((spi, destination))
 }
 
 /// The payload of UDP from or to a port.

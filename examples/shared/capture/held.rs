@@ -122,6 +122,15 @@ impl Held {
 
 /// The IP header of a fragment.
 fn fragment(datagram: &[u8]) -> Option<FragmentHeader> {
+    // Most are none, and two octets tell.
+    let may_be = match (datagram.first()? >> 4, datagram.get(6..8)?) {
+        (4, [high, low]) => u16::from_be_bytes([*high, *low]) & 0x3fff != 0,
+        (6, [next, _]) => [0, 43, 44, 60].contains(next),
+        _ => false,
+    };
+    if !may_be {
+        return None;
+    }
     let packet = SlicedPacket::from_ip(datagram).ok()?;
     match packet.net? {
         NetSlice::Ipv4(ip) if ip.header().is_fragmenting_payload() => {

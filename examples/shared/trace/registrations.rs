@@ -12,6 +12,7 @@ use ipsec_3gpp::sa::{Endpoint, Ends, SaName};
 use ipsec_3gpp::sec_agree::{Mechanism, SecurityClient, SecurityServer};
 use ipsec_3gpp::setup::Setup;
 use ipsec_3gpp::spi::Spi;
+use memchr::memmem;
 
 use super::keys::{KeyPair, Keys};
 use super::streams::{Streams, may_begin_sip};
@@ -85,6 +86,8 @@ pub struct Trace {
     recent: VecDeque<(u64, Duration)>,
     streams: Streams,
     unknown: Unknown,
+    end_of_head: memmem::Finder<'static>,
+    register: memmem::Finder<'static>,
     /// Ports at which SIP was seen over TCP.
     pub tcp_ports: Vec<u16>,
 }
@@ -110,6 +113,8 @@ impl Trace {
             recent: VecDeque::new(),
             streams: Streams::default(),
             unknown: Unknown::default(),
+            end_of_head: memmem::Finder::new(b"\r\n\r\n"),
+            register: memmem::Finder::new(b"REGISTER"),
             tcp_ports: Vec::new(),
         }
     }
@@ -130,8 +135,7 @@ impl Trace {
             }
         }
         if let Outcome::Opened(datagram, _) = &outcome {
-            let datagram = datagram.clone();
-            self.clear(time, frame, Some(name.0), &datagram);
+            self.clear(time, frame, Some(name.0), datagram);
         }
         outcome
     }
@@ -158,9 +162,14 @@ impl Trace {
         };
         match transport {
             TransportSlice::Udp(udp) if may_begin_sip(udp.payload()) => {
-                let text = String::from_utf8_lossy(udp.payload());
-                let head = text.split("\r\n\r\n").next().unwrap_or_default();
-                if let Ok(message) = Message::parse(head) {
+                let payload = udp.payload();
+                let end = self.end_of_head.find(payload).unwrap_or(payload.len());
+                let head = payload.get(..end).unwrap_or_default();
+                // The others are not read.
+                if self.register.find(head).is_none() {
+                    return;
+                }
+                if let Ok(message) = Message::parse(&String::from_utf8_lossy(head)) {
                     self.message(&flow(udp.source_port(), udp.destination_port()), &message);
                 }
             }

@@ -106,7 +106,7 @@ impl Stream {
                 self.buffer.clear();
                 return messages;
             }
-            let Some(end) = self.buffer.windows(4).position(|octets| octets == b"\r\n\r\n") else {
+            let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") else {
                 return messages;
             };
             let head = String::from_utf8_lossy(self.buffer.get(..end + 4).unwrap_or_default()).into_owned();

@@ -79,6 +79,10 @@ fn checksum(datagram: &[u8]) -> Option<bool> {
             let header = udp.to_header();
             Some(header.calc_checksum_ipv4(&ip.header().to_header(), udp.payload()).ok()? == udp.checksum())
         }
+        // Without a checksum, its length proves as much.
+        (NetSlice::Ipv4(ip), TransportSlice::Udp(udp)) => {
+            Some(usize::from(udp.length()) == ip.payload().payload.len())
+        }
         (NetSlice::Ipv6(ip), TransportSlice::Udp(udp)) => {
             let header = udp.to_header();
             Some(header.calc_checksum_ipv6(&ip.header().to_header(), udp.payload()).ok()? == udp.checksum())
