@@ -779,3 +779,65 @@ fn ten_thousand_sets_are_installed_faster_than_by_ip() {
     );
     assert!(theirs >= 3 * ours || ours.as_secs_f64() <= 1.3 * share.as_secs_f64());
 }
+
+#[test]
+#[ignore = "needs a kernel with ESP: .ci/kernel/check"]
+fn the_program_installs_and_removes_what_it_prints() {
+    let _host = host();
+    let mechanism = |at: u32, port: u16| {
+        format!(
+            "ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={at};spi-s={};port-c={port};port-s={}",
+            at + 1,
+            port + 1
+        )
+    };
+    let (client, server) = (mechanism(0x1000, 6101), mechanism(0x2000, 7101));
+    let keys = ["--ck", "b40ba9a3c58b2a05bbf0d987b21bf8cb", "--ik", "f769bcd751044604127672711c6d3441"];
+    let headers = [
+        "--security-client",
+        &client,
+        "--security-server",
+        &server,
+        "--ue",
+        "10.9.0.2",
+        "--pcscf",
+        "10.9.0.1",
+    ];
+    let xfrm = |form: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_xfrm")).args(form).args(headers).args(keys).output().unwrap();
+        let (out, error) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (output.status.code(), out, error)
+    };
+    assert_eq!(xfrm(&["--apply"]).0, Some(0));
+    assert_eq!(tables(), (4, 4 + 4));
+    // A second time, all of it is there: refused, and still there.
+    let (status, _, error) = xfrm(&["--apply"]);
+    assert!(
+        status == Some(1) && error.contains("EEXIST") && error.contains("nothing was changed"),
+        "{error}"
+    );
+    assert_eq!(tables(), (4, 4 + 4));
+    // What the kernel lists is read back.
+    let listed = Command::new("ip").args(["xfrm", "state"]).output().unwrap().stdout;
+    let path = std::env::temp_dir().join("listed");
+    std::fs::write(&path, &listed).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xfrm")).arg("--json").arg(&path).output().unwrap();
+    let of_kernel = String::from_utf8(output.stdout).unwrap();
+    let of_headers = xfrm(&["--json"]).1;
+    let sorted = |text: &str| -> BTreeSet<String> {
+        text.lines().map(|line| line.trim_end_matches(',').into()).collect()
+    };
+    assert_eq!(sorted(&of_kernel), sorted(&of_headers));
+    assert_eq!(xfrm(&["--remove"]).0, Some(0));
+    assert_eq!(tables(), (0, 0));
+    // `ip -batch` does the same with the lines, and the undo list takes it back.
+    for (lines, left) in [(xfrm(&["--ip"]).1, (4, 8)), (xfrm(&["--ip", "--undo"]).1, (0, 0))] {
+        let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        ip.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        assert!(ip.wait().unwrap().success());
+        assert_eq!(tables(), left);
+    }
+    println!("xfrm: applied, refused twice, listed, removed, and the same by `ip -batch`");
+}

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::abi;
 use super::change::StateId;
 use super::message::Writer;
-use super::owner::Owner;
+use super::owner::{KernelWindow, Owner};
 use super::reply::{Aevent, Fields, ReplyError, attributes};
 use crate::esp::PROTOCOL_ESP;
 use crate::sa::{Ports, Selector};
@@ -97,10 +97,13 @@ impl Numbers {
         let (words, sent, highest, window) =
             (fields.u32(0)?, fields.u32(4)?, fields.u32(8)?, fields.u32(20)?);
         let most = abi_words(fields.octets.len());
-        if words as usize > most || u64::from(window) > u64::from(words) * 32 {
+        // A bitmap that is left out is of zeros, as in a request.
+        let is_empty = most == 0 && words <= KernelWindow::MAX / 32;
+        if words as usize > most && !is_empty || u64::from(window) > u64::from(words) * 32 {
             return Err(ReplyError::Field { kind: fields.kind, field: "replay window" });
         }
-        let bits: Result<_, _> = (0..words as usize).map(|word| fields.u32(24 + 4 * word)).collect();
+        let bit = |word: usize| if is_empty { Ok(0) } else { fields.u32(24 + 4 * word) };
+        let bits: Result<_, _> = (0..words as usize).map(bit).collect();
         Ok(Some(Self { sent, highest, window, bits: bits?, ring: true }))
     }
 }

@@ -257,15 +257,24 @@ impl<N: Netlink> Exchange<N> {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, KernelError<N::Error>> {
         let number = self.numbers(1);
         self.socket.send(&request_state(owner, id, number)).map_err(KernelError::Socket)?;
-        let mut found = None;
-        self.receive(|sequence, reply| {
-            if let (true, Reply::State(state)) = (sequence == number, reply) {
-                found = Some(Zeroizing::new(state.expose().to_vec()));
+        let (mut found, mut errno) = (None, 0);
+        let read = self.receive(|sequence, reply| {
+            if sequence != number {
+                return false;
             }
-            sequence == number
-        })?;
+            if let Reply::State(state) = reply {
+                found = Some(Zeroizing::new(state.expose().to_vec()));
+            } else if let Reply::Failed(failure) = reply {
+                errno = failure.errno;
+            }
+            true
+        });
         self.buffer.zeroize();
-        Ok(found)
+        read?;
+        match errno {
+            0 | Failure::NO_STATE => Ok(found),
+            errno => Err(KernelError::Dump { errno }),
+        }
     }
 
     /// Lists a table; once more where it changed meanwhile.

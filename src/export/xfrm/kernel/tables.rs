@@ -266,7 +266,8 @@ impl<N: Netlink> Kernel<N> {
         let (mut results, mut group) = (Vec::new(), Vec::new());
         for (id, side, set, overlap) in sets {
             // What depends on what is installed already goes alone.
-            if overlap != Overlap::Apart || self.sets.contains_key(&id) {
+            let waits = group.iter().any(|one: &Wanted<'_>| one.id == id);
+            if overlap != Overlap::Apart || waits || self.sets.contains_key(&id) {
                 self.install_group(&group, &mut results);
                 group.clear();
                 results.push(self.install(id, side, set, overlap));
