@@ -19,7 +19,8 @@
 //!
 //! One [`Pcscf`] holds all UEs, one [`Sad`] their SAs. This loop has its packets from a TUN device;
 //! the SIP parser, the transactions and the core's side are hidden in `io`. With the kernel's ESP,
-//! pass a [`Plan`] instead of the [`Sad`] and carry out its steps. The programs `pcscf` and `ue` of
+//! pass an [`export::xfrm::Kernel`], or a [`Plan`] that another thread carries out, instead of the
+//! [`Sad`]. The programs `pcscf` and `ue` of
 //! `examples/sockets` are whole loops, on tokio.
 //!
 //! ```no_run

@@ -1,5 +1,5 @@
-//! `Kernel` over a model of a kernel that fails where it is told to: whatever fails, nothing is left
-//! and nothing of another set is lost.
+//! `Kernel` over a model of a kernel that fails where it is told to: whatever fails, nothing is
+//! left and nothing of another set is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -239,7 +239,8 @@ fn whatever_fails_an_installation_leaves_nothing() {
             assert_eq!((bench.tables(), bench.kernel.not_removed()), (before, 0), "{after}, {overlap:?}");
             assert_eq!(bench.kernel.len(), usize::from(old.is_some()));
         }
-        assert!(failed >= 4, "{overlap:?}: {failed}");
+        // Of a set that waits, two states alone: its policies are there.
+        assert!(failed >= 2, "{overlap:?}: {failed}");
         // Where the socket fails, what was sent is taken back as soon as it works.
         for after in 0..2 {
             let mut bench = Bench::new();
@@ -333,4 +334,108 @@ fn ports_are_blocked_first_and_released_last() {
         bench.kernel.take_into_use(one, Side::Pcscf, first.ends()),
         Err(KernelError::NotInstalled(id)) if id == one
     ));
+}
+
+#[test]
+fn a_port_stays_blocked_while_a_set_has_it() {
+    let (mut bench, any) = (Bench::new(), ([0, 0, 0, 0], 50002).into());
+    let (one, other) = (bench.id(), bench.id());
+    let (first, second) = (set(Suite::AES_GCM, false), again(5000, false));
+    let blocks =
+        |bench: &Bench| bench.tables().policies.keys().filter(|(_, name)| name.contains("mask: 0")).count();
+    bench.kernel.protect(any).unwrap();
+    bench.kernel.install(one, Side::Pcscf, &first, Overlap::Apart).unwrap();
+    let with_both = blocks(&bench);
+    assert_eq!(with_both, 4, "{:?}", bench.tables().policies.keys());
+    // Nobody names it any more, and a set has it.
+    assert!(bench.kernel.unprotect(any));
+    assert_eq!(blocks(&bench), with_both);
+    bench.kernel.install(other, Side::Pcscf, &second, Overlap::Selectors).unwrap();
+    bench.kernel.remove(one, Side::Pcscf, first.ends());
+    assert_eq!(blocks(&bench), with_both);
+    bench.kernel.remove(other, Side::Pcscf, second.ends());
+    assert_eq!((bench.tables(), bench.kernel.not_removed()), (Tables::default(), 0));
+    // One that was blocked for a set, and then for all addresses.
+    bench.kernel.install(one, Side::Pcscf, &first, Overlap::Apart).unwrap();
+    bench.kernel.protect(any).unwrap();
+    bench.kernel.remove(one, Side::Pcscf, first.ends());
+    assert!(bench.kernel.unprotect(any));
+    assert_eq!(bench.tables(), Tables::default());
+}
+
+#[test]
+fn sets_of_one_name_in_one_call_are_not_mixed_up() {
+    let mut bench = Bench::new();
+    let ids = [(); 3].map(|()| bench.id());
+    let (first, second, third) = (set(Suite::AES_GCM, false), again(5000, false), again(5000, true));
+    // The third has an inbound SPI of the second: the kernel has one of that name.
+    let results = bench.kernel.install_many([
+        (ids[0], Side::Pcscf, &first, Overlap::Apart),
+        (ids[1], Side::Pcscf, &second, Overlap::Selectors),
+        (ids[2], Side::Pcscf, &third, Overlap::Spis),
+    ]);
+    assert!(results[0].is_ok() && results[1].is_ok());
+    assert!(matches!(results[2], Err(KernelError::Refused { errno: 17, .. })), "{results:?}");
+    let mut alone = Bench::new();
+    let names = [alone.id(), alone.id()];
+    alone.kernel.install(names[0], Side::Pcscf, &first, Overlap::Apart).unwrap();
+    alone.kernel.install(names[1], Side::Pcscf, &second, Overlap::Selectors).unwrap();
+    let keys = |bench: &Bench| {
+        bench.tables().states.values().map(|octets| octets[16..].to_vec()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&bench), keys(&alone));
+    assert_eq!(bench.tables().policies, alone.tables().policies);
+}
+
+#[test]
+fn lost_answers_take_nothing_from_an_older_set() {
+    for keeps_ue_spis in [false, true] {
+        for after in 0..8 {
+            let mut bench = Bench::new();
+            let (first, second) = (bench.id(), bench.id());
+            let (old, new) = (set(Suite::AES_GCM, false), again(5000, keeps_ue_spis));
+            bench.kernel.install(first, Side::Pcscf, &old, Overlap::Apart).unwrap();
+            let before = bench.tables();
+            bench.model.borrow_mut().breaks = Some(after);
+            let installed = bench.kernel.install(second, Side::Pcscf, &new, Overlap::Spis);
+            let taken =
+                installed.is_ok().then(|| bench.kernel.take_into_use(second, Side::Pcscf, new.ends()));
+            bench.mend();
+            let own: BTreeSet<u32> = SaName::ALL.map(|name| old.ends().sa(name).0.value()).into();
+            let still = bench.tables();
+            if !matches!(taken, Some(Ok(()))) && after < 2 {
+                // The older one has all that it had, whatever is left of the newer one.
+                let spis: BTreeSet<u32> = still.states.keys().map(|(spi, _)| *spi).collect();
+                assert!(own.is_subset(&spis), "{after}");
+                assert!(
+                    before.policies.iter().all(|(name, spi)| still.policies.get(name) == Some(spi)),
+                    "{after}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_of_somebody_else_is_never_taken() {
+    let mut bench = Bench::new();
+    let (first, second) = (bench.id(), bench.id());
+    let (old, new) = (set(Suite::AES_GCM, false), again(5000, true));
+    bench.kernel.install(first, Side::Pcscf, &old, Overlap::Apart).unwrap();
+    bench.kernel.install(second, Side::Pcscf, &new, Overlap::Spis).unwrap();
+    bench.kernel.extend(second, Side::Pcscf, new.ends(), Duration::from_secs(5_000_000)).unwrap();
+    // Another program has put one of its own in the place of an outbound state.
+    let theirs = Owner::new(NonZeroU32::new(7).unwrap());
+    let (spi, _) = old.ends().sa(SaName::PcscfServerToUeClient);
+    let octets = theirs.these([theirs.add_state(&old.sa(SaName::PcscfServerToUeClient), true)]);
+    let octets = octets.to_messages(1, ipsec_3gpp::export::xfrm::Acknowledge::Each).expose().to_vec();
+    for (name, state) in &mut bench.model.borrow_mut().tables.states {
+        if name.0 == spi.value() {
+            *state = octets.clone();
+        }
+    }
+    let before = bench.tables();
+    let result = bench.kernel.take_into_use(second, Side::Pcscf, new.ends());
+    assert!(matches!(result, Err(KernelError::Refused { errno: 17, .. })), "{result:?}");
+    assert_eq!(bench.tables(), before);
 }

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use ipsec_3gpp::Sad;
 use ipsec_3gpp::sa::{Limits, SealError, WindowSize};
-use ipsec_3gpp_tools::Result;
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Whole};
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Taken, Whole};
 use ipsec_3gpp_tools::progress::Progress;
 use ipsec_3gpp_tools::sas::{self, Sa};
 use ipsec_3gpp_tools::summary::Summary;
 use ipsec_3gpp_tools::table::{Outcome, Table};
+use ipsec_3gpp_tools::{Result, help, stopped};
 
 const USAGE: &str = "usage: esp_pcap open|seal --sas SAS [--window N] [--strict] IN OUT (--help says more)";
 
@@ -71,10 +71,7 @@ struct Options {
 fn main() -> ExitCode {
     match options().and_then(|options| options.map_or(Ok(0), |options| run(&options))) {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("esp_pcap: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => stopped("esp_pcap", error.as_ref()),
     }
 }
 
@@ -89,7 +86,7 @@ fn options() -> Result<Option<Options>> {
             Long("window") => window = WindowSize::new(arguments.value()?.parse()?)?,
             Long("strict") => strict = true,
             Short('h') | Long("help") => {
-                print!("{HELP}");
+                help(HELP)?;
                 return Ok(None);
             }
             Value(word) => words.push(word),
@@ -119,7 +116,7 @@ fn run(options: &Options) -> Result<u8> {
     let sas = sas::read(&text).map_err(|error| named(&error))?;
     let mut work = Work::new(options, sas).map_err(|error| named(&error))?;
     let mut input = Input::open(&options.input)?;
-    let mut output = Output::create(&options.output, &input, &options.input)?;
+    let mut output = Output::create(&options.output, &input)?;
     let (mut held, mut progress) = (Held::default(), Progress::default());
     let result = loop {
         match input.next() {
@@ -194,7 +191,9 @@ impl Work {
         let whole = held.take(packet, datagram, |ip| {
             between.contains(&(ip.source, ip.destination)) && (seals || ip.is_esp)
         });
-        let Some(Whole { datagram, before }) = whole else { return Ok(()) };
+        // What gives way, or is left at the end, is left out.
+        held.given_back();
+        let Taken::Whole(Whole { datagram, before }) = whole else { return Ok(()) };
         self.summary.tunnel(datagram.tunnel);
         let done = if seals { self.seal(&datagram) } else { self.open(&datagram) };
         match done {

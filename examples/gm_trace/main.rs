@@ -8,13 +8,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Whole};
+use ipsec_3gpp::Suite;
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Taken, Whole};
 use ipsec_3gpp_tools::progress::Progress;
 use ipsec_3gpp_tools::sas;
 use ipsec_3gpp_tools::summary::Summary;
-use ipsec_3gpp_tools::table::{Outcome, Reason};
+use ipsec_3gpp_tools::table::{Entry, Outcome, Reason};
 use ipsec_3gpp_tools::trace::{KeyPair, Keys, Trace};
-use ipsec_3gpp_tools::{Result, is_broken_pipe};
+use ipsec_3gpp_tools::{Result, help, stopped};
 
 const USAGE: &str = "usage: gm_trace [--ck HEX --ik HEX] [--keys FILE] [-o OUT] IN (--help says more)";
 
@@ -60,12 +61,7 @@ struct Options {
 fn main() -> ExitCode {
     match options().and_then(|options| options.map_or(Ok(0), run)) {
         Ok(status) => ExitCode::from(status),
-        // Whoever reads has read enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gm_trace: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => stopped("gm_trace", error.as_ref()),
     }
 }
 
@@ -89,7 +85,7 @@ fn options() -> Result<Option<Options>> {
             Long("no-output") => writes = false,
             Long("strict") => strict = true,
             Short('h') | Long("help") => {
-                print!("{HELP}");
+                help(HELP)?;
                 return Ok(None);
             }
             Value(word) => inputs.push(PathBuf::from(word)),
@@ -126,8 +122,7 @@ fn output_path(options: &Options, input: &Input) -> PathBuf {
 fn run(options: Options) -> Result<u8> {
     let mut input = Input::open(&options.input)?;
     let path = output_path(&options, &input);
-    let mut output =
-        if options.writes { Output::create(&path, &input, &options.input)? } else { Output::nothing() };
+    let mut output = if options.writes { Output::create(&path, &input)? } else { Output::nothing() };
     // With the capture on standard output, the report goes to standard error.
     let to_stdout = !options.writes || path != Path::new("-");
     let mut out: Box<dyn Write> = if to_stdout {
@@ -153,6 +148,7 @@ fn run(options: Options) -> Result<u8> {
         progress.show(&input);
     };
     progress.finish();
+    Work::give_back(&held.rest(), &mut output)?;
     output.finish()?;
     let Work { trace, mut summary } = work;
     summary.end(&input, held.incomplete());
@@ -170,13 +166,22 @@ fn run(options: Options) -> Result<u8> {
     for (_, line) in &wrong {
         writeln!(out, "  {line}")?;
     }
-    if options.writes && path != Path::new("-") {
+    // Keys go nowhere but beside a capture that is a file.
+    if options.writes && std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
         let rows = PathBuf::from(format!("{}.esp_sa", path.display()));
+        if input.is_file(&rows) {
+            return Err(format!("{}: it is read and written", rows.display()).into());
+        }
         let used = trace.table.entries().iter().filter(|entry| entry.opened > 0).map(|entry| &entry.sa);
-        std::fs::write(&rows, sas::to_rows(used)).map_err(|error| format!("{}: {error}", rows.display()))?;
+        sas::write_secret(&rows, &sas::to_rows(used))
+            .map_err(|error| format!("{}: {error}", rows.display()))?;
         writeln!(out, "wrote {} and {}", path.display(), rows.display())?;
         if opened > 0 && options.input != Path::new("-") {
             write!(out, "{}", sas::commands(&options.input, &rows, &trace.tcp_ports))?;
+            let is_gmac = |entry: &Entry| entry.opened > 0 && entry.sa.keys.suite() == Suite::AES_GMAC;
+            if trace.table.entries().iter().any(is_gmac) {
+                writeln!(out, "neither has AES-GMAC: for its SAs, read {}", path.display())?;
+            }
         }
     }
     out.flush()?;
@@ -193,6 +198,11 @@ struct Work {
 }
 
 impl Work {
+    /// Fragments of ESP that are of no whole datagram are written as they were.
+    fn give_back(packets: &[Packet], output: &mut Output) -> Result<()> {
+        packets.iter().try_for_each(|packet| output.write(packet, None))
+    }
+
     fn packet(&mut self, packet: &Packet, held: &mut Held, output: &mut Output) -> Result<()> {
         let Some(datagram) = Datagram::of(packet) else {
             self.summary.no_ip(packet);
@@ -200,12 +210,20 @@ impl Work {
         };
         // Fragments of ESP are replaced by what is in it; others stay what they are, and SIP in
         // clear is read out of them.
-        let Some(Whole { datagram, before }) = held.take(packet, datagram, |_| true) else { return Ok(()) };
+        let taken = held.take_esp(packet, datagram);
+        Self::give_back(&held.given_back(), output)?;
+        let Whole { datagram, before } = match taken {
+            Taken::Whole(whole) => whole,
+            Taken::Held => return Ok(()),
+            Taken::Fragment => {
+                self.summary.passed += 1;
+                return output.write(packet, None);
+            }
+        };
         self.summary.tunnel(datagram.tunnel);
         let Some(name) = datagram.spi() else {
-            self.summary.passed += 1 + before.len() as u64;
+            self.summary.passed += 1;
             self.trace.clear(packet.time, packet.frame, None, &datagram.octets);
-            before.iter().try_for_each(|packet| output.write(packet, None))?;
             return output.write(packet, None);
         };
         match self.trace.esp(packet.time, packet.frame, name, &datagram.octets) {
@@ -215,7 +233,9 @@ impl Work {
             }
             Outcome::Refused(reason) => {
                 let text = match reason {
-                    Reason::NoSa => "ESP of SAs that are not known: no key fits, or no registration was seen",
+                    Reason::NoSa => {
+                        "ESP of SAs that are not known: no registration was seen, and no key that was tried fits"
+                    }
                     other => other.text(),
                 };
                 self.summary.refuse(text, packet.frame);

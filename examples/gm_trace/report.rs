@@ -37,7 +37,7 @@ fn stamp(time: Duration) -> (String, String) {
 pub(crate) fn sets(out: &mut dyn Write, trace: &Trace) -> Result<()> {
     let entries = trace.table.entries();
     for (number, set) in trace.sets.iter().enumerate() {
-        let of_set = || set.entries.iter().filter_map(|index| entries.get(*index));
+        let of_set = || set.entries.iter().filter_map(|(_, index)| entries.get(*index));
         let opened: u64 = of_set().map(|entry| entry.opened).sum();
         let used = of_set().find(|entry| entry.opened > 0).map_or(set.suite, |entry| entry.sa.keys.suite());
         write!(
@@ -56,7 +56,7 @@ pub(crate) fn sets(out: &mut dyn Write, trace: &Trace) -> Result<()> {
         }
     }
     let of_sets: std::collections::HashSet<usize> =
-        trace.sets.iter().flat_map(|set| set.entries.iter().copied()).collect();
+        trace.sets.iter().flat_map(|set| set.entries.iter().map(|(_, index)| *index)).collect();
     let lone: Vec<&Entry> =
         (0..).zip(entries).filter(|(index, _)| !of_sets.contains(index)).map(|(_, entry)| entry).collect();
     if !lone.is_empty() {

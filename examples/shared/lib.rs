@@ -12,11 +12,31 @@ pub mod summary;
 pub mod table;
 pub mod trace;
 
+use std::io::Write;
+use std::process::ExitCode;
+
 /// Why a program stopped, in one line.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Whether a program stopped because whoever reads its output has stopped reading.
-pub fn is_broken_pipe(error: &Box<dyn std::error::Error>) -> bool {
-    let error = error.downcast_ref::<std::io::Error>();
-    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// Prints the text of `--help`.
+///
+/// # Errors
+/// Those of standard output.
+pub fn help(text: &str) -> Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// The exit status of a program that stopped, after its reason on standard error. Whoever reads its
+/// output and has read enough is no reason.
+pub fn stopped(program: &str, error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let mut source = Some(error);
+    while let Some(one) = source {
+        let error = one.downcast_ref::<std::io::Error>();
+        if error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        source = one.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{program}: {error}");
+    ExitCode::FAILURE
 }

@@ -69,18 +69,6 @@ impl Message {
         value.get(at..)?.split('"').next()
     }
 
-    /// A parameter of a header, with or without quotes.
-    pub fn parameter<'a>(&'a self, header: &str, parameter: &str) -> Option<&'a str> {
-        let value = self.first(header);
-        let is = |part: &&str| {
-            let name = part.split('=').next().unwrap_or_default().trim();
-            name.split_ascii_whitespace().last().is_some_and(|name| name.eq_ignore_ascii_case(parameter))
-        };
-        let part = value.split([',', ';']).filter(|part| part.contains('=')).find(is)?;
-        let (_, value) = part.split_once('=')?;
-        Some(value.trim().trim_matches('"'))
-    }
-
     /// The value of a header by its name or its short form (RFC 3261 7.3.3).
     pub fn by_names(&self, name: &str, short: &str) -> &str {
         match self.first(name) {
@@ -116,6 +104,28 @@ impl Message {
         response.set("Content-Length", "0");
         response
     }
+}
+
+/// A parameter of a header value, with or without quotes: after the scheme, a comma or a semicolon.
+pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = value;
+    while !rest.is_empty() {
+        let mut quoted = false;
+        let is_end = |c: char| {
+            quoted ^= c == '"';
+            !quoted && [',', ';'].contains(&c)
+        };
+        let end = rest.find(is_end).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        if let Some((key, text)) = part.split_once('=') {
+            let key = key.split_ascii_whitespace().last().unwrap_or_default();
+            if key.eq_ignore_ascii_case(name) {
+                return Some(text.trim().trim_matches('"'));
+            }
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    None
 }
 
 impl fmt::Display for Message {

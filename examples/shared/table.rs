@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use etherparse::{SlicedPacket, TransportSlice};
 use ipsec_3gpp::sa::{Inbound, OpenError, WindowSize};
 use ipsec_3gpp::spi::Spi;
+use subtle::ConstantTimeEq;
 
 use crate::sas::Sa;
 
@@ -121,6 +122,14 @@ impl Table {
     /// All of them.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether there is an SA of the same name and keys.
+    pub fn knows(&self, sa: &Sa) -> bool {
+        let of_name = self.by_name.get(&sa.name()).into_iter().flatten();
+        of_name
+            .filter_map(|index| self.entries.get(*index))
+            .any(|entry| bool::from(entry.sa.keys.ct_eq(&sa.keys)))
     }
 
     /// Whether there is one of this name.
@@ -241,8 +250,8 @@ impl Entry {
     }
 }
 
-/// Whether what was decrypted is a datagram: with another key, one in some hundred trailers is right
-/// by chance.
+/// Whether what was decrypted is a datagram: with another key, one in some hundred trailers is
+/// right by chance.
 fn makes_sense(datagram: &[u8]) -> bool {
     let Ok(packet) = SlicedPacket::from_ip(datagram) else { return false };
     let len =

@@ -1,9 +1,10 @@
-//! The Linux kernel as data path: `Kernel` on one side of a TUN device, a `Sad` on the other. Run by
-//! `.ci/kernel/check` in a guest whose kernel has ESP; standard input is the TUN device.
+//! The Linux kernel as data path: `Kernel` on one side of a TUN device, a `Sad` on the other. Run
+//! by `.ci/kernel/check` in a guest whose kernel has ESP; standard input is the TUN device.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::wildcard_enum_match_arm)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, UdpSocket};
@@ -520,7 +521,6 @@ fn what_fails_in_the_middle_leaves_nothing() {
         socket.send(theirs.expose()).unwrap();
         assert_eq!((tables(), kernel.not_removed()), ((0, 0), 0));
     }
-    // Of a set that was taken into use, the older one comes back where the newer one cannot be made.
     println!("EEXIST at each of the four states: nothing is left, alone and among other sets");
 }
 
@@ -555,6 +555,29 @@ fn a_restarted_process_removes_its_orphans_and_nothing_else() {
     after.remove(kept_id, Side::Pcscf, kept.ends());
     assert_eq!(tables(), (4, 4 + 4 + 2));
     assert_eq!(after.reconcile([]).unwrap().removed, 0);
+
+    // Two sets of one phone, which share their policies; the older one is in use.
+    let (first, second) = (set(5), set_of(suite, ends(5), 0x1000 + 16, 0x9000));
+    let ids = [id(), id()];
+    let before_these = tables();
+    after.install(ids[0], Side::Pcscf, &first, Overlap::Apart).unwrap();
+    after.install(ids[1], Side::Pcscf, &second, Overlap::Selectors).unwrap();
+    let with_both = tables();
+    drop(after);
+    let mut last = kernel();
+    let named = [(ids[0], &first), (ids[1], &second)];
+    let found = last.reconcile(named.map(|(id, set)| (id, Side::Pcscf, set.ends(), suite))).unwrap();
+    assert_eq!((found.broken.len(), found.held.len(), found.removed), (0, 8, 0));
+    assert_eq!(tables(), with_both);
+    last.take_into_use(ids[1], Side::Pcscf, second.ends()).unwrap();
+    last.remove(ids[0], Side::Pcscf, first.ends());
+    assert_eq!(tables().0, before_these.0 + 4);
+    // Of a set that has lost a state while it was installed, the caller is told.
+    let gone = Change::RemoveState(StateId::of(second.ends(), SaName::PcscfClientToUeServer));
+    socket.send(owner(33203).these([gone]).to_messages(3, Acknowledge::Each).expose()).unwrap();
+    assert_eq!(last.reconcile([]).unwrap().broken, [ids[1]]);
+    last.remove(ids[1], Side::Pcscf, second.ends());
+    assert_eq!(last.not_removed(), 0);
     println!("reconcile: 15 orphans removed, a set that was named kept, another owner's kept");
 }
 
@@ -575,8 +598,7 @@ fn a_moved_state_accepts_what_is_new_and_nothing_else() {
         server.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
         let client = socket(phone.pcscf, PCSCF_CLIENT);
         let mut socket = XfrmSocket::new().unwrap();
-        let mut held = Vec::new();
-        let mut seen = Vec::new();
+        let (mut held, mut seen, mut born) = (Vec::new(), Vec::new(), BTreeMap::new());
         for round in 0..10_u32 {
             // Traffic: some packets are late, by less than the window.
             for number in 0..13 {
@@ -605,6 +627,10 @@ fn a_moved_state_accepts_what_is_new_and_nothing_else() {
                             (100, Reply::State(state)) => {
                                 assert!(state.is_of(&owner) && state.id == id && state.selector == selector);
                                 let numbers = state.numbers().unwrap().unwrap();
+                                // It was not born again when it was moved.
+                                assert!(
+                                    *born.entry(id).or_insert(state.born) == state.born && state.born > 0
+                                );
                                 assert_eq!(numbers.window, window);
                                 states.push(state.restore(101, 0).unwrap());
                             }
@@ -760,7 +786,8 @@ fn ten_thousand_sets_are_installed_faster_than_by_ip() {
 
     // `ip` grows with each line, and a guest bears only so much.
     let lines = |sets: &[(SetId, SaSet)]| -> String {
-        sets.iter().map(|(_, set)| kernel.owner().install(Side::Pcscf, set).ip_lines_with_keys()).collect()
+        let lines = |set| kernel.owner().install(Side::Pcscf, set).ip_lines_with_keys().to_string();
+        sets.iter().map(|(_, set)| lines(set)).collect()
     };
     let batches: Vec<_> = sets.chunks(1000).map(lines).collect();
     let began = Instant::now();

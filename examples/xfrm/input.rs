@@ -1,13 +1,13 @@
 //! Where the SAs come from.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipsec_3gpp::sa::SaSet;
+use ipsec_3gpp::sa::{Ends, SaSet};
 use ipsec_3gpp_tools::Result;
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item};
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Taken};
 use ipsec_3gpp_tools::sas;
 use ipsec_3gpp_tools::sip::Message;
 use ipsec_3gpp_tools::trace::{Flow, Keys, Trace, messages_of_text};
@@ -90,18 +90,23 @@ fn follow(path: &Path, octets: Vec<u8>, trace: &mut Trace) -> Result<()> {
     while let Some(item) = input.next()? {
         let Item::Packet(packet) = item else { continue };
         let Some(datagram) = Datagram::of(&packet) else { continue };
-        let Some(whole) = held.take(&packet, datagram, |_| true) else { continue };
+        let Taken::Whole(whole) = held.take_esp(&packet, datagram) else { continue };
         match whole.datagram.spi() {
             Some(name) => drop(trace.esp(packet.time, packet.frame, name, &whole.datagram.octets)),
             None => trace.clear(packet.time, packet.frame, None, &whole.datagram.octets),
         }
+    }
+    if input.is_cut_off() {
+        let _ = writeln!(std::io::stderr(), "xfrm: {}: cut off after frame {}", input.name(), input.frames());
     }
     Ok(())
 }
 
 /// The messages of a log: the UE is who sent the REGISTER, by its topmost Via.
 fn log(messages: &[Message], headers: &Headers, trace: &mut Trace) -> Result<()> {
-    for message in messages {
+    // Others may come from anywhere.
+    let of_register = |message: &&Message| message.first("CSeq").trim_end().ends_with("REGISTER");
+    for message in messages.iter().filter(of_register) {
         let sent_by = message.by_names("Via", "v").split_ascii_whitespace().nth(1).unwrap_or_default();
         let host = sent_by.split([';', ',']).next().unwrap_or_default();
         let host = match host.strip_prefix('[') {
@@ -122,14 +127,16 @@ fn sets(trace: &Trace) -> Result<Vec<Group>> {
     let entries = trace.table.entries();
     let mut groups = Vec::new();
     for (number, set) in trace.sets.iter().enumerate() {
-        let of_set = || set.entries.iter().rev().filter_map(|index| entries.get(*index));
-        let used = of_set().find(|entry| entry.opened > 0);
-        let Some(entry) = used.or_else(|| of_set().find(|entry| entry.sa.keys.suite() == set.suite)) else {
-            continue;
+        let of_set = || {
+            let entry = |(ends, index): &(Ends, usize)| Some((*ends, entries.get(*index)?));
+            set.entries.iter().rev().filter_map(entry)
         };
+        let used = of_set().find(|(_, entry)| entry.opened > 0);
+        let likely = || of_set().find(|(_, entry)| entry.sa.keys.suite() == set.suite);
+        let Some((ends, entry)) = used.or_else(likely) else { continue };
         let Some(sa) = entry.sa.duplicate() else { continue };
         let name = format!("set {} of {}", number + 1, set.impi);
-        groups.push(Group::Set(name, SaSet::between(set.ends, sa.keys)?));
+        groups.push(Group::Set(name, SaSet::between(ends, sa.keys)?));
     }
     // What was told is the reason where there is no set.
     if groups.is_empty() {

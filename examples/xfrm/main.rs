@@ -6,6 +6,7 @@
 mod apply;
 mod input;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -14,11 +15,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use input::{Headers, Source};
-use ipsec_3gpp::export::xfrm::{Change, Changes, Direction, KernelWindow, Mark, Owner};
+use ipsec_3gpp::export::xfrm::{Action, Change, Changes, Direction, KernelWindow, Mark, Owner};
 use ipsec_3gpp::sa::{Ports, SaSet, Side, WindowSize};
 use ipsec_3gpp_tools::sas::{self, Sa};
 use ipsec_3gpp_tools::trace::{KeyPair, Keys};
-use ipsec_3gpp_tools::{Result, is_broken_pipe};
+use ipsec_3gpp_tools::{Result, help, stopped};
+use zeroize::Zeroizing;
 
 const USAGE: &str = "usage: xfrm [--ip|--wireshark|--json] [--ck HEX --ik HEX] IN (--help says more)";
 
@@ -86,12 +88,7 @@ enum Group {
 fn main() -> ExitCode {
     match options().and_then(|options| options.map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has read enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xfrm: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => stopped("xfrm", error.as_ref()),
     }
 }
 
@@ -151,19 +148,27 @@ fn options() -> Result<Option<Options>> {
                 reqid = NonZeroU32::new(number(&arguments.value()?.string()?)?)
                     .ok_or("--reqid 0: not a number of one's own")?
             }
-            Long("window") => window = KernelWindow::holding(WindowSize::new(arguments.value()?.parse()?)?)?,
+            Long("window") => {
+                let packets: u32 = arguments.value()?.parse()?;
+                let held = WindowSize::new(packets).ok().and_then(|size| KernelWindow::holding(size).ok());
+                window = held
+                    .ok_or_else(|| format!("--window {packets}: a kernel has 32 to {}", KernelWindow::MAX))?;
+            }
             Long("mark") => {
                 let text = arguments.value()?.string()?;
                 let (value, mask) = text.split_once('/').unwrap_or((&text, "0xffffffff"));
                 mark = Some(Mark { value: number(value)?, mask: number(mask)? });
             }
-            Long("if-id") => if_id = NonZeroU32::new(number(&arguments.value()?.string()?)?),
+            Long("if-id") => {
+                let text = arguments.value()?.string()?;
+                if_id = Some(NonZeroU32::new(number(&text)?).ok_or("--if-id 0: not an interface")?);
+            }
             Long("lifetime") => {
                 let seconds = number(&arguments.value()?.string()?)?;
                 lifetime = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
             }
             Short('h') | Long("help") => {
-                print!("{HELP}");
+                help(HELP)?;
                 return Ok(None);
             }
             Value(word) => inputs.push(PathBuf::from(word)),
@@ -196,41 +201,58 @@ fn run(options: Options) -> Result<()> {
     if groups.is_empty() {
         return Err("no set of SAs: no REGISTER with its 401 and keys".into());
     }
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::new());
     match form {
-        Form::Wireshark => text = sas::to_rows(&singles(&groups)),
-        Form::Json => text = sas::to_json(&singles(&groups)),
+        Form::Wireshark => *text = sas::to_rows(&singles(&groups)),
+        Form::Json => *text = sas::to_json(&singles(&groups)),
         Form::Ip => {
-            for group in &groups {
+            for (group, changes) in groups.iter().zip(merged(&groups, &owner, side, local)) {
                 if let Group::Set(name, set) = group {
-                    text += &format!("# {name}: {}\n", set.suite());
+                    *text += &format!("# {name}: {}\n", set.suite());
                 }
-                text += &group.changes(&owner, side, local).ip_lines_with_keys();
+                *text += &changes.ip_lines_with_keys();
             }
         }
         Form::Undo => {
-            for group in groups.iter().rev() {
-                text += &group.changes(&owner, side, local).undo().ip_lines_with_keys();
+            for changes in merged(&groups, &owner, side, local).iter().rev() {
+                *text += &changes.undo().ip_lines_with_keys();
             }
         }
         #[cfg(feature = "kernel")]
         Form::Apply => {
-            let count = groups.len();
-            for group in &groups {
-                apply::apply(&group.changes(&owner, side, local))?;
+            for changes in merged(&groups, &owner, side, local) {
+                apply::apply(&changes)?;
             }
-            eprintln!("{count} installed");
+            writeln!(std::io::stderr(), "{} installed", groups.len())?;
         }
         #[cfg(feature = "kernel")]
         Form::Remove => {
-            for group in groups.iter().rev() {
-                apply::remove(&group.changes(&owner, side, local).undo())?;
+            for changes in merged(&groups, &owner, side, local).iter().rev() {
+                apply::remove(&changes.undo())?;
             }
-            eprintln!("{} removed", groups.len());
+            writeln!(std::io::stderr(), "{} removed", groups.len())?;
         }
     }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// The changes of all groups, one after the other. What an earlier one has made is there: a port, a
+/// state, a policy; an outbound policy names the state of the later one.
+fn merged<'a>(groups: &'a [Group], owner: &Owner, side: Side, local: Option<IpAddr>) -> Vec<Changes<'a>> {
+    let mut made = BTreeSet::new();
+    let of_group = |group: &'a Group| {
+        let changes = group.changes(owner, side, local);
+        let once = changes.list().iter().filter_map(|change| match change {
+            _ if made.insert(change.subject()) => Some(*change),
+            Change::AddPolicy(id, action @ Action::Protect { spi: Some(_), .. }) => {
+                Some(Change::SetPolicy(*id, *action))
+            }
+            _ => None,
+        });
+        owner.these(once.collect::<Vec<_>>())
+    };
+    groups.iter().map(of_group).collect()
 }
 
 /// The SAs of all groups, one by one.

@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Whole};
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Taken, Whole};
 use ipsec_3gpp_tools::summary::Summary;
 use ipsec_3gpp_tools::table::Outcome;
 use ipsec_3gpp_tools::trace::{KeyPair, Keys, Trace};
@@ -23,7 +23,7 @@ fuzz_target!(|octets: &[u8]| {
         packets += 1;
         assert_eq!(packet.frame, packets);
         let Some(datagram) = Datagram::of(&packet) else { continue };
-        let Some(Whole { datagram, before }) = held.take(&packet, datagram, |_| true) else { continue };
+        let Taken::Whole(Whole { datagram, before }) = held.take_esp(&packet, datagram) else { continue };
         assert!(before.iter().all(|one| one.frame < packet.frame));
         match datagram.spi() {
             Some(name) => match trace.esp(packet.time, packet.frame, name, &datagram.octets) {
@@ -34,5 +34,6 @@ fuzz_target!(|octets: &[u8]| {
         }
     }
     assert!(summary.refused() + held.incomplete() <= packets);
+    assert!(held.rest().len() as u64 <= packets);
     let _ = (summary.to_string(), trace.table.wrong_keys());
 });

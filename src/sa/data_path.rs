@@ -5,8 +5,9 @@ use core::time::Duration;
 use super::id::SetId;
 use super::set::{Ends, Overlap, SaSet, Side};
 
-/// The place where changes of SAs are carried out: a [`Sad`](crate::Sad), a kernel, a
-/// [`Plan`](crate::Plan) that is carried out elsewhere, a test double.
+/// The place where changes of SAs are carried out: a [`Sad`](crate::Sad), a
+/// [`Kernel`](crate::export::xfrm::Kernel), a [`Plan`](crate::Plan) that is carried out elsewhere,
+/// a test double.
 ///
 /// Every call of a [`Pcscf`](crate::Pcscf) or a [`Ue`](crate::Ue) that changes SAs takes one. Such
 /// a call returns after the change is made, so whoever holds its result has the SAs in place.

@@ -105,7 +105,8 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Carries all changes out. A set that could not be installed is not taken into use or extended.
+    /// Carries all changes out. A set that could not be installed is neither taken into use nor
+    /// extended.
     ///
     /// Returns the sets that failed, with the reasons, for `data_path_failed`.
     #[must_use = "the table must be told what failed"]

@@ -66,8 +66,8 @@ impl<'p> Datagram<'p> {
         esp(&self.octets)
     }
 
-    /// A packet with another datagram in the place of this one, after the link-layer header: without
-    /// the tunnel.
+    /// A packet with another datagram in the place of this one, after the link-layer header and
+    /// without the tunnel.
     pub fn replaced(&self, packet: &Packet, by: &[u8]) -> Vec<u8> {
         let header = packet.data.get(..self.link_len).unwrap_or_default();
         let ipv6 = by.first().is_some_and(|octet| octet >> 4 == 6);
@@ -113,7 +113,7 @@ fn esp(octets: &[u8]) -> Option<(Spi, IpAddr)> {
     if ![PROTOCOL_ESP, 0, 43, 44, 60].contains(&next) {
         return None;
     }
-    // Without extension headers, the fields have their places; what is a fragment is held elsewhere.
+    // Without extension headers, the fields have their places. Fragments are held elsewhere.
     let first = *octets.first()?;
     let places = match (first >> 4, next) {
         (4, _) => Some((usize::from(first & 0xf) * 4, 16..20)),

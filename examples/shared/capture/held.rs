@@ -19,6 +19,7 @@ pub struct Held {
     order: VecDeque<FragmentOf>,
     octets: usize,
     incomplete: u64,
+    given_back: Vec<Packet>,
 }
 
 /// Of which datagram a fragment is.
@@ -34,6 +35,17 @@ pub struct FragmentHeader {
     /// Whether it is of an ESP packet.
     pub is_esp: bool,
     identification: u32,
+}
+
+/// What became of a packet.
+#[derive(Debug)]
+pub enum Taken<'p> {
+    /// Its datagram is whole.
+    Whole(Whole<'p>),
+    /// It is held until its datagram is whole, or given back at the end.
+    Held,
+    /// A fragment that is not held: its datagram comes with a later one.
+    Fragment,
 }
 
 /// A datagram, and the packets that it came in.
@@ -57,36 +69,58 @@ impl Default for Held {
             order: VecDeque::new(),
             octets: 0,
             incomplete: 0,
+            given_back: Vec::new(),
         }
     }
 }
 
 impl Held {
     /// Takes the datagram of a packet. A fragment that `concerns` says yes to is held until the
-    /// datagram is whole; `None` until then. Everything else comes back as it is.
+    /// datagram is whole. Everything else comes back as it is.
     pub fn take<'p>(
         &mut self,
         packet: &Packet,
         datagram: Datagram<'p>,
         concerns: impl Fn(&FragmentHeader) -> bool,
-    ) -> Option<Whole<'p>> {
-        let Some(header) = fragment(&datagram.octets).filter(concerns) else {
-            return Some(Whole { datagram, before: Vec::new() });
+    ) -> Taken<'p> {
+        let Some(header) = fragment(&datagram.octets).filter(|header| concerns(header)) else {
+            return Taken::Whole(Whole { datagram, before: Vec::new() });
         };
+        match self.reassemble(packet, &datagram) {
+            Some(datagram) => {
+                let before = self.release(&header.key());
+                Taken::Whole(Whole { datagram, before })
+            }
+            None => {
+                self.hold(header.key(), packet.clone());
+                Taken::Held
+            }
+        }
+    }
+
+    /// The same for a program that replaces ESP alone: fragments of others are not held, and their
+    /// datagram is to be read, not written.
+    pub fn take_esp<'p>(&mut self, packet: &Packet, datagram: Datagram<'p>) -> Taken<'p> {
+        match fragment(&datagram.octets) {
+            Some(header) if !header.is_esp => match self.reassemble(packet, &datagram) {
+                Some(datagram) => Taken::Whole(Whole { datagram, before: Vec::new() }),
+                None => Taken::Fragment,
+            },
+            _ => self.take(packet, datagram, |_| true),
+        }
+    }
+
+    /// Fragments that contradict each other are of no datagram.
+    fn reassemble(&mut self, packet: &Packet, datagram: &Datagram<'_>) -> Option<Datagram<'static>> {
         let now = Moment::from_millis(packet.time.as_millis() as u64);
-        let key = (header.source, header.destination, header.identification);
         match self.reassembly.receive(&datagram.octets, now) {
-            Ok(Received::Whole) => Some(Whole { datagram, before: Vec::new() }),
+            Ok(Received::Whole) => {
+                Some(Datagram::with(datagram.link_len(), datagram.octets.to_vec(), datagram.tunnel))
+            }
             Ok(Received::Reassembled(octets)) => {
-                let before = self.release(&key);
-                let datagram = Datagram::with(datagram.link_len(), octets, datagram.tunnel);
-                Some(Whole { datagram, before })
+                Some(Datagram::with(datagram.link_len(), octets, datagram.tunnel))
             }
-            // Fragments that contradict each other are held too, and count as incomplete.
-            Ok(Received::Incomplete) | Err(_) => {
-                self.hold(key, packet.clone());
-                None
-            }
+            Ok(Received::Incomplete) | Err(_) => None,
         }
     }
 
@@ -100,7 +134,9 @@ impl Held {
         // The oldest go, and count as incomplete.
         while self.octets > MOST {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.incomplete += self.release(&oldest).len() as u64;
+            let packets = self.release(&oldest);
+            self.incomplete += packets.len() as u64;
+            self.given_back.extend(packets);
         }
     }
 
@@ -114,9 +150,30 @@ impl Held {
         packets
     }
 
-    /// Packets of fragments whose datagram has not become whole, at the end.
+    /// Packets of fragments whose datagram has not become whole, so far.
     pub fn incomplete(&self) -> u64 {
         self.incomplete + self.packets.values().map(|packets| packets.len() as u64).sum::<u64>()
+    }
+
+    /// Packets that gave way to newer ones; call it for each packet.
+    pub fn given_back(&mut self) -> Vec<Packet> {
+        std::mem::take(&mut self.given_back)
+    }
+
+    /// All packets that are left at the end, in their order.
+    pub fn rest(&mut self) -> Vec<Packet> {
+        let mut rest = self.given_back();
+        let left: Vec<Packet> = self.packets.drain().flat_map(|(_, packets)| packets).collect();
+        self.incomplete += left.len() as u64;
+        rest.extend(left);
+        rest.sort_by_key(|packet| packet.frame);
+        rest
+    }
+}
+
+impl FragmentHeader {
+    const fn key(&self) -> FragmentOf {
+        (self.source, self.destination, self.identification)
     }
 }
 

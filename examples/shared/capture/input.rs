@@ -1,7 +1,9 @@
 //! Reads pcap and pcapng, also in gzip, from a file or from standard input.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,8 @@ pub struct Input {
     cut_off: bool,
     read: Arc<AtomicU64>,
     len: Option<u64>,
+    /// Device and number of the file.
+    file: Option<(u64, u64)>,
 }
 
 enum Reader {
@@ -83,14 +87,18 @@ impl Input {
     /// A line that names the file and what is wrong with it.
     pub fn open(path: &Path) -> Result<Self> {
         let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-        let (source, len): (Box<dyn Read>, _) = if path == Path::new("-") {
-            (Box::new(io::stdin()), None)
+        let (source, metadata): (Box<dyn Read>, _) = if path == Path::new("-") {
+            let file = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            (Box::new(io::stdin()), file.and_then(|file| file.metadata()).ok())
         } else {
             let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-            let len = file.metadata().map(|metadata| metadata.len()).ok();
-            (Box::new(file), len)
+            let metadata = file.metadata().ok();
+            (Box::new(file), metadata)
         };
-        Self::new(name, source, len)
+        let metadata = metadata.filter(Metadata::is_file);
+        let mut input = Self::new(name, source, metadata.as_ref().map(Metadata::len))?;
+        input.file = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        Ok(input)
     }
 
     /// Reads a capture from any source.
@@ -107,7 +115,8 @@ impl Input {
                 unzipped(Box::new(io::Cursor::new(magic).chain(source))).map_err(|error| named(&error))?;
             magic = peek(&mut source, 4).map_err(|error| named(&error))?;
         }
-        let kind: [u8; 4] = magic.as_slice().try_into().map_err(|_| named(&"no capture: it is empty"))?;
+        let kind: [u8; 4] =
+            magic.as_slice().try_into().map_err(|_| named(&"no capture: it has less than four octets"))?;
         let source: Box<dyn Read> = Box::new(io::Cursor::new(magic).chain(source));
         let unread = |error: PcapError| format!("{name}: no capture that can be read: {}", reason(&error));
         let reader = match kind {
@@ -117,7 +126,13 @@ impl Input {
             }
             _ => return Err(named(&"no capture: neither pcap nor pcapng, nor one of them in gzip").into()),
         };
-        Ok(Self { name, reader, frame: 0, cut_off: false, read, len })
+        Ok(Self { name, reader, frame: 0, cut_off: false, read, len, file: None })
+    }
+
+    /// Whether a path is the file that is read, by whatever name.
+    pub fn is_file(&self, path: &Path) -> bool {
+        let named = std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        self.file.is_some() && named.ok() == self.file
     }
 
     /// The name of the file.

@@ -7,7 +7,7 @@ mod link;
 mod output;
 
 pub use datagram::{Datagram, Tunnel};
-pub use held::{Held, Whole};
+pub use held::{Held, Taken, Whole};
 pub use input::{Input, Item, Packet};
 pub use link::locate;
 pub use output::Output;

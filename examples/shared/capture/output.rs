@@ -27,13 +27,12 @@ impl Output {
     ///
     /// # Errors
     /// A line that names the file and what is wrong.
-    pub fn create(path: &Path, input: &Input, input_path: &Path) -> Result<Self> {
+    pub fn create(path: &Path, input: &Input) -> Result<Self> {
         let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let sink: Box<dyn Write> = if path == Path::new("-") {
             Box::new(BufWriter::new(io::stdout()))
         } else {
-            let same = |path: &Path| path.canonicalize().ok();
-            if same(path).is_some_and(|output| Some(output) == same(input_path)) {
+            if input.is_file(path) {
                 return Err(named(&"it is read and written").into());
             }
             Box::new(BufWriter::with_capacity(1 << 18, File::create(path).map_err(|error| named(&error))?))

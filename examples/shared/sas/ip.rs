@@ -66,6 +66,10 @@ fn state(words: &[&str]) -> Result<Sa> {
         ),
     };
     let suite = names::suite(alg, ealg)?;
+    let (name, bits) = if aead.is_some() { ("aead", "128") } else { ("auth-trunc", "96") };
+    if let Some(found) = after(own, name, 3).filter(|found| *found != bits) {
+        return Err(format!("{name} with an ICV of {found} bits: {suite} has {bits}").into());
+    }
     let key = |name: Option<&str>| match name.and_then(|name| after(own, name, 2)) {
         Some(text) => names::octets("key", text),
         None => Ok(Vec::new()),

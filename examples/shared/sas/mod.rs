@@ -6,7 +6,10 @@ mod names;
 mod wireshark;
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
@@ -61,11 +64,22 @@ impl fmt::Display for Sa {
     }
 }
 
+/// Writes a file that holds keys: nobody else may read it.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
 /// Reads SAs in any of the three forms.
 ///
 /// # Errors
 /// A line that says which SA, and what is wrong with it.
 pub fn read(text: &str) -> Result<Vec<Sa>> {
+    let text = text.trim_start_matches('\u{feff}');
     let begin = text.trim_start();
     let sas = if begin.starts_with(['{', '[']) {
         json::read(text)?
@@ -74,6 +88,12 @@ pub fn read(text: &str) -> Result<Vec<Sa>> {
     } else {
         ip::read(text)?
     };
+    for (index, sa) in sas.iter().enumerate() {
+        let Selector { source, destination, .. } = sa.selector;
+        if source.is_ipv4() != destination.is_ipv4() {
+            return Err(format!("SA {index}: address families differ: {source}, {destination}").into());
+        }
+    }
     if sas.is_empty() {
         return Err("no SA: neither SAS.json, nor lines of `ip xfrm state`, nor rows of Wireshark".into());
     }

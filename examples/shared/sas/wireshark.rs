@@ -19,7 +19,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Sa>> {
 }
 
 fn row(line: &str) -> Result<Sa> {
-    let line = line.trim().trim_start_matches('"').trim_end_matches('"');
+    let line = line.trim();
+    let line = line.strip_prefix('"').unwrap_or(line);
+    let line = line.strip_suffix('"').unwrap_or(line);
     let fields: Vec<&str> = line.split("\",\"").collect();
     let [_, source, destination, spi, ealg, enc_key, alg, auth_key, ..] = fields.as_slice() else {
         return Err(format!("{} fields, not 8 or more", fields.len()).into());
@@ -42,21 +44,26 @@ pub fn to_rows<'a>(sas: impl IntoIterator<Item = &'a Sa>) -> String {
 /// How Wireshark and tshark read a capture with the rows of a file. Ports that are not SIP's are
 /// decoded as SIP over TCP.
 pub fn commands(capture: &Path, rows: &Path, tcp_ports: &[u16]) -> String {
-    let (capture, rows) = (capture.display(), rows.display());
+    let (capture, rows) = (quoted(capture), quoted(rows));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "tshark reads it (4.0 and later):");
-    let _ = writeln!(text, "  sed 's/^/-ouat:esp_sa:/' '{rows}' | xargs -d '\\n' tshark -r '{capture}' \\");
+    let _ = writeln!(text, "  sed 's/^/-ouat:esp_sa:/' {rows} | xargs -d '\\n' tshark -r {capture} \\");
     let _ = write!(text, "    -oesp.enable_encryption_decode:TRUE -oesp.enable_authentication_check:TRUE");
     for port in tcp_ports {
         let _ = write!(text, " -dtcp.port=={port},sip");
     }
     let _ = writeln!(text, " -Y sip");
-    let _ = writeln!(text, "Wireshark reads it with '{rows}' as the file esp_sa of its profile");
+    let _ = writeln!(text, "Wireshark reads it with {rows} as the file esp_sa of its profile");
     let _ = writeln!(
         text,
         "  (Help, About, Folders, Personal configuration), or added in Preferences, Protocols, ESP, ESP SAs;"
     );
     let _ = writeln!(text, "  tick \"Attempt to detect/decode encrypted ESP payloads\" there");
     text
+}
+
+/// A path as a shell takes it, whatever is in it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use ipsec_3gpp::{Ck, Ik};
+use subtle::ConstantTimeEq;
 
 use crate::Result;
 use crate::sas::octets;
@@ -48,7 +49,17 @@ impl KeyPair {
 impl Keys {
     /// Keys for whoever registers.
     pub fn give(&mut self, keys: KeyPair) {
-        self.given.push((None, Rc::new(keys)));
+        self.add(None, keys);
+    }
+
+    /// Keys that are there already are no second pair.
+    fn add(&mut self, owner: Option<String>, keys: KeyPair) {
+        let is_same = |(other, pair): &(Option<String>, Rc<KeyPair>)| {
+            *other == owner && bool::from(pair.ck.ct_eq(&keys.ck) & pair.ik.ct_eq(&keys.ik))
+        };
+        if !self.given.iter().any(is_same) {
+            self.given.push((owner, Rc::new(keys)));
+        }
     }
 
     /// Reads a file with a line for each run of AKA: IMPI, CK, IK. Several lines may be of one
@@ -57,6 +68,7 @@ impl Keys {
     /// # Errors
     /// A line that says which one cannot be read.
     pub fn read(&mut self, text: &str) -> Result<()> {
+        let text = text.trim_start_matches('\u{feff}');
         for (number, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
             let words: Vec<&str> =
@@ -70,7 +82,7 @@ impl Keys {
             let origin = format!("the file, line {}", number + 1);
             let keys =
                 KeyPair::read(ck, ik, origin).map_err(|error| format!("line {}: {error}", number + 1))?;
-            self.given.push((Some((*impi).to_owned()), Rc::new(keys)));
+            self.add(Some((*impi).to_owned()), keys);
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::keys::{KeyPair, Keys};
 use super::streams::{Streams, may_begin_sip};
 use super::unknown::Unknown;
 use crate::sas::Sa;
-use crate::sip::Message;
+use crate::sip::{Message, parameter};
 use crate::table::{Outcome, Reason, Table};
 
 /// What a message travelled on.
@@ -43,12 +43,11 @@ pub struct SetOf {
     pub impi: String,
     /// When SM6 was seen.
     pub time: Duration,
-    /// Both ends.
-    pub ends: Ends,
     /// The suite that the two headers choose.
     pub suite: Suite,
-    /// Its SAs in the table: those of the suite that was chosen last.
-    pub entries: Vec<usize>,
+    /// Its SAs in the table, four for each suite that both headers have and each pair of keys, with
+    /// the ends of that suite; the likeliest are the last.
+    pub entries: Vec<(Ends, usize)>,
 }
 
 /// A REGISTER that has not been answered.
@@ -58,6 +57,7 @@ struct Register {
     ue: IpAddr,
     pcscf: IpAddr,
     client: SecurityClient,
+    leaves: bool,
 }
 
 /// A challenge whose keys are not known yet.
@@ -82,6 +82,8 @@ pub struct Trace {
     requests: HashMap<String, Register>,
     order: VecDeque<String>,
     waiting: Vec<Waiting>,
+    /// The latest challenges that set something up.
+    set_ups: VecDeque<(String, Ends)>,
     /// The latest messages, by which a copy is known.
     recent: VecDeque<(u64, Duration)>,
     streams: Streams,
@@ -110,6 +112,7 @@ impl Trace {
             requests: HashMap::new(),
             order: VecDeque::new(),
             waiting: Vec::new(),
+            set_ups: VecDeque::new(),
             recent: VecDeque::new(),
             streams: Streams::default(),
             unknown: Unknown::default(),
@@ -122,13 +125,17 @@ impl Trace {
     /// Opens an ESP packet, and reads what is in it.
     pub fn esp(&mut self, time: Duration, frame: u64, name: (Spi, IpAddr), packet: &[u8]) -> Outcome {
         let mut outcome = self.table.open(&name, packet);
-        if let Outcome::Refused(Reason::NoSa | Reason::Icv) = outcome {
+        if let Outcome::Refused(Reason::NoSa | Reason::Icv | Reason::Replayed) = outcome {
             let source = source_of(packet);
             let found = source.and_then(|source| self.unknown.find(name, source, packet, &self.keys));
             if let Some((sa, origin)) = found {
                 let text = format!(
                     "{sa}: found by its ICV, with the keys of {origin}; its set-up is not in the capture"
                 );
+                if self.table.knows(&sa) {
+                    // A replay in truth: its key is that of an SA which has seen it.
+                    return outcome;
+                }
                 self.told.push_back((time, frame, text));
                 self.table.add(sa);
                 outcome = self.table.open(&name, packet);
@@ -204,6 +211,8 @@ impl Trace {
     }
 
     fn tell(&mut self, flow: &Flow, text: String) {
+        // What a stranger wrote must not steer a terminal.
+        let text = text.replace(|c: char| c.is_control(), "?");
         self.told.push_back((flow.time, flow.frame, text));
     }
 
@@ -234,9 +243,9 @@ impl Trace {
         if self.is_copy(flow, message) || rows.is_empty() {
             return;
         }
-        let impi = message
-            .parameter("Authorization", "username")
-            .map_or_else(|| uri_of(message.by_names("To", "t")).to_owned(), ToOwned::to_owned);
+        let username = parameter(message.first("Authorization"), "username");
+        let impi = username.unwrap_or_else(|| uri_of(message.by_names("To", "t")));
+        let impi = impi.replace(|c: char| c.is_control(), "?");
         let step = if message.rows("Security-Verify").is_empty() { "SM1" } else { "SM7" };
         let over = over(flow);
         let client = match SecurityClient::parse_rows(rows) {
@@ -249,7 +258,8 @@ impl Trace {
         let offers: Vec<String> =
             suites(client.mechanisms()).iter().map(|(suite, ..)| suite.to_string()).collect();
         let offers = if offers.is_empty() { "nothing that is known".into() } else { offers.join(", ") };
-        let expires = expires(message)
+        let lifetime = expires(message);
+        let expires = lifetime
             .map(|seconds| if seconds == 0 { ", leaves".into() } else { format!(", for {seconds} s") });
         self.tell(
             flow,
@@ -265,7 +275,8 @@ impl Trace {
             self.requests.remove(&oldest);
         }
         let call_id = message.by_names("Call-ID", "i").to_owned();
-        let request = Register { impi, ue: flow.source.ip(), pcscf: flow.destination.ip(), client };
+        let leaves = lifetime == Some(0);
+        let request = Register { impi, ue: flow.source.ip(), pcscf: flow.destination.ip(), client, leaves };
         if self.requests.insert(call_id.clone(), request).is_none() {
             self.order.push_back(call_id);
         }
@@ -275,9 +286,12 @@ impl Trace {
         if self.is_copy(flow, message) {
             return;
         }
-        let header = "WWW-Authenticate";
-        let nonce = message.parameter(header, "nonce").unwrap_or_default().to_owned();
-        if let (Some(ck), Some(ik)) = (message.parameter(header, "ck"), message.parameter(header, "ik")) {
+        // Of several challenges, the one that has keys.
+        let rows = message.rows("WWW-Authenticate");
+        let with_keys = rows.iter().find(|row| parameter(row, "ck").is_some());
+        let row = with_keys.or(rows.first()).copied().unwrap_or_default();
+        let nonce = parameter(row, "nonce").unwrap_or_default().to_owned();
+        if let (Some(ck), Some(ik)) = (parameter(row, "ck"), parameter(row, "ik")) {
             let origin = format!("the 401 in frame {}", flow.frame);
             match KeyPair::read(ck, ik, origin) {
                 Ok(keys) => {
@@ -332,7 +346,12 @@ impl Trace {
         let Some(&(chosen, of_ue, of_pcscf, at)) = both.first() else {
             self.tell(
                 flow,
-                format!("SM6  401 to {impi}: answers {}, and nothing of it was offered", names.join(", ")),
+                match names.as_slice() {
+                    [] => format!("SM6  401 to {impi}: answers nothing that is known"),
+                    names => {
+                        format!("SM6  401 to {impi}: answers {}; nothing of it was offered", names.join(", "))
+                    }
+                },
             );
             return;
         };
@@ -368,6 +387,14 @@ impl Trace {
             return;
         }
         let chosen_ends = ends(of_ue, of_pcscf);
+        // A 401 that is sent again, however late, sets nothing up.
+        if self.set_ups.back().is_some_and(|_| self.set_ups.contains(&(nonce.to_owned(), chosen_ends))) {
+            return;
+        }
+        self.set_ups.push_back((nonce.to_owned(), chosen_ends));
+        if self.set_ups.len() > 10_000 {
+            self.set_ups.pop_front();
+        }
         if let Err(error) = chosen_ends.check() {
             self.tell(flow, format!("     not a set: {error}"));
             return;
@@ -394,7 +421,7 @@ impl Trace {
                 for name in SaName::ALL {
                     let (spi, selector) = ends.sa(name);
                     match SaKeys::expand(*suite, &pair.ck, &pair.ik) {
-                        Ok(keys) => entries.push(self.table.add(Sa { spi, selector, keys })),
+                        Ok(keys) => entries.push((ends, self.table.add(Sa { spi, selector, keys }))),
                         Err(error) => {
                             refused = Some(format!("     {suite} with keys of {}: {error}", pair.origin))
                         }
@@ -405,18 +432,19 @@ impl Trace {
         if let Some(refused) = refused {
             self.tell(flow, refused);
         }
-        self.sets.push(SetOf { impi, time: flow.time, ends: chosen_ends, suite: chosen, entries });
+        self.sets.push(SetOf { impi, time: flow.time, suite: chosen, entries });
     }
 
     fn answer(&mut self, flow: &Flow, message: &Message, status: u16) {
         let call_id = message.by_names("Call-ID", "i");
         let Some(request) = self.requests.get(call_id) else { return };
-        let impi = request.impi.clone();
+        let (impi, leaves) = (request.impi.clone(), request.leaves);
         if request.ue != flow.destination.ip() || self.is_copy(flow, message) {
             return;
         }
         let text = match (status, expires(message)) {
             (200, Some(0)) => "has left".into(),
+            (200, None) if leaves => "has left".into(),
             (200, Some(seconds)) => format!("registered for {seconds} s"),
             (200, None) => "registered".into(),
             _ => format!("refused with {status}"),

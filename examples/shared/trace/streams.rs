@@ -81,10 +81,14 @@ impl Stream {
             // A retransmission with something new after it.
             self.append(rest);
         }
-        while let Some(next) = self.next
-            && let Some(data) = self.early.remove(&next)
-        {
-            self.append(&data);
+        // What came early, and what of it is new by now.
+        loop {
+            let Some(next) = self.next else { return };
+            let behind = |sequence: &u32| next.wrapping_sub(*sequence) < 1 << 31;
+            let Some(sequence) = self.early.keys().copied().find(behind) else { return };
+            let data = self.early.remove(&sequence).unwrap_or_default();
+            let new = data.get(next.wrapping_sub(sequence) as usize..).unwrap_or_default().to_vec();
+            self.append(&new);
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Unknown {
 }
 
 /// Packets of one name that are tried with the same keys.
-const TRIES: u32 = 3;
+const TRIES: u32 = 16;
 /// Names that are remembered.
 const NAMES: usize = 100_000;
 
@@ -45,6 +45,14 @@ impl Unknown {
         if *tries > TRIES {
             return None;
         }
+        let found = Self::of_keys(name, source, packet, keys);
+        if found.is_some() {
+            self.tried.remove(&name);
+        }
+        found
+    }
+
+    fn of_keys(name: (Spi, IpAddr), source: IpAddr, packet: &[u8], keys: &Keys) -> Option<(Sa, String)> {
         let selector = Selector { source, destination: name.1, ports: Ports::Any };
         let (mut plausible, mut doubtful) = (None, None);
         for pair in keys.all() {

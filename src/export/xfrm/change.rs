@@ -139,8 +139,11 @@ impl Change<'_> {
     fn inverse(&self) -> Option<Change<'static>> {
         match self {
             Change::AddState(state) => Some(Change::RemoveState(state.id)),
-            Change::AddPolicy(id, _) | Change::SetPolicy(id, _) => Some(Change::RemovePolicy(*id)),
-            Change::UpdateState(_) | Change::RemoveState(_) | Change::RemovePolicy(_) => None,
+            Change::AddPolicy(id, _) => Some(Change::RemovePolicy(*id)),
+            Change::UpdateState(_)
+            | Change::RemoveState(_)
+            | Change::SetPolicy(..)
+            | Change::RemovePolicy(_) => None,
         }
     }
 }
@@ -375,8 +378,8 @@ impl<'a> Changes<'a> {
         self.list.extend(other.list);
     }
 
-    /// What takes these changes back, the last one first. What they removed or updated does not
-    /// come back by it.
+    /// What takes these changes back, the last one first: what they added. What they removed,
+    /// updated or set does not come back by it.
     pub fn undo(&self) -> Changes<'static> {
         self.owner.changes(self.list.iter().rev().filter_map(Change::inverse).collect())
     }

@@ -4,12 +4,14 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 use core::net::IpAddr;
 
+use zeroize::Zeroizing;
+
 use super::change::{
     Action, Change, Changes, Direction, PolicyEnd, PolicyId, State, StateId, StateKeys, StateLimits,
 };
 #[cfg(feature = "aes-gcm")]
 use super::message::AEAD_ICV_BITS;
-use super::message::{Algorithms, ICV_BITS, algorithms};
+use super::message::{Algorithms, ICV_BITS, algorithms, whole_seconds};
 use super::owner::Owner;
 use crate::sa::Ports;
 
@@ -19,13 +21,27 @@ impl Changes<'_> {
     ///
     /// `ip` has no word for the number of the owner in a selector: what is to be removed by these
     /// lines must have been made by them, or by an owner [without it](Owner::without_marker).
-    pub fn ip_lines_with_keys(&self) -> String {
-        let mut lines = String::new();
-        for change in self.list() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(lines, "{}", Line { change, owner: self.owner() });
-        }
+    pub fn ip_lines_with_keys(&self) -> Zeroizing<String> {
+        // Writing to these cannot fail. A String that grows leaves what it held in memory.
+        let mut len = Length(0);
+        let _ = self.write_lines(&mut len);
+        let mut lines = Zeroizing::new(String::with_capacity(len.0));
+        let _ = self.write_lines(&mut *lines);
         lines
+    }
+
+    fn write_lines(&self, out: &mut dyn Write) -> fmt::Result {
+        self.list().iter().try_for_each(|change| writeln!(out, "{}", Line { change, owner: self.owner() }))
+    }
+}
+
+/// The length of a text.
+struct Length(usize);
+
+impl Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
     }
 }
 
@@ -152,7 +168,7 @@ fn keys(f: &mut fmt::Formatter<'_>, keys: &StateKeys<'_>) -> fmt::Result {
 
 fn limits(f: &mut fmt::Formatter<'_>, limits: &StateLimits) -> fmt::Result {
     if let Some(lifetime) = limits.lifetime {
-        write!(f, " limit time-hard {}", lifetime.as_secs())?;
+        write!(f, " limit time-hard {}", whole_seconds(lifetime))?;
     }
     let Some(limits) = limits.limits else { return Ok(()) };
     write!(f, " limit packet-soft {}", limits.soft_packets)?;

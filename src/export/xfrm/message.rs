@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -84,12 +85,11 @@ impl Changes<'_> {
 /// among the replies.
 pub fn dump(what: Dump, sequence: u32) -> Vec<u8> {
     let mut writer = Writer::new(1);
-    let (kind, len) = match what {
-        Dump::States => (abi::GETSA, abi::USERSA_INFO_LEN),
-        Dump::Policies => (abi::GETPOLICY, abi::USERPOLICY_INFO_LEN),
+    let kind = match what {
+        Dump::States => abi::GETSA,
+        Dump::Policies => abi::GETPOLICY,
     };
     writer.begin(kind, abi::REQUEST | abi::DUMP, sequence);
-    writer.zeros(len);
     writer.end();
     core::mem::take(&mut *writer.octets)
 }
@@ -283,7 +283,7 @@ impl Writer {
 
     /// `struct xfrm_lifetime_cfg` and `struct xfrm_lifetime_cur`
     fn lifetimes(&mut self, limits: &super::change::StateLimits) {
-        let hard = limits.lifetime.map_or(0, |lifetime| lifetime.as_secs());
+        let hard = limits.lifetime.map_or(0, whole_seconds);
         let limits = limits.limits;
         self.u64(limits.and_then(|limits| limits.soft_octets).unwrap_or(abi::INFINITE));
         self.u64(limits.and_then(|limits| limits.hard_octets).map_or(abi::INFINITE, u64::from));
@@ -326,7 +326,7 @@ impl Writer {
     }
 
     /// `struct xfrm_replay_state_esn`, for the length of its bitmap, which is empty and left out:
-    /// the kernel reads that as zeros. The flag of extended numbers is not set, since they cannot be
+    /// the kernel reads that as zeros. The flag of extended numbers is not set: they cannot be
     /// negotiated.
     fn window(&mut self, packets: u32) {
         self.begin_attribute(abi::REPLAY_ESN_VAL);
@@ -418,6 +418,13 @@ impl Writer {
         self.mark(owner);
         self.if_id(owner);
     }
+}
+
+/// Seconds of a lifetime: 0 would be none, and the kernel adds them to the time.
+pub(super) fn whole_seconds(lifetime: Duration) -> u64 {
+    const MOST: u64 = u32::MAX as u64;
+    let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
+    seconds.clamp(1, MOST)
 }
 
 pub(super) const fn family(address: IpAddr) -> u16 {

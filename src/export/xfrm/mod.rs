@@ -16,13 +16,15 @@
 //!
 //! | | |
 //! |---|---|
-//! | state | ESP in transport mode; selector of host addresses and the two ports, of any protocol, so that TCP and UDP share it |
+//! | state | ESP, transport mode; host addresses, two ports, any protocol: TCP and UDP share it |
 //! | window | 64 packets unless the caller says otherwise, never off, a power of two up to 4096 |
 //! | extended sequence numbers | never: sec-agree cannot negotiate them |
-//! | algorithms | `hmac(md5)` and `hmac(sha1)` cut to 96 bits, `cbc(aes)`, `cbc(des3_ede)`, `ecb(cipher_null)`, `rfc4106(gcm(aes))`, `rfc4543(gcm(aes))` |
+//! | integrity | `hmac(md5)` and `hmac(sha1)`, cut to 96 bits |
+//! | encryption | `cbc(aes)`, `cbc(des3_ede)`, `ecb(cipher_null)` |
+//! | both | `rfc4106(gcm(aes))`, `rfc4543(gcm(aes))`, with an ICV of 128 bits |
 //! | lifetime | hard, as a safety net: [`Owner::with_hard_lifetime`] |
 //! | policies of a set | outbound ones name the SPI, inbound ones do not: see [`Action::Protect`] |
-//! | policies of a port | two that block: nothing arrives at a protected port or leaves it in clear |
+//! | policies of a port | two that block: nothing enters or leaves a protected port in clear |
 //!
 //! ```
 //! use core::num::NonZeroU32;
@@ -35,7 +37,8 @@
 //! #     let setup = Setup { spis, ports: PortPair::new(client, server)? };
 //! #     Ok(Endpoint { address: address.into(), setup })
 //! # };
-//! # let (ue, pcscf) = (end([10, 0, 0, 2], 0x1000, 6101, 6100)?, end([10, 0, 0, 1], 0x2000, 7101, 7060)?);
+//! # let ue = end([10, 0, 0, 2], 0x1000, 6101, 6100)?;
+//! # let pcscf = end([10, 0, 0, 1], 0x2000, 7101, 7060)?;
 //! let set = SaSet::new(ue, pcscf, keys)?;
 //! let owner = Owner::new(NonZeroU32::new(33203).ok_or("0")?);
 //! let lines = owner.install(Side::Pcscf, &set).ip_lines_with_keys();

@@ -326,7 +326,8 @@ impl<'a> Fields<'a> {
             return None;
         }
         let repeated = if flags & abi::CAPPED == 0 { self.u32(4).ok()? as usize } else { abi::HEADER_LEN };
-        let mut attributes = attributes(self.octets.get(4 + aligned(repeated)..)?);
+        let begin = repeated.checked_next_multiple_of(4)?.checked_add(4)?;
+        let mut attributes = attributes(self.octets.get(begin..)?);
         let (_, text) = attributes.find(|(kind, _)| *kind == abi::NLMSGERR_ATTR_MSG)?;
         core::str::from_utf8(text.split(|octet| *octet == 0).next()?).ok()
     }

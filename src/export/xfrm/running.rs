@@ -34,6 +34,8 @@ pub struct Running<'a> {
     pub packets: u64,
     /// Octets in its life.
     pub octets: u64,
+    /// When it was installed, in seconds since 1970.
+    pub born: u64,
 }
 
 impl core::fmt::Debug for Running<'_> {
@@ -62,6 +64,9 @@ pub struct Numbers {
 impl Numbers {
     /// Whether a packet with this number was accepted, or is too old for the window.
     pub fn is_refused(&self, sequence: u32) -> bool {
+        if self.window == 0 {
+            return false;
+        }
         let age = match self.highest.checked_sub(sequence) {
             None => return false,
             Some(age) if age >= self.window => return true,
@@ -155,6 +160,7 @@ impl<'a> Running<'a> {
             number: fields.u32(208)?,
             octets: fields.u64(160)?,
             packets: fields.u64(168)?,
+            born: fields.u64(176)?,
         }))
     }
 
@@ -194,7 +200,8 @@ impl<'a> Running<'a> {
     /// 2<sup>32</sup> - 1 can be sent.
     ///
     /// # Errors
-    /// [`ReplyError`] if the state came without keys or numbers, or cut off.
+    /// [`ReplyError`] if the state came without keys or numbers, with keys of zeros as a kernel in
+    /// lockdown lists them, or cut off.
     pub fn restore(&self, sequence: u32, skip_sent: u32) -> Result<Zeroizing<Vec<u8>>, ReplyError> {
         let body = self.body();
         let numbers = self.numbers()?;
@@ -207,7 +214,15 @@ impl<'a> Running<'a> {
             if [abi::LASTUSED, abi::PAD, abi::LTIME_VAL].contains(&kind) {
                 continue;
             }
-            keys |= [abi::ALG_AUTH_TRUNC, abi::ALG_CRYPT, abi::ALG_AEAD].contains(&kind);
+            if [abi::ALG_AUTH_TRUNC, abi::ALG_CRYPT, abi::ALG_AEAD].contains(&kind) {
+                keys = true;
+                // A kernel in lockdown lists keys of zeros.
+                let is_crypt = kind == abi::ALG_CRYPT;
+                let key = octets.get(if is_crypt { 68 } else { 72 }..).unwrap_or_default();
+                if !key.is_empty() && key.iter().all(|octet| *octet == 0) {
+                    return Err(ReplyError::Field { kind: abi::NEWSA, field: "key of zeros" });
+                }
+            }
             writer.begin_attribute(kind);
             let sent_at = match kind {
                 abi::REPLAY_ESN_VAL => Some(4),

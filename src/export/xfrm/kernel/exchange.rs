@@ -9,10 +9,11 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::export::xfrm::change::{Changes, PolicyId, StateId, Subject};
+use crate::export::xfrm::change::{Changes, StateId, Subject};
 use crate::export::xfrm::message::{Acknowledge, Dump, dump, request_state};
 use crate::export::xfrm::owner::Owner;
 use crate::export::xfrm::reply::{Failure, Reply, ReplyError, name_of, replies};
+use crate::impossible::part_mut;
 use crate::sa::SetId;
 
 /// A socket of the family `NETLINK_XFRM`: two calls.
@@ -53,8 +54,8 @@ impl<N: Netlink + ?Sized> Netlink for &mut N {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError<E> {
-    /// The socket failed. What the kernel has done is not known; what this call could have made has
-    /// been taken back.
+    /// The socket failed. Where the kernel may have the changes, what they could have made has been
+    /// taken back.
     #[error("netlink socket: {0}")]
     Socket(E),
     /// As the error before it: the answers to several sets travel together.
@@ -73,8 +74,8 @@ pub enum KernelError<E> {
         /// The kernel's words, where it has any.
         text: Option<String>,
     },
-    /// The kernel refused to list its tables.
-    #[error("list of states or policies: {name} ({errno})", name = name_of(*errno))]
+    /// The kernel refused to tell what it has.
+    #[error("reading states or policies: {name} ({errno})", name = name_of(*errno))]
     Dump {
         /// The number of the error.
         errno: i32,
@@ -117,6 +118,8 @@ impl fmt::Display for Detail<'_> {
 
 /// One message that the kernel refused.
 pub(super) struct Refusal {
+    /// Which of the changes.
+    pub(super) index: usize,
     pub(super) subject: Subject,
     pub(super) errno: i32,
     text: Option<String>,
@@ -124,39 +127,44 @@ pub(super) struct Refusal {
 
 impl<E> From<Refusal> for KernelError<E> {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { subject, errno, text } = refusal;
+        let Refusal { subject, errno, text, .. } = refusal;
         KernelError::Refused { subject, errno, text }
     }
 }
 
 /// The answers to a list of changes.
 pub(super) struct Answers<E> {
-    /// What was refused, in the order of the changes.
+    /// The changes that were refused, in their order.
     pub(super) refused: Vec<Refusal>,
-    /// The socket or an answer failed: the changes that are not among the refused ones may have
-    /// been made.
-    pub(super) broken: Option<KernelError<E>>,
+    pub(super) broken: Option<Broken<E>>,
+}
+
+/// The exchange failed.
+pub(super) struct Broken<E> {
+    pub(super) error: KernelError<E>,
+    /// The kernel has the changes, and those that are not refused may have been made.
+    pub(super) sent: bool,
 }
 
 impl<E> Answers<E> {
-    /// The answers to some of the changes.
-    pub(super) fn take_from(&mut self, changes: &Changes<'_>) -> Self {
-        let is_of = |one: &Refusal| changes.list().iter().any(|change| change.subject() == one.subject);
+    /// The answers to a part of the changes, by the index of the first one and their number.
+    pub(super) fn take_part(&mut self, first: usize, count: usize) -> Self {
+        let is_of = |one: &Refusal| (first..first + count).contains(&one.index);
         let (own, others) = core::mem::take(&mut self.refused).into_iter().partition(is_of);
         self.refused = others;
-        let broken = self.broken.as_mut().map(|broken| core::mem::replace(broken, KernelError::Lost));
+        let mut own: Vec<Refusal> = own;
+        own.iter_mut().for_each(|one| one.index -= first);
+        let broken = self.broken.as_mut().map(|broken| Broken {
+            error: core::mem::replace(&mut broken.error, KernelError::Lost),
+            sent: broken.sent,
+        });
         Self { refused: own, broken }
     }
-}
 
-impl<E> Answers<E> {
-    /// The policies that were there already.
-    pub(super) fn found(&self) -> Vec<PolicyId> {
-        let of_policy = |one: &Refusal| match one.subject {
-            Subject::Policy(id) if one.errno == Failure::EXISTS => Some(id),
-            Subject::Policy(_) | Subject::State(_) => None,
-        };
-        self.refused.iter().filter_map(of_policy).collect()
+    /// Whether a change was carried out, as far as is known.
+    pub(super) fn may_be_made(&self, index: usize) -> bool {
+        self.broken.as_ref().is_none_or(|broken| broken.sent)
+            && !self.refused.iter().any(|one| one.index == index)
     }
 }
 
@@ -196,57 +204,68 @@ impl<N: Netlink> Exchange<N> {
         let first = self.numbers(changes.list().len());
         let messages = changes.to_messages(first, Acknowledge::Last);
         if let Err(error) = self.socket.send(messages.expose()) {
-            answers.broken = Some(KernelError::Socket(error));
+            answers.broken = Some(Broken { error: KernelError::Socket(error), sent: false });
             return answers;
         }
         let last = messages.last_sequence();
         let collected = self.receive(|sequence, reply| {
             let Some(subject) = messages.subject(sequence) else { return false };
             if let Reply::Failed(Failure { errno, text }) = reply {
+                let index = sequence.wrapping_sub(first) as usize;
                 let text = text.map(ToOwned::to_owned);
-                answers.refused.push(Refusal { subject: *subject, errno, text });
+                answers.refused.push(Refusal { index, subject: *subject, errno, text });
             }
             sequence == last && matches!(reply, Reply::Failed(_) | Reply::Acknowledged)
         });
-        answers.broken = collected.err();
+        answers.broken = collected.err().map(|error| Broken { error, sent: true });
         answers
     }
 
-    /// Hands each reply on, until one is the last.
+    /// Hands each reply on, until one is the last. Replies may repeat requests and have keys: what
+    /// was read is wiped.
     fn receive(
         &mut self,
         mut is_last: impl FnMut(u32, Reply<'_>) -> bool,
     ) -> Result<(), KernelError<N::Error>> {
         loop {
             let len = self.socket.receive(&mut self.buffer).map_err(KernelError::Socket)?;
-            let mut last = false;
-            for reply in replies(self.buffer.get(..len).unwrap_or_default()) {
-                let (sequence, reply) = reply?;
-                last |= is_last(sequence, reply);
+            let datagram = self.buffer.get(..len).unwrap_or_default();
+            let (mut last, mut error) = (false, datagram.is_empty().then_some(ReplyError::Short { kind: 0 }));
+            for reply in replies(datagram) {
+                match reply {
+                    Ok((sequence, reply)) => last |= is_last(sequence, reply),
+                    Err(wrong) => error = Some(wrong),
+                }
             }
-            if last {
-                return Ok(());
+            part_mut(&mut self.buffer, ..len).zeroize();
+            match (error, last) {
+                (Some(error), _) => return Err(error.into()),
+                (None, true) => return Ok(()),
+                (None, false) => {}
             }
         }
     }
 
-    /// Sends a message that was made elsewhere, and reads its acknowledgement. Its sequence number
-    /// is of no table of changes.
-    pub(super) fn send_alone(
+    /// Sends a message that makes a state again, and reads its acknowledgement.
+    pub(super) fn restore(
         &mut self,
+        id: StateId,
         make: impl FnOnce(u32) -> Result<Zeroizing<Vec<u8>>, ReplyError>,
     ) -> Result<(), KernelError<N::Error>> {
         let number = self.numbers(1);
         let message = make(number)?;
         self.socket.send(&message).map_err(KernelError::Socket)?;
-        let mut errno = 0;
+        let mut refused = None;
         self.receive(|sequence, reply| {
-            if let (true, Reply::Failed(failure)) = (sequence == number, reply) {
-                errno = failure.errno;
+            if let (true, Reply::Failed(Failure { errno, text })) = (sequence == number, reply) {
+                refused = Some((errno, text.map(ToOwned::to_owned)));
             }
-            sequence == number
+            sequence == number && matches!(reply, Reply::Failed(_) | Reply::Acknowledged)
         })?;
-        if errno == 0 { Ok(()) } else { Err(KernelError::Dump { errno }) }
+        match refused {
+            Some((errno, text)) => Err(KernelError::Refused { subject: Subject::State(id), errno, text }),
+            None => Ok(()),
+        }
     }
 
     /// One state with its keys and numbers, as the kernel sends it; `None` if there is none.
@@ -258,7 +277,7 @@ impl<N: Netlink> Exchange<N> {
         let number = self.numbers(1);
         self.socket.send(&request_state(owner, id, number)).map_err(KernelError::Socket)?;
         let (mut found, mut errno) = (None, 0);
-        let read = self.receive(|sequence, reply| {
+        self.receive(|sequence, reply| {
             if sequence != number {
                 return false;
             }
@@ -268,9 +287,7 @@ impl<N: Netlink> Exchange<N> {
                 errno = failure.errno;
             }
             true
-        });
-        self.buffer.zeroize();
-        read?;
+        })?;
         match errno {
             0 | Failure::NO_STATE => Ok(found),
             errno => Err(KernelError::Dump { errno }),
@@ -290,7 +307,7 @@ impl<N: Netlink> Exchange<N> {
             let number = self.numbers(1);
             self.socket.send(&dump(what, number)).map_err(KernelError::Socket)?;
             let (mut complete, mut errno) = (false, None);
-            let result = self.receive(|sequence, reply| {
+            self.receive(|sequence, reply| {
                 if sequence != number {
                     return false;
                 }
@@ -303,10 +320,7 @@ impl<N: Netlink> Exchange<N> {
                     return false;
                 }
                 true
-            });
-            // States are listed with their keys.
-            self.buffer.zeroize();
-            result?;
+            })?;
             match errno {
                 Some(errno) => return Err(KernelError::Dump { errno }),
                 None if complete => return Ok(()),

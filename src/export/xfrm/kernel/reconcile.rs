@@ -1,6 +1,6 @@
 //! What a kernel has from an earlier process.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::net::IpAddr;
@@ -18,10 +18,12 @@ use crate::spi::Spi;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconciled {
-    /// States and policies that were removed: of this owner, and of no set that was named.
+    /// States and policies that were removed: of this owner, and of no set that is known or was
+    /// named.
     pub removed: usize,
-    /// Sets that were named and are not whole: they are not counted as installed, and what was
-    /// there of them is removed.
+    /// Sets that are not whole. One that was named is not counted as installed, and what was there
+    /// of it is removed; one that was installed before is the caller's to remove: see
+    /// [`Pcscf::data_path_failed`](crate::Pcscf::data_path_failed).
     pub broken: Vec<SetId>,
     /// The states that stay, for [`Pcscf::reconcile`](crate::Pcscf::reconcile).
     pub held: Vec<(Spi, IpAddr)>,
@@ -31,21 +33,81 @@ pub struct Reconciled {
 #[derive(Default)]
 struct Found {
     states: BTreeSet<StateId>,
-    policies: BTreeSet<PolicyId>,
+    /// With the state that each names.
+    policies: BTreeMap<PolicyId, Option<Spi>>,
 }
 
 impl<N: Netlink> Kernel<N> {
-    /// Compares the tables of the kernel with the sets that the caller names, at start: what is of
-    /// this owner and of none of them is removed, policies that block last. Ports that
-    /// [`Kernel::protect`] named stay blocked all the time. A set that is named and whole is
-    /// installed from then on, as if by this process. What other owners have stays.
+    /// Compares the tables of the kernel with the sets that are known, and with those that the caller
+    /// names at start: what is of this owner and of none of them is removed, policies that block
+    /// last. Ports that [`Kernel::protect`] named stay blocked all the time. A set that is named and
+    /// whole is installed from then on, as if by this process. What other owners have stays; of an
+    /// owner [without a marker](crate::export::xfrm::Owner::without_marker), policies that block
+    /// cannot be told from those of others, and stay too.
     ///
     /// # Errors
-    /// [`KernelError`] if the tables cannot be listed; nothing has changed.
+    /// [`KernelError`] if the tables cannot be listed, or a port of a named set not be blocked;
+    /// nothing was removed.
     pub fn reconcile<'a>(
         &mut self,
         keep: impl IntoIterator<Item = (SetId, Side, &'a Ends, Suite)>,
     ) -> Result<Reconciled, KernelError<N::Error>> {
+        let Found { states, policies } = self.listed()?;
+        let mut outcome = Reconciled::default();
+        let mut whole = Vec::new();
+        let known = keep.into_iter().filter(|(id, ..)| !self.sets.contains_key(id));
+        for (id, side, ends, suite) in known.collect::<Vec<_>>() {
+            let has = |name: &SaName| {
+                states.contains(&StateId::of(ends, *name))
+                    && policies.contains_key(&PolicyId::protecting(side, ends, *name))
+            };
+            if SaName::ALL.iter().all(has) {
+                whole.push((id, side, ends, suite));
+            } else {
+                outcome.broken.push(id);
+            }
+        }
+        let missing = self.states.iter().filter(|(state, _)| !states.contains(state));
+        outcome.broken.extend(missing.map(|(_, id)| *id).collect::<BTreeSet<_>>());
+
+        // What can fail comes before what changes anything.
+        let ports = whole.iter().flat_map(|(_, side, ends, _)| self.ports_of(*side, ends));
+        let ports: BTreeSet<_> = ports.filter(|end| !self.ports.contains_key(end)).collect();
+        self.block(&ports.into_iter().collect::<Vec<_>>())?;
+        for (id, side, ends, suite) in whole {
+            let ports = self.ports_of(side, ends);
+            for port in &ports {
+                self.ports.entry(*port).or_default().sets += 1;
+            }
+            self.hold(id, side, ends, &SaName::ALL);
+            self.sets.insert(id, Installed { suite, outbound: Outbound::There, ports });
+        }
+        for (id, held) in &mut self.policies {
+            // Of sets that share a policy, the kernel knows which one is in use.
+            held.spi = policies.get(id).copied().flatten().or(held.spi);
+        }
+
+        let kept = states.iter().filter(|state| self.states.contains_key(*state));
+        outcome.held.extend(kept.map(|state| (state.spi, state.destination)));
+        let blocked: BTreeSet<_> = self.ports.keys().flat_map(|end| PolicyId::blocking(*end)).collect();
+        let orphans = policies.keys().filter(|id| !self.policies.contains_key(*id) && !blocked.contains(*id));
+        let (blocking, protecting): (Vec<&PolicyId>, Vec<&PolicyId>) =
+            orphans.partition(|id| id.source.port.is_none() || id.destination.port.is_none());
+        let of_states = states.iter().filter(|state| !self.states.contains_key(*state));
+        let changes = protecting.into_iter().map(|id| Change::RemovePolicy(*id));
+        let changes = changes.chain(of_states.map(|id| Change::RemoveState(*id)));
+        let changes = changes.chain(blocking.into_iter().map(|id| Change::RemovePolicy(*id)));
+        let changes: Vec<Change<'static>> = changes.collect();
+        outcome.removed = changes.len();
+        for part in changes.chunks(256) {
+            let part = self.owner.these(part.iter().copied());
+            self.remove_all(&part);
+        }
+        Ok(outcome)
+    }
+
+    /// The states and policies of this owner.
+    fn listed(&mut self) -> Result<Found, KernelError<N::Error>> {
         let owner = self.owner;
         let found = RefCell::new(Found::default());
         let begin = || found.borrow_mut().states.clear();
@@ -62,58 +124,17 @@ impl<N: Netlink> Kernel<N> {
             if let Reply::Policy(policy) = reply
                 && policy.any_protocol
                 && policy.marker == owner.marker
-                && policy.number.unwrap_or(owner.number.get()) == owner.number.get()
-                && (policy.number.is_some() || policy.blocks)
             {
-                found.borrow_mut().policies.insert(policy.id);
+                let is_own = match policy.number {
+                    Some(number) => number == owner.number.get(),
+                    None => policy.blocks && owner.marker != 0,
+                };
+                if is_own {
+                    found.borrow_mut().policies.insert(policy.id, policy.spi);
+                }
             }
         };
         self.exchange.list(Dump::Policies, each, begin)?;
-        let Found { mut states, mut policies } = found.into_inner();
-
-        let mut outcome = Reconciled::default();
-        for (id, side, ends, suite) in keep {
-            let of_states = SaName::ALL.map(|name| StateId::of(ends, name));
-            let of_policies = SaName::ALL.map(|name| PolicyId::protecting(side, ends, name));
-            let whole = of_states.iter().all(|one| states.contains(one))
-                && of_policies.iter().all(|one| policies.contains(one));
-            if !whole {
-                outcome.broken.push(id);
-                continue;
-            }
-            outcome.held.extend(of_states.iter().map(|one| (one.spi, one.destination)));
-            states.retain(|one| !of_states.contains(one));
-            policies.retain(|one| !of_policies.contains(one));
-            self.adopt(id, side, ends, suite)?;
-        }
-        for end in self.ports.keys() {
-            for policy in PolicyId::blocking(*end) {
-                policies.remove(&policy);
-            }
-        }
-        let (blocking, protecting): (Vec<_>, Vec<_>) =
-            policies.into_iter().partition(|id| id.source.port.is_none() || id.destination.port.is_none());
-        let changes = protecting.into_iter().map(Change::RemovePolicy);
-        let changes = changes.chain(states.into_iter().map(Change::RemoveState));
-        let changes: Vec<_> = changes.chain(blocking.into_iter().map(Change::RemovePolicy)).collect();
-        outcome.removed = changes.len();
-        for part in changes.chunks(256) {
-            let part = owner.these(part.iter().copied());
-            self.remove_all(&part);
-        }
-        Ok(outcome)
-    }
-
-    /// Counts a set as installed that another process has installed, and blocks its ports.
-    fn adopt(
-        &mut self,
-        id: SetId,
-        side: Side,
-        ends: &Ends,
-        suite: Suite,
-    ) -> Result<(), KernelError<N::Error>> {
-        self.block_ports(side, ends)?;
-        self.sets.insert(id, Installed { suite, outbound: Outbound::There });
-        Ok(())
+        Ok(found.into_inner())
     }
 }
