@@ -14,9 +14,9 @@ use ipsec_3gpp::registration::{
     BadChallenge, BeginError, Cause, ChallengeFailure, NoProcedure, NoSa, Over, Transport, UeConfig, UeEvent,
     UeState,
 };
-use ipsec_3gpp::sa::{Ends, InstallError, Limits, Overlap, SaName, SaSet, SetId, Side};
+use ipsec_3gpp::sa::{Ends, InstallError, Limits, Overlap, PlanStep, SaName, SaSet, SetId, Side};
 use ipsec_3gpp::spi::Spi;
-use ipsec_3gpp::{DataPath, Moment, Sad, Suite, Ue};
+use ipsec_3gpp::{DataPath, Moment, Plan, Sad, Suite, Ue};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -403,6 +403,28 @@ impl DataPath for Flaky {
 
     fn remove(&mut self, id: SetId, side: Side, ends: &Ends) {
         self.sad.remove(id, side, ends);
+    }
+}
+
+/// A data path that ends SAs by itself is told how long they are needed, from their birth on.
+#[test]
+fn the_data_path_of_a_ue_is_told_how_long_a_set_is_needed() {
+    let (mut gm, mut phone) = registered();
+    let set = phone.ue.route_request().unwrap().set;
+    for round in 1..=3_u32 {
+        gm.now = gm.now + HOUR / 2;
+        let begin = phone.begin();
+        phone.begins(gm.now, &begin);
+        let contact = gm.pcscf.contact_at((phone.address, 6100).into()).unwrap();
+        let route = gm.pcscf.route_request(contact).unwrap();
+        let over = Over::Sa(phone.ue.over(route.source.port(), route.destination.port()).unwrap());
+        let planned = Plan::record(|plan| phone.ue.success(gm.now, over, HOUR, plan));
+        let (plan, result) = planned.into_parts();
+        result.unwrap();
+        let grace = ipsec_3gpp::registration::GRACE;
+        let needed = HOUR + grace + round * (HOUR / 2);
+        let extends = |step: &PlanStep| matches!(step, PlanStep::Extend { id, lifetime, .. } if *id == set && *lifetime == needed);
+        assert!(plan.steps().iter().any(extends), "{round}: {plan:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `export::xfrm` makes, against what iproute2 makes and what another crate reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_enum_match_arm, reason = "enums of another crate")]
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

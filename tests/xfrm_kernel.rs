@@ -1,6 +1,7 @@
 //! `Kernel` over a model of a kernel that fails where it is told to: whatever fails, nothing is
 //! left and nothing of another set is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_enum_match_arm, reason = "enums of another crate")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! What the data path is asked for, and what happens when it fails.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use ipsec_3gpp::registration::{
     Accepted, Cause, ChallengeError, ContactId, Event, Forward, Gone, IdentityError, Over, Register,
@@ -20,6 +21,8 @@ struct Flaky {
     sad: Sad,
     fails_install: bool,
     fails_take: bool,
+    fails_extend: bool,
+    extended: Vec<(SetId, Duration)>,
     installed: HashSet<SetId>,
     removed: HashSet<SetId>,
 }
@@ -45,6 +48,14 @@ impl DataPath for Flaky {
             return Err(OutOfOrder);
         }
         self.sad.take_into_use(id, side, ends).unwrap();
+        Ok(())
+    }
+
+    fn extend(&mut self, id: SetId, _: Side, _: &Ends, lifetime: Duration) -> Result<(), OutOfOrder> {
+        if self.fails_extend {
+            return Err(OutOfOrder);
+        }
+        self.extended.push((id, lifetime));
         Ok(())
     }
 
@@ -123,6 +134,37 @@ impl Steps {
     fn events(&mut self) -> Vec<Event> {
         self.gm.events()
     }
+}
+
+/// A data path that ends SAs by itself is told how long they are needed, from their birth on.
+#[test]
+fn the_data_path_is_told_how_long_a_set_is_needed_and_each_time_that_it_is_longer() {
+    const GRACE: Duration = ipsec_3gpp::registration::GRACE;
+    let mut steps = Steps::new();
+    let request = steps.sm1().request;
+    let sm6 = steps.challenge(request).unwrap();
+    steps.gm.now = steps.gm.now + 10 * SECOND;
+    let sm7 = steps.sm7(&sm6).request;
+    // It cannot: SM12 is not sent, and the set is what it was.
+    steps.path.fails_extend = true;
+    assert!(matches!(steps.success(sm7), Err(SuccessError::DataPath(OutOfOrder))));
+    steps.path.fails_extend = false;
+    steps.sm12(sm7);
+    assert_eq!(steps.path.extended, [(sm6.set, HOUR + GRACE + 10 * SECOND)]);
+    // Refreshed without a challenge, for weeks.
+    for round in 1..=50_u32 {
+        steps.gm.now = steps.gm.now + HOUR / 2;
+        let request = steps.sm1().request;
+        if round == 7 {
+            steps.path.fails_extend = true;
+            assert!(matches!(steps.success(request), Err(SuccessError::DataPath(OutOfOrder))));
+            steps.path.fails_extend = false;
+        }
+        steps.sm12(request);
+        let needed = HOUR + GRACE + 10 * SECOND + round * (HOUR / 2);
+        assert_eq!(steps.path.extended.last(), Some(&(sm6.set, needed)));
+    }
+    assert_eq!(steps.path.extended.len(), 51);
 }
 
 #[test]
