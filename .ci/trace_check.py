@@ -14,7 +14,7 @@ import sys
 import time
 
 from scapy.contrib.gtp import GTP_U_Header
-from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Dot1Q, Ether
 from scapy.packet import Raw
@@ -307,14 +307,34 @@ print("speed: %d packets in %.2f s (%.2f s with the capture in plain), tshark %.
 if theirs < 10 * ours:
     fail("less than ten times as fast as tshark")
 
-# Memory: SPIs that are all unknown, fragments that stay alone, registrations without end.
+# Memory: SPIs that are all unknown, fragments that stay alone, registrations and their sets without
+# end, TCP streams with the begin of a message each.
 flood = []
 register = packets[0]
+MECHANISM = "ipsec-3gpp;alg=hmac-%s-96;ealg=%s;spi-c=%d;spi-s=%d;port-c=6101;port-s=6100"
+SUITES = [(a, e) for a in ("md5", "sha-1") for e in ("null", "des-ede3-cbc", "aes-cbc")]
+
+
+def offers(spi):
+    return ", ".join(MECHANISM % (*suite, spi, spi + 1) for suite in SUITES)
+
+
+def plain_udp(source, destination, message):
+    return bytes(IP(src=source, dst=destination) / UDP(sport=5060, dport=5060) / Raw(message.encode()))
+
+
 for number in range(200_000):
     spi = struct.pack(">II", 0x10000 + number, 1)
     header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 1028, number & 0xFFFF, 0x2000 if number % 2 else 0, 64, 50, 0,
                          struct.pack(">I", 0x0A000000 + number), bytes([10, 0, 0, 1]))
     flood.append(header + spi + bytes(1000))
+    if number % 20 == 0:
+        ue = "10.%d.%d.%d" % (64 + (number >> 16), number >> 8 & 255, number & 255)
+        same = "Call-ID: %d\r\nCSeq: 1 REGISTER\r\n" % number
+        flood.append(plain_udp(ue, "10.0.0.1", "REGISTER sip:x SIP/2.0\r\n%sTo: <sip:%d@x>\r\nSecurity-Client: %s\r\n\r\n" % (same, number, offers(1000 + number))))
+        flood.append(plain_udp("10.0.0.1", ue, 'SIP/2.0 401 No\r\n%sWWW-Authenticate: Digest nonce="%d"\r\nSecurity-Server: %s\r\n\r\n' % (same, number, offers(900000 + number))))
+        segment = b"REGISTER sip:x SIP/2.0\r\nX: " + b"x" * 1300
+        flood.append(bytes(IP(src=ue, dst="10.0.0.1") / TCP(sport=1024 + number % 60000, dport=5060, seq=1, flags="A") / Raw(segment)))
     if number % 4 == 0:
         again = register.replace(b"Call-ID: ", b"Call-ID: %08d" % number, 1)
         length = struct.pack(">H", len(again))
@@ -327,7 +347,7 @@ measured = subprocess.run([sys.executable, "-c", "import resource, subprocess, s
                            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
                            os.path.join(programs, "gm_trace"), *KEYS, "--no-output", path("flood.pcap")], capture_output=True, text=True)
 peak = int(measured.stdout) / 1024
-print("memory: %.0f MB at most, for a capture of %.0f MB of unknown SPIs, lone fragments and %d REGISTERs" %
-      (peak, size / 1e6, report.count("SM1")))
+print("memory: %.0f MB at most, for a capture of %.0f MB of unknown SPIs, lone fragments, %d REGISTERs, %d sets" %
+      (peak, size / 1e6, report.count("SM1"), report.count("     set ")))
 if not 1 < peak < 256:
     fail("memory: %.0f MB" % peak)

@@ -5,14 +5,16 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use ipsec_3gpp::export::xfrm::{Acknowledge, Change, Changes, KernelWindow, Mark, Owner, Subject};
+use ipsec_3gpp::export::xfrm::{
+    Acknowledge, Change, Changes, KernelWindow, Mapping, Mark, Owner, Reply, StateId, Subject, replies,
+};
 use ipsec_3gpp::key::SaKeys;
-use ipsec_3gpp::sa::{Endpoint, SaSet, Side, WindowSize};
+use ipsec_3gpp::sa::{Endpoint, SaName, SaSet, Side, WindowSize};
 use ipsec_3gpp::setup::{PortPair, Setup};
 use ipsec_3gpp::spi::{Spi, SpiPair};
 use ipsec_3gpp::{Ck, Ik, Suite};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_xfrm::XfrmMessage;
+use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_xfrm::{Address, MappingMessage, UserMapping, UserSaId, XfrmMessage};
 
 fn set(suite: Suite, ipv6: bool) -> SaSet {
     let key = |first: u8| std::array::from_fn(|index| first + index as u8);
@@ -178,4 +180,81 @@ fn undo_takes_back_in_reverse_order_what_was_added() {
     assert!(changes.undo().ip_lines_with_keys().lines().all(|line| line.contains(" delete ")));
     // A removal has nothing to take back.
     assert!(owner.remove(Side::Ue, set.ends()).undo().list().is_empty());
+}
+
+#[test]
+fn notices_that_another_crate_makes_are_read() {
+    for ipv6 in [false, true] {
+        let set = set(Suite::AES_GCM, ipv6);
+        let id = StateId::of(set.ends(), SaName::UeClientToPcscfServer);
+        let octets = |address: IpAddr| {
+            let mut octets = [0; 16];
+            match address {
+                IpAddr::V4(address) => octets[..4].copy_from_slice(&address.octets()),
+                IpAddr::V6(address) => octets = address.octets(),
+            }
+            Address { addr: octets }
+        };
+        let (ue, pcscf) = (set.ends().ue.address, set.ends().pcscf.address);
+        let map = UserMapping {
+            id: UserSaId {
+                daddr: octets(pcscf),
+                spi: id.spi.value(),
+                family: if ipv6 { 10 } else { 2 },
+                proto: 50,
+            },
+            reqid: 33203,
+            old_saddr: octets(ue),
+            new_saddr: octets(pcscf),
+            old_sport: 4500,
+            new_sport: 61_234,
+        };
+        let mut message = NetlinkMessage::new(
+            NetlinkHeader::default(),
+            NetlinkPayload::from(XfrmMessage::Mapping(MappingMessage { map })),
+        );
+        message.finalize();
+        let mut notice = vec![0; message.buffer_len()];
+        message.serialize(&mut notice);
+        let read: Vec<_> = replies(&notice).map(Result::unwrap).collect();
+        let [(_, Reply::Mapping(mapping))] = read.as_slice() else { panic!("{read:?}") };
+        assert_eq!(*mapping, Mapping { id, before: (ue, 4500), now: (pcscf, 61_234) });
+        // Cut off anywhere, it is an error and nothing else.
+        for len in 1..notice.len() {
+            assert!(replies(&notice[..len]).next().unwrap().is_err(), "{len}");
+        }
+    }
+}
+
+#[test]
+fn a_state_is_read_back_and_made_again_with_its_numbers() {
+    for (set, owner) in lives() {
+        let changes = owner.install(Side::Pcscf, &set);
+        let messages = changes.to_messages(1, Acknowledge::Each);
+        for (message, change) in split(messages.expose()).into_iter().zip(changes.list()) {
+            let Subject::State(id) = change.subject() else { continue };
+            let read: Vec<_> = replies(message).map(Result::unwrap).collect();
+            let [(_, Reply::State(state))] = read.as_slice() else { panic!("{read:?}") };
+            assert_eq!((state.id, state.number), (id, 33203));
+            assert!(state.is_of(&owner));
+            let (spi, selector) = SaName::ALL
+                .map(|name| set.ends().sa(name))
+                .into_iter()
+                .find(|(spi, _)| *spi == id.spi)
+                .unwrap();
+            assert_eq!((state.id.spi, state.selector), (spi, selector));
+            // A window of 32 has its numbers in an attribute that a request leaves out.
+            let Ok(octets) = state.restore(9, 1000) else {
+                assert!(message[16 + 215] == 32);
+                continue;
+            };
+            let again: Vec<_> = replies(&octets).map(Result::unwrap).collect();
+            let [(9, Reply::State(again))] = again.as_slice() else { panic!("{again:?}") };
+            let numbers = again.numbers().unwrap().unwrap();
+            assert_eq!((numbers.sent, numbers.highest), (1000, 0));
+            assert!(!numbers.is_refused(1) && numbers.is_refused(0));
+            assert_eq!(again.ip_numbers(7).unwrap().unwrap(), "replay-seq 0 replay-oseq 1007");
+            assert!(!format!("{state:?}").contains("80, 81"));
+        }
+    }
 }

@@ -20,8 +20,10 @@ pub struct Table {
     oldest: usize,
 }
 
-/// SAs that can open packets at a time: a P-CSCF with 15,000 phones has no more.
-const MOST: usize = 60_000;
+/// SAs that can open packets at a time: the latest.
+const MOST: usize = 30_000;
+/// SAs in all: what is told of them at the end is kept.
+const ALL: usize = 300_000;
 
 /// An SA, and what became of its packets.
 pub struct Entry {
@@ -117,6 +119,11 @@ impl Table {
                 self.by_name.remove(&name);
             }
         }
+    }
+
+    /// Whether there is no room for more.
+    pub const fn is_full(&self) -> bool {
+        self.entries.len() >= ALL
     }
 
     /// All of them.

@@ -58,6 +58,8 @@ struct Register {
     pcscf: IpAddr,
     client: SecurityClient,
     leaves: bool,
+    /// Octets of the header that it is from.
+    octets: usize,
 }
 
 /// A challenge whose keys are not known yet.
@@ -81,6 +83,8 @@ pub struct Trace {
     pub told: VecDeque<(Duration, u64, String)>,
     requests: HashMap<String, Register>,
     order: VecDeque<String>,
+    /// Of their headers.
+    octets: usize,
     waiting: Vec<Waiting>,
     /// The latest challenges that set something up.
     set_ups: VecDeque<(String, Ends)>,
@@ -94,12 +98,12 @@ pub struct Trace {
     pub tcp_ports: Vec<u16>,
 }
 
-/// Requests and challenges that are kept.
-const REQUESTS: usize = 100_000;
+/// Octets of the headers of the requests that are kept: what is made of them is a few times as much.
+const REQUESTS: usize = 8 << 20;
+/// Octets of a name.
+const NAME: usize = 256;
 /// Challenges that wait for keys.
 const WAITING: usize = 1000;
-/// Sets that are told of at the end; their SAs open packets until there are many newer ones.
-const SETS: usize = 200_000;
 
 impl Trace {
     /// Follows with these keys.
@@ -111,6 +115,7 @@ impl Trace {
             told: VecDeque::new(),
             requests: HashMap::new(),
             order: VecDeque::new(),
+            octets: 0,
             waiting: Vec::new(),
             set_ups: VecDeque::new(),
             recent: VecDeque::new(),
@@ -125,7 +130,9 @@ impl Trace {
     /// Opens an ESP packet, and reads what is in it.
     pub fn esp(&mut self, time: Duration, frame: u64, name: (Spi, IpAddr), packet: &[u8]) -> Outcome {
         let mut outcome = self.table.open(&name, packet);
-        if let Outcome::Refused(Reason::NoSa | Reason::Icv | Reason::Replayed) = outcome {
+        if matches!(outcome, Outcome::Refused(Reason::NoSa | Reason::Icv | Reason::Replayed))
+            && !self.table.is_full()
+        {
             let source = source_of(packet);
             let found = source.and_then(|source| self.unknown.find(name, source, packet, &self.keys));
             if let Some((sa, origin)) = found {
@@ -245,10 +252,10 @@ impl Trace {
         }
         let username = parameter(message.first("Authorization"), "username");
         let impi = username.unwrap_or_else(|| uri_of(message.by_names("To", "t")));
-        let impi = impi.replace(|c: char| c.is_control(), "?");
+        let impi: String = impi.chars().take(NAME).map(|c| if c.is_control() { '?' } else { c }).collect();
         let step = if message.rows("Security-Verify").is_empty() { "SM1" } else { "SM7" };
         let over = over(flow);
-        let client = match SecurityClient::parse_rows(rows) {
+        let client = match SecurityClient::parse_rows(rows.iter().copied()) {
             Ok(client) => client,
             Err(error) => {
                 self.tell(flow, format!("{step}  REGISTER of {impi} {over}: Security-Client: {error}"));
@@ -269,16 +276,19 @@ impl Trace {
                 expires.unwrap_or_default()
             ),
         );
-        if self.order.len() >= REQUESTS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.requests.remove(&oldest);
+        while self.octets > REQUESTS {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.octets -= self.requests.remove(&oldest).map_or(0, |request| request.octets);
         }
-        let call_id = message.by_names("Call-ID", "i").to_owned();
+        let call_id = call_id_of(message);
+        let octets = 256 + rows.iter().map(|row| row.len()).sum::<usize>();
+        self.octets += octets;
         let leaves = lifetime == Some(0);
-        let request = Register { impi, ue: flow.source.ip(), pcscf: flow.destination.ip(), client, leaves };
-        if self.requests.insert(call_id.clone(), request).is_none() {
-            self.order.push_back(call_id);
+        let request =
+            Register { impi, ue: flow.source.ip(), pcscf: flow.destination.ip(), client, leaves, octets };
+        match self.requests.insert(call_id.clone(), request) {
+            Some(before) => self.octets -= before.octets,
+            None => self.order.push_back(call_id),
         }
     }
 
@@ -290,7 +300,7 @@ impl Trace {
         let rows = message.rows("WWW-Authenticate");
         let with_keys = rows.iter().find(|row| parameter(row, "ck").is_some());
         let row = with_keys.or(rows.first()).copied().unwrap_or_default();
-        let nonce = parameter(row, "nonce").unwrap_or_default().to_owned();
+        let nonce: String = parameter(row, "nonce").unwrap_or_default().chars().take(NAME).collect();
         if let (Some(ck), Some(ik)) = (parameter(row, "ck"), parameter(row, "ik")) {
             let origin = format!("the 401 in frame {}", flow.frame);
             match KeyPair::read(ck, ik, origin) {
@@ -316,7 +326,7 @@ impl Trace {
         }
         match SecurityServer::parse_rows(rows) {
             Ok(server) => {
-                let call_id = message.by_names("Call-ID", "i").to_owned();
+                let call_id = call_id_of(message);
                 self.set_up(flow, &call_id, &nonce, &server);
             }
             Err(error) => self.tell(flow, format!("SM6  401 from {}: Security-Server: {error}", flow.source)),
@@ -410,8 +420,8 @@ impl Trace {
                 pcscf_ports.client, pcscf_ports.server, at_pcscf.client.value(), at_pcscf.server.value(),
             ),
         );
-        if self.sets.len() >= SETS {
-            self.tell(flow, format!("     more than {SETS} sets: this one is not followed"));
+        if self.table.is_full() {
+            self.tell(flow, "     too many SAs: this set is not followed".into());
             return;
         }
         let (mut entries, mut refused) = (Vec::new(), None);
@@ -436,8 +446,7 @@ impl Trace {
     }
 
     fn answer(&mut self, flow: &Flow, message: &Message, status: u16) {
-        let call_id = message.by_names("Call-ID", "i");
-        let Some(request) = self.requests.get(call_id) else { return };
+        let Some(request) = self.requests.get(&call_id_of(message)) else { return };
         let (impi, leaves) = (request.impi.clone(), request.leaves);
         if request.ue != flow.destination.ip() || self.is_copy(flow, message) {
             return;
@@ -460,6 +469,10 @@ fn suites(mechanisms: &[Mechanism]) -> Vec<(Suite, Setup, usize)> {
         _ => None,
     };
     mechanisms.iter().enumerate().filter_map(read).collect()
+}
+
+fn call_id_of(message: &Message) -> String {
+    message.by_names("Call-ID", "i").chars().take(NAME).collect()
 }
 
 fn over(flow: &Flow) -> String {

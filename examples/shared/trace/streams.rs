@@ -11,6 +11,8 @@ pub struct Streams {
     by_ends: HashMap<(SocketAddr, SocketAddr), Stream>,
     /// In the order in which they began.
     order: VecDeque<(SocketAddr, SocketAddr)>,
+    /// Of all of them.
+    octets: usize,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ struct Stream {
 }
 
 const STREAMS: usize = 4096;
+/// Octets of all streams: the oldest go.
+const ALL_OCTETS: usize = 32 << 20;
 const OCTETS: usize = 64 * 1024;
 const SEGMENTS: usize = 64;
 
@@ -38,24 +42,33 @@ impl Streams {
             if data.is_empty() && !begins {
                 return Vec::new();
             }
-            if self.order.len() >= STREAMS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.by_ends.remove(&oldest);
+            while self.order.len() >= STREAMS || self.octets > ALL_OCTETS {
+                let Some(oldest) = self.order.pop_front() else { break };
+                let gone = self.by_ends.remove(&oldest);
+                self.octets -= gone.map_or(0, |stream| stream.octets());
             }
             self.order.push_back(ends);
         }
         let stream = self.by_ends.entry(ends).or_default();
-        if begins {
+        self.octets -= stream.octets();
+        let messages = if begins {
             *stream = Stream { next: Some(sequence.wrapping_add(1)), ..Stream::default() };
-            return Vec::new();
-        }
-        stream.take(sequence, data);
-        stream.messages()
+            Vec::new()
+        } else {
+            stream.take(sequence, data);
+            stream.messages()
+        };
+        self.octets += stream.octets();
+        messages
     }
 }
 
 impl Stream {
+    /// What it holds.
+    fn octets(&self) -> usize {
+        self.buffer.capacity() + self.early.values().map(Vec::len).sum::<usize>()
+    }
+
     fn take(&mut self, sequence: u32, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -95,7 +108,7 @@ impl Stream {
     fn append(&mut self, data: &[u8]) {
         self.next = self.next.map(|next| next.wrapping_add(data.len() as u32));
         if self.buffer.len() + data.len() > OCTETS {
-            self.buffer.clear();
+            self.buffer = Vec::new();
         }
         self.buffer.extend_from_slice(data);
     }
@@ -107,7 +120,7 @@ impl Stream {
             let blank = self.buffer.iter().take_while(|octet| [b'\r', b'\n'].contains(octet)).count();
             self.buffer.drain(..blank);
             if !may_begin_sip(&self.buffer) {
-                self.buffer.clear();
+                self.buffer = Vec::new();
                 return messages;
             }
             let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") else {
