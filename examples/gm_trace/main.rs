@@ -4,7 +4,7 @@
 
 mod report;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -134,6 +134,7 @@ fn run(options: Options) -> Result<u8> {
         (Work { trace: Trace::new(options.keys), summary: Summary::default() }, Held::default());
     let mut progress = Progress::default();
     let mut clock = report::Clock::default();
+    let is_terminal = std::io::stdout().is_terminal();
     let result = loop {
         match input.next() {
             Ok(Some(Item::Packet(packet))) => work.packet(&packet, &mut held, &mut output)?,
@@ -142,8 +143,14 @@ fn run(options: Options) -> Result<u8> {
             // What was read is told and written all the same.
             Err(error) => break Err(error),
         }
-        while let Some((time, frame, text)) = work.trace.told.pop_front() {
-            clock.line(&mut out, time, frame, &text)?;
+        if !work.trace.told.is_empty() {
+            progress.around(|| {
+                for (time, frame, text) in work.trace.told.drain(..) {
+                    clock.line(&mut out, time, frame, &text)?;
+                }
+                // What a person reads appears where the bar was.
+                if is_terminal { Ok(out.flush()?) } else { Ok(()) }
+            })?;
         }
         progress.show(&input);
     };

@@ -1,5 +1,6 @@
 //! A bar on a terminal that shows how far a capture has been read.
 
+use crate::Result;
 use crate::capture::Input;
 
 /// The bar; nothing where standard error is no terminal, or without the feature `trace`.
@@ -28,6 +29,18 @@ impl Progress {
     /// Without the feature there is none.
     #[cfg(not(feature = "trace"))]
     pub const fn show(&mut self, _: &Input) {}
+
+    /// Writes lines while the bar is out of the way.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn around(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        #[cfg(feature = "trace")]
+        if let Some(bar) = &self.bar {
+            return bar.suspend(write);
+        }
+        write()
+    }
 
     /// Takes the bar away.
     pub fn finish(self) {

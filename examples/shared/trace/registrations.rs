@@ -98,7 +98,8 @@ pub struct Trace {
     pub tcp_ports: Vec<u16>,
 }
 
-/// Octets of the headers of the requests that are kept: what is made of them is a few times as much.
+/// Octets of the headers of the requests that are kept: what is made of them is a few times
+/// larger.
 const REQUESTS: usize = 8 << 20;
 /// Octets of a name.
 const NAME: usize = 256;

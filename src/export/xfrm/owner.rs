@@ -136,8 +136,8 @@ impl Owner {
     }
 
     /// The same with another lifetime after which the kernel removes a state by itself, rounded up
-    /// to seconds, at most 136 years; `None` for no end. It is a safety net: SAs end earlier, when the table of
-    /// registrations says so.
+    /// to seconds, at most 136 years; `None` for no end. It is a safety net: SAs end earlier, when
+    /// the table of registrations says so.
     #[must_use]
     pub const fn with_hard_lifetime(self, hard_lifetime: Option<Duration>) -> Self {
         Self { hard_lifetime, ..self }

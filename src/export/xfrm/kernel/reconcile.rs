@@ -38,12 +38,12 @@ struct Found {
 }
 
 impl<N: Netlink> Kernel<N> {
-    /// Compares the tables of the kernel with the sets that are known, and with those that the caller
-    /// names at start: what is of this owner and of none of them is removed, policies that block
-    /// last. Ports that [`Kernel::protect`] named stay blocked all the time. A set that is named and
-    /// whole is installed from then on, as if by this process. What other owners have stays; of an
-    /// owner [without a marker](crate::export::xfrm::Owner::without_marker), policies that block
-    /// cannot be told from those of others, and stay too.
+    /// Compares the tables of the kernel with the sets that are known, and with those that the
+    /// caller names at start: what is of this owner and of none of them is removed, policies that
+    /// block last. Ports that [`Kernel::protect`] named stay blocked all the time. A set that is
+    /// named and whole is installed from then on, as if by this process. What other owners have
+    /// stays; of an owner [without a marker](crate::export::xfrm::Owner::without_marker), policies
+    /// that block cannot be distinguished from those of others, and stay too.
     ///
     /// # Errors
     /// [`KernelError`] if the tables cannot be listed, or a port of a named set not be blocked;

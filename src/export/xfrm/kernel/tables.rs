@@ -26,9 +26,9 @@ use crate::spi::Spi;
 ///   as long as the caller wants: a P-CSCF protects all of its own before it opens sockets.
 /// - **Taking into use** is one UPDPOLICY for each outbound SA: traffic moves to the newer set
 ///   between two packets.
-/// - What is not of its [`Owner`] is never changed or removed, and what is of another set of its own
-///   neither. It knows the names of its states and policies: about 1 kB a set, where the kernel has
-///   15.
+/// - What is not of its [`Owner`] is never changed or removed, and what is of another set of its
+///   own neither. It knows the names of its states and policies: about 1 kB a set, where the kernel
+///   has 15.
 ///
 /// Unlike a [`Sad`](crate::Sad), a kernel does not take a set into use by itself when the first
 /// packet over it arrives: the table of registrations does, at the latest when SM7 is verified.
@@ -238,8 +238,8 @@ impl<N: Netlink> Kernel<N> {
         outbound.iter().any(|name| self.states.contains_key(&StateId::of(ends, *name)))
     }
 
-    /// The changes that install a set: states, then policies. What another set has is shared, and an
-    /// outbound policy of another set goes on naming its state.
+    /// The changes that install a set: states, then policies. What another set has is shared, and
+    /// an outbound policy of another set goes on naming its state.
     fn installing<'a>(&self, side: Side, set: &'a SaSet) -> Changes<'a> {
         let mut changes = if self.waits(side, set.ends()) {
             self.owner.install_inbound(side, set)
@@ -319,8 +319,8 @@ impl<N: Netlink> Kernel<N> {
         results
     }
 
-    /// Installs sets that share no name with one datagram: first the ports that are not blocked yet,
-    /// then set by set.
+    /// Installs sets that share no name with one datagram: first the ports that are not blocked
+    /// yet, then set by set.
     fn install_group(&mut self, group: &[Wanted<'_>], results: &mut Vec<Result<(), KernelError<N::Error>>>) {
         let ports = group.iter().flat_map(|one| self.ports_of(one.side, one.set.ends()));
         let ports: BTreeSet<_> = ports.filter(|end| !self.ports.contains_key(end)).collect();
@@ -370,8 +370,8 @@ impl<N: Netlink> Kernel<N> {
         self.take_back(&blocking, &unused);
     }
 
-    /// Puts the outbound half of a set that was held back into the place of the states that have its
-    /// names, which come back if it cannot be installed. From then on traffic goes over it.
+    /// Puts the outbound half of a set that was held back into the place of the states that have
+    /// its names, which come back if it cannot be installed. From then on traffic goes over it.
     fn release(
         &mut self,
         side: Side,
@@ -488,8 +488,8 @@ fn is_of(message: &[u8], owner: &Owner) -> bool {
     replies(message).any(|reply| matches!(reply, Ok((_, Reply::State(state))) if state.is_of(owner)))
 }
 
-/// The indices of the changes that were made, or the first error with those that may have been made.
-/// What is removed may be gone already, and a policy that blocks may be there.
+/// The indices of the changes that were made, or the first error with those that may have been
+/// made. What is removed may be gone already, and a policy that blocks may be there.
 #[allow(clippy::type_complexity, reason = "one error, and what it leaves")]
 fn error_of<E>(
     changes: &Changes<'_>,
