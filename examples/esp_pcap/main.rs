@@ -192,7 +192,7 @@ impl Work {
             between.contains(&(ip.source, ip.destination)) && (seals || ip.is_esp)
         });
         // What gives way, or is left at the end, is left out.
-        held.given_back();
+        held.released();
         let Taken::Whole(Whole { datagram, before }) = whole else { return Ok(()) };
         self.summary.tunnel(datagram.tunnel);
         let done = if seals { self.seal(&datagram) } else { self.open(&datagram) };

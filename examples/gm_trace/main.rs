@@ -40,8 +40,8 @@ is known and each suite, by the integrity check of their packets.
 
 Printed is who registered when, what was offered, answered and chosen and why, the SAs with their packets,
 and for each packet of an SA that did not open the reason. OUT has the datagrams in place of ESP; what did
-not open is in it as it was. Beside OUT are rows for Wireshark's table of SAs (OUT.esp_sa), with which it
-reads IN. They hold the keys.
+not open is in it as it was. OUT.esp_sa has rows for Wireshark's table of SAs, with which it reads IN;
+they hold the keys.
 
 exit status: 0; 1 on failure; if SAs were found and nothing opened, 3 where no integrity check was
 right (another IK), 4 where they were and nothing decrypts (another CK)
@@ -155,7 +155,7 @@ fn run(options: Options) -> Result<u8> {
         progress.show(&input);
     };
     progress.finish();
-    Work::give_back(&held.rest(), &mut output)?;
+    Work::write_as_they_were(&held.rest(), &mut output)?;
     output.finish()?;
     let Work { trace, mut summary } = work;
     summary.end(&input, held.incomplete());
@@ -173,7 +173,7 @@ fn run(options: Options) -> Result<u8> {
     for (_, line) in &wrong {
         writeln!(out, "  {line}")?;
     }
-    // Keys go nowhere but beside a capture that is a file.
+    // Keys are written only where the capture is a file.
     if options.writes && std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
         let rows = PathBuf::from(format!("{}.esp_sa", path.display()));
         if input.is_file(&rows) {
@@ -206,7 +206,7 @@ struct Work {
 
 impl Work {
     /// Fragments of ESP that are of no whole datagram are written as they were.
-    fn give_back(packets: &[Packet], output: &mut Output) -> Result<()> {
+    fn write_as_they_were(packets: &[Packet], output: &mut Output) -> Result<()> {
         packets.iter().try_for_each(|packet| output.write(packet, None))
     }
 
@@ -218,7 +218,7 @@ impl Work {
         // Fragments of ESP are replaced by what is in it; others stay what they are, and SIP in
         // clear is read out of them.
         let taken = held.take_esp(packet, datagram);
-        Self::give_back(&held.given_back(), output)?;
+        Self::write_as_they_were(&held.released(), output)?;
         let Whole { datagram, before } = match taken {
             Taken::Whole(whole) => whole,
             Taken::Held => return Ok(()),

@@ -432,7 +432,7 @@ fn gm_trace_finds_registrations_over_time_and_opens_everything() {
         let of_all: Vec<_> = plain.iter().filter(|packet| plain_of_lone.contains(packet)).collect();
         assert_eq!((plain_of_lone.len(), of_all.len()), (esp, esp));
 
-        // Keys of somebody else: told apart, and nothing is written that was not there.
+        // Keys of somebody else are distinguished, and nothing is written that was not there.
         let wrong = ["--ck", "00112233445566778899aabbccddeeff", "--ik", &"22".repeat(16)];
         let told = run_it(&wrong);
         assert_eq!(told.status.code(), Some(3), "{}", text(&told.stdout));
@@ -485,7 +485,7 @@ fn gm_trace_is_not_misled_by_copies_junk_and_names() {
     write(&folder.join("junk.pcap"), DataLink::RAW, &[forged, genuine].concat());
     let told = trace("junk.pcap", &[]).1;
     assert!(told.contains(&format!("{esp} ESP packets opened")), "{told}");
-    // What is no whole datagram is given back.
+    // What is of no whole datagram is written as it was.
     let mut fragment = packets[0].clone();
     fragment[6..8].copy_from_slice(&0x2000_u16.to_be_bytes());
     let mut alone = packets.iter().find(|packet| is_esp(packet)).unwrap().clone();

@@ -19,7 +19,7 @@ pub struct Held {
     order: VecDeque<FragmentOf>,
     octets: usize,
     incomplete: u64,
-    given_back: Vec<Packet>,
+    released: Vec<Packet>,
 }
 
 /// Of which datagram a fragment is.
@@ -42,7 +42,7 @@ pub struct FragmentHeader {
 pub enum Taken<'p> {
     /// Its datagram is whole.
     Whole(Whole<'p>),
-    /// It is held until its datagram is whole, or given back at the end.
+    /// It is held until its datagram is whole, or released at the end.
     Held,
     /// A fragment that is not held: its datagram comes with a later one.
     Fragment,
@@ -69,7 +69,7 @@ impl Default for Held {
             order: VecDeque::new(),
             octets: 0,
             incomplete: 0,
-            given_back: Vec::new(),
+            released: Vec::new(),
         }
     }
 }
@@ -136,7 +136,7 @@ impl Held {
             let Some(oldest) = self.order.pop_front() else { break };
             let packets = self.release(&oldest);
             self.incomplete += packets.len() as u64;
-            self.given_back.extend(packets);
+            self.released.extend(packets);
         }
     }
 
@@ -156,13 +156,13 @@ impl Held {
     }
 
     /// Packets that gave way to newer ones; call it for each packet.
-    pub fn given_back(&mut self) -> Vec<Packet> {
-        std::mem::take(&mut self.given_back)
+    pub fn released(&mut self) -> Vec<Packet> {
+        std::mem::take(&mut self.released)
     }
 
     /// All packets that are left at the end, in their order.
     pub fn rest(&mut self) -> Vec<Packet> {
-        let mut rest = self.given_back();
+        let mut rest = self.released();
         let left: Vec<Packet> = self.packets.drain().flat_map(|(_, packets)| packets).collect();
         self.incomplete += left.len() as u64;
         rest.extend(left);

@@ -74,7 +74,7 @@ impl Stream {
             return;
         }
         let next = *self.next.get_or_insert(sequence);
-        // How far it is ahead of what is expected: half of all numbers are behind.
+        // How far it is ahead of what is expected: half of all numbers are earlier.
         let ahead = sequence.wrapping_sub(next);
         if ahead == 0 {
             self.append(data);
@@ -97,8 +97,8 @@ impl Stream {
         // What came early, and what of it is new by now.
         loop {
             let Some(next) = self.next else { return };
-            let behind = |sequence: &u32| next.wrapping_sub(*sequence) < 1 << 31;
-            let Some(sequence) = self.early.keys().copied().find(behind) else { return };
+            let is_due = |sequence: &u32| next.wrapping_sub(*sequence) < 1 << 31;
+            let Some(sequence) = self.early.keys().copied().find(is_due) else { return };
             let data = self.early.remove(&sequence).unwrap_or_default();
             let new = data.get(next.wrapping_sub(sequence) as usize..).unwrap_or_default().to_vec();
             self.append(&new);

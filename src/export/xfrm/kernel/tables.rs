@@ -121,7 +121,7 @@ struct Wanted<'a> {
 const SETS_A_DATAGRAM: usize = 16;
 
 impl<N: Netlink> Kernel<N> {
-    /// The kernel behind a socket. It changes nothing yet: see [`Kernel::reconcile`].
+    /// The kernel at the other end of a socket. It changes nothing yet: see [`Kernel::reconcile`].
     pub fn new(socket: N, owner: Owner) -> Self {
         Self {
             exchange: Exchange::new(socket),
