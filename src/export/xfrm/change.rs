@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::owner::Owner;
 use crate::algorithm::Suite;
+use crate::impossible::part;
 use crate::key::SaKeys;
 use crate::sa::{Ends, Limits, Ports, SaName, SaSet, SaSpec, Selector, Side};
 use crate::spi::Spi;
@@ -101,6 +102,17 @@ impl StateKeys<'_> {
         match self {
             StateKeys::Of(keys) => keys.suite(),
             StateKeys::Unread(suite) => *suite,
+        }
+    }
+
+    /// The keys of integrity and of encryption, of the lengths that the suite has.
+    pub(super) fn expose(&self) -> (&[u8], &[u8]) {
+        const ZEROS: &[u8] = &[0; 24];
+        match self {
+            StateKeys::Of(keys) => (keys.expose_integrity(), keys.expose_encryption()),
+            StateKeys::Unread(suite) => {
+                (part(ZEROS, ..suite.integrity().key_len()), part(ZEROS, ..suite.encryption().key_len()))
+            }
         }
     }
 }
@@ -223,6 +235,13 @@ impl PolicyId {
     pub const fn protecting(side: Side, ends: &Ends, name: SaName) -> Self {
         let inbound = matches!((name.receiver(), side), (Side::Ue, Side::Ue) | (Side::Pcscf, Side::Pcscf));
         Self::of(if inbound { Direction::In } else { Direction::Out }, &ends.sa(name).1)
+    }
+}
+
+impl PolicyId {
+    /// Whether its traffic has one end: a port that is blocked, here or in another program.
+    pub const fn is_of_one_port(&self) -> bool {
+        self.source.port.is_none() || self.destination.port.is_none()
     }
 }
 

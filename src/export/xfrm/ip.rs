@@ -145,15 +145,8 @@ impl fmt::Display for Key<'_> {
 }
 
 fn keys(f: &mut fmt::Formatter<'_>, keys: &StateKeys<'_>) -> fmt::Result {
-    let zeros = [0; 24];
     let suite = keys.suite();
-    let (integrity, encryption) = match keys {
-        StateKeys::Of(keys) => (keys.expose_integrity(), keys.expose_encryption()),
-        StateKeys::Unread(_) => (
-            crate::impossible::part(&zeros[..], ..suite.integrity().key_len()),
-            crate::impossible::part(&zeros[..], ..suite.encryption().key_len()),
-        ),
-    };
+    let (integrity, encryption) = keys.expose();
     match algorithms(suite) {
         Algorithms::Separate { integrity: hash, encryption: cipher } => {
             write!(f, " auth-trunc {hash} {} {ICV_BITS} enc {cipher} {}", Key(integrity), Key(encryption))

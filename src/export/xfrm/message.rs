@@ -337,15 +337,8 @@ impl Writer {
     }
 
     fn algorithms(&mut self, keys: &StateKeys<'_>) {
-        const ZEROS: [u8; 24] = [0; 24];
         let suite = keys.suite();
-        let (integrity, encryption) = match keys {
-            StateKeys::Of(keys) => (keys.expose_integrity(), keys.expose_encryption()),
-            StateKeys::Unread(_) => (
-                crate::impossible::part(&ZEROS[..], ..suite.integrity().key_len()),
-                crate::impossible::part(&ZEROS[..], ..suite.encryption().key_len()),
-            ),
-        };
+        let (integrity, encryption) = keys.expose();
         match algorithms(suite) {
             Algorithms::Separate { integrity: hash, encryption: cipher } => {
                 self.algorithm(abi::ALG_AUTH_TRUNC, hash, integrity, Some(ICV_BITS));

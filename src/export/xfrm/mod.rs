@@ -49,6 +49,7 @@
 
 mod abi;
 mod change;
+mod fields;
 mod ip;
 mod kernel;
 mod message;
@@ -59,8 +60,9 @@ mod running;
 pub use change::{
     Action, Change, Changes, Direction, PolicyEnd, PolicyId, State, StateId, StateLimits, Subject,
 };
+pub use fields::ReplyError;
 pub use kernel::{Kernel, KernelError, Netlink, Reconciled};
 pub use message::{Acknowledge, Dump, Messages, dump, request_state, take_state};
 pub use owner::{KernelWindow, KernelWindowError, Mark, Owner};
-pub use reply::{Aevent, Expired, Failure, Listed, Mapping, Replies, Reply, ReplyError, replies};
-pub use running::{Numbers, Running};
+pub use reply::{Expired, Failure, Listed, Mapping, Replies, Reply, replies};
+pub use running::{Aevent, Numbers, Running};

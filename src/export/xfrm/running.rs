@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use super::abi;
 use super::change::StateId;
+use super::fields::{Fields, ReplyError, attributes};
 use super::message::Writer;
 use super::owner::{KernelWindow, Owner};
-use super::reply::{Aevent, Fields, ReplyError, attributes};
+
 use crate::esp::PROTOCOL_ESP;
 use crate::sa::{Ports, Selector};
 use crate::spi::Spi;
@@ -83,12 +84,13 @@ impl Numbers {
         sequence == 0 || word >> (position % 32) & 1 == 1
     }
 
-    fn read<'f>(
-        mut octets: impl Iterator<Item = (u16, Fields<'f>)>,
-        inline: u32,
-    ) -> Result<Option<Self>, ReplyError> {
-        let found = octets.find(|(kind, _)| [abi::REPLAY_ESN_VAL, abi::REPLAY_VAL].contains(kind));
-        let Some((kind, fields)) = found else { return Ok(None) };
+    /// Of the attributes of a message of a kind; the window of a bitmap of one word is elsewhere.
+    fn read(message: u16, octets: &[u8], inline: u32) -> Result<Option<Self>, ReplyError> {
+        let is_replay = |kind: u16| [abi::REPLAY_ESN_VAL, abi::REPLAY_VAL].contains(&kind);
+        let Some((kind, octets)) = attributes(octets).find(|(kind, _)| is_replay(*kind)) else {
+            return Ok(None);
+        };
+        let fields = Fields { kind: message, octets };
         if kind == abi::REPLAY_VAL {
             let (sent, highest) = (fields.u32(0)?, fields.u32(4)?);
             return Ok(Some(Self {
@@ -101,7 +103,8 @@ impl Numbers {
         }
         let (words, sent, highest, window) =
             (fields.u32(0)?, fields.u32(4)?, fields.u32(8)?, fields.u32(20)?);
-        let most = abi_words(fields.octets.len());
+        // The words that fit after the other fields of `struct xfrm_replay_state_esn`.
+        let most = octets.len().saturating_sub(24) / 4;
         // A bitmap that is left out is of zeros, as in a request.
         let is_empty = most == 0 && words <= KernelWindow::MAX / 32;
         if words as usize > most && !is_empty || u64::from(window) > u64::from(words) * 32 {
@@ -113,9 +116,12 @@ impl Numbers {
     }
 }
 
-/// The words of a bitmap that fit after the other fields of `struct xfrm_replay_state_esn`.
-const fn abi_words(len: usize) -> usize {
-    len.saturating_sub(24) / 4
+/// `struct xfrm_aevent_id` and the numbers after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Aevent<'a> {
+    /// The state.
+    pub id: StateId,
+    pub(super) attributes: &'a [u8],
 }
 
 impl Aevent<'_> {
@@ -124,9 +130,7 @@ impl Aevent<'_> {
     /// # Errors
     /// [`ReplyError`] if they are cut off or cannot be.
     pub fn numbers(&self) -> Result<Option<Numbers>, ReplyError> {
-        let fields =
-            attributes(self.attributes).map(|(kind, octets)| (kind, Fields { kind: abi::NEWAE, octets }));
-        Numbers::read(fields, 32)
+        Numbers::read(abi::NEWAE, self.attributes, 32)
     }
 }
 
@@ -183,8 +187,7 @@ impl<'a> Running<'a> {
         let body = self.body();
         let [inline] = body.array(215)?;
         let octets = body.attributes(abi::USERSA_INFO_LEN)?;
-        let fields = attributes(octets).map(|(kind, octets)| (kind, Fields { kind: abi::NEWSA, octets }));
-        Numbers::read(fields, u32::from(inline))
+        Numbers::read(abi::NEWSA, octets, u32::from(inline))
     }
 
     /// The NEWSA that makes the same state again, in the kernel that it was removed from or in

@@ -10,9 +10,10 @@ use core::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::export::xfrm::change::{Changes, StateId, Subject};
+use crate::export::xfrm::fields::ReplyError;
 use crate::export::xfrm::message::{Acknowledge, Dump, dump, request_state};
 use crate::export::xfrm::owner::Owner;
-use crate::export::xfrm::reply::{Failure, Reply, ReplyError, name_of, replies};
+use crate::export::xfrm::reply::{Failure, Reply, name_of, replies};
 use crate::impossible::part_mut;
 use crate::sa::SetId;
 

@@ -92,7 +92,7 @@ impl<N: Netlink> Kernel<N> {
         let blocked: BTreeSet<_> = self.ports.keys().flat_map(|end| PolicyId::blocking(*end)).collect();
         let orphans = policies.keys().filter(|id| !self.policies.contains_key(*id) && !blocked.contains(*id));
         let (blocking, protecting): (Vec<&PolicyId>, Vec<&PolicyId>) =
-            orphans.partition(|id| id.source.port.is_none() || id.destination.port.is_none());
+            orphans.partition(|id| id.is_of_one_port());
         let of_states = states.iter().filter(|state| !self.states.contains_key(*state));
         let changes = protecting.into_iter().map(|id| Change::RemovePolicy(*id));
         let changes = changes.chain(of_states.map(|id| Change::RemoveState(*id)));
