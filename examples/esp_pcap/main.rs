@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use ipsec_3gpp::Sad;
 use ipsec_3gpp::sa::{Limits, SealError, WindowSize};
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Taken, Whole};
-use ipsec_3gpp_tools::progress::Progress;
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Output, Packet, Taken, Whole};
+use ipsec_3gpp_tools::progress::follow;
 use ipsec_3gpp_tools::sas::{self, Sa};
 use ipsec_3gpp_tools::summary::Summary;
 use ipsec_3gpp_tools::table::{Outcome, Table};
@@ -117,18 +117,8 @@ fn run(options: &Options) -> Result<u8> {
     let mut work = Work::new(options, sas).map_err(|error| named(&error))?;
     let mut input = Input::open(&options.input)?;
     let mut output = Output::create(&options.output, &input)?;
-    let (mut held, mut progress) = (Held::default(), Progress::default());
-    let result = loop {
-        match input.next() {
-            Ok(Some(Item::Packet(packet))) => work.packet(&packet, &mut held, &mut output)?,
-            Ok(Some(Item::Block(block))) => output.pass(&block)?,
-            Ok(None) => break Ok(()),
-            // What was read is written all the same.
-            Err(error) => break Err(error),
-        }
-        progress.show(&input);
-    };
-    progress.finish();
+    let mut held = Held::default();
+    let result = follow(&mut input, &mut output, |packet, output, _| work.packet(packet, &mut held, output))?;
     output.finish()?;
     work.summary.end(&input, held.incomplete());
     let (summary, seals) = (&work.summary, options.direction == Direction::Seal);
@@ -145,11 +135,7 @@ fn run(options: &Options) -> Result<u8> {
         eprintln!("  {line}");
     }
     result?;
-    let nothing = summary.changed == 0;
-    Ok(match wrong.iter().map(|(key, _)| *key).max() {
-        Some(wrong) if nothing => wrong.status(),
-        _ => u8::from(options.strict && (nothing || summary.refused() > 0)),
-    })
+    Ok(summary.status(&wrong, options.strict))
 }
 
 /// What the packets of a capture are opened or sealed with.

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ipsec_3gpp::Suite;
-use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Item, Output, Packet, Taken, Whole};
-use ipsec_3gpp_tools::progress::Progress;
+use ipsec_3gpp_tools::capture::{Datagram, Held, Input, Output, Packet, Taken, Whole};
+use ipsec_3gpp_tools::progress::follow;
 use ipsec_3gpp_tools::sas;
 use ipsec_3gpp_tools::summary::Summary;
 use ipsec_3gpp_tools::table::{Entry, Outcome, Reason};
-use ipsec_3gpp_tools::trace::{KeyPair, Keys, Trace};
+use ipsec_3gpp_tools::trace::{Keys, Trace};
 use ipsec_3gpp_tools::{Result, help, stopped};
 
 const USAGE: &str = "usage: gm_trace [--ck HEX --ik HEX] [--keys FILE] [-o OUT] IN (--help says more)";
@@ -75,12 +75,7 @@ fn options() -> Result<Option<Options>> {
         match argument {
             Long("ck") => cks.push(arguments.value()?.string()?),
             Long("ik") => iks.push(arguments.value()?.string()?),
-            Long("keys") => {
-                let path = PathBuf::from(arguments.value()?);
-                let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-                let text = std::fs::read_to_string(&path).map_err(|error| named(&error))?;
-                keys.read(&text).map_err(|error| named(&error))?;
-            }
+            Long("keys") => keys.read_file(&PathBuf::from(arguments.value()?))?,
             Short('o') | Long("output") => output = Some(PathBuf::from(arguments.value()?)),
             Long("no-output") => writes = false,
             Long("strict") => strict = true,
@@ -92,14 +87,7 @@ fn options() -> Result<Option<Options>> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    if cks.len() != iks.len() {
-        return Err(format!("{} of --ck and {} of --ik: they go in pairs", cks.len(), iks.len()).into());
-    }
-    for (number, (ck, ik)) in cks.iter().zip(&iks).enumerate() {
-        let origin =
-            if cks.len() == 1 { "--ck and --ik".into() } else { format!("--ck and --ik {}", number + 1) };
-        keys.give(KeyPair::read(ck, ik, origin)?);
-    }
+    keys.give_typed(&cks, &iks)?;
     let [input] = <[_; 1]>::try_from(inputs).map_err(|_| USAGE)?;
     Ok(Some(Options { keys, output, writes, strict, input }))
 }
@@ -132,29 +120,21 @@ fn run(options: Options) -> Result<u8> {
     };
     let (mut work, mut held) =
         (Work { trace: Trace::new(options.keys), summary: Summary::default() }, Held::default());
-    let mut progress = Progress::default();
     let mut clock = report::Clock::default();
     let is_terminal = std::io::stdout().is_terminal();
-    let result = loop {
-        match input.next() {
-            Ok(Some(Item::Packet(packet))) => work.packet(&packet, &mut held, &mut output)?,
-            Ok(Some(Item::Block(block))) => output.pass(&block)?,
-            Ok(None) => break Ok(()),
-            // What was read is told and written all the same.
-            Err(error) => break Err(error),
+    let result = follow(&mut input, &mut output, |packet, output, progress| {
+        work.packet(packet, &mut held, output)?;
+        if work.trace.told.is_empty() {
+            return Ok(());
         }
-        if !work.trace.told.is_empty() {
-            progress.around(|| {
-                for (time, frame, text) in work.trace.told.drain(..) {
-                    clock.line(&mut out, time, frame, &text)?;
-                }
-                // What a person reads appears where the bar was.
-                if is_terminal { Ok(out.flush()?) } else { Ok(()) }
-            })?;
-        }
-        progress.show(&input);
-    };
-    progress.finish();
+        progress.around(|| {
+            for (time, frame, text) in work.trace.told.drain(..) {
+                clock.line(&mut out, time, frame, &text)?;
+            }
+            // What a person reads appears where the bar was.
+            if is_terminal { Ok(out.flush()?) } else { Ok(()) }
+        })
+    })?;
     Work::write_as_they_were(&held.rest(), &mut output)?;
     output.finish()?;
     let Work { trace, mut summary } = work;
@@ -193,10 +173,7 @@ fn run(options: Options) -> Result<u8> {
     }
     out.flush()?;
     result?;
-    Ok(match wrong.iter().map(|(key, _)| *key).max() {
-        Some(wrong) if opened == 0 => wrong.status(),
-        _ => u8::from(options.strict && (opened == 0 || summary.refused() > 0)),
-    })
+    Ok(summary.status(&wrong, options.strict))
 }
 
 struct Work {

@@ -1,6 +1,7 @@
 //! Finds the three headers in SIP messages and header lines.
 
 use ipsec_3gpp::sec_agree::{SecurityClient, SecurityServer, SecurityVerify};
+use ipsec_3gpp_tools::sip::is_start_line;
 
 /// The rows of one header of one message.
 pub(crate) struct Header {
@@ -59,16 +60,6 @@ pub(crate) fn headers(text: &str) -> Vec<Header> {
 
 fn last_row(header: &mut Header) -> Option<&mut String> {
     header.rows.last_mut()
-}
-
-/// A status line begins with the version; a request line is a method, a URI, and the version.
-fn is_start_line(line: &str) -> bool {
-    let words: Vec<&str> = line.split(' ').collect();
-    match words.as_slice() {
-        ["SIP/2.0", status, ..] => status.len() == 3 && status.bytes().all(|octet| octet.is_ascii_digit()),
-        [method, _, "SIP/2.0"] => method.bytes().all(|octet| octet.is_ascii_uppercase()),
-        _ => false,
-    }
 }
 
 /// The name of a header and its value, if the line has a name: a token, and a colon.

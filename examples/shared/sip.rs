@@ -106,6 +106,17 @@ impl Message {
     }
 }
 
+/// Whether a line begins a message: a status line begins with the version; a request line is a
+/// method, a URI, and the version.
+pub fn is_start_line(line: &str) -> bool {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["SIP/2.0", status, ..] => status.len() == 3 && status.bytes().all(|octet| octet.is_ascii_digit()),
+        [method, _, "SIP/2.0"] => method.bytes().all(|octet| octet.is_ascii_uppercase()),
+        _ => false,
+    }
+}
+
 /// A parameter of a header value, with or without quotes: after the scheme, a comma or a semicolon.
 pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = value;

@@ -6,7 +6,7 @@ use std::fmt;
 use pcap_file::DataLink;
 
 use crate::capture::{Input, Packet, Tunnel};
-use crate::table::Reason;
+use crate::table::{Reason, WrongKey};
 
 /// Counts over a capture.
 #[derive(Debug, Default)]
@@ -74,6 +74,16 @@ impl Summary {
             let refused = self.refused.entry(Reason::Record.text().into()).or_default();
             refused.count += 1;
             refused.frames.push(input.frames() + 1);
+        }
+    }
+
+    /// The exit status: that of a wrong key where nothing was opened, or 1 where a strict user
+    /// misses something.
+    pub fn status(&self, wrong: &[(WrongKey, String)], strict: bool) -> u8 {
+        let nothing = self.changed == 0;
+        match wrong.iter().map(|(key, _)| *key).max() {
+            Some(wrong) if nothing => wrong.status(),
+            _ => u8::from(strict && (nothing || self.refused() > 0)),
         }
     }
 

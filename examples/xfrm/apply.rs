@@ -8,10 +8,7 @@ use ipsec_3gpp_tools::netlink::XfrmSocket;
 /// is what is wanted.
 pub(crate) fn apply(changes: &Changes<'_>) -> Result<()> {
     let mut socket = XfrmSocket::new()?;
-    let is_port = |subject: &Subject| match subject {
-        Subject::Policy(id) => id.source.port.is_none() || id.destination.port.is_none(),
-        _ => false,
-    };
+    let is_port = |subject: &Subject| matches!(subject, Subject::Policy(id) if id.is_of_one_port());
     let failed = send(&mut socket, changes)?;
     let mut fatal = failed.iter().filter(|one| !(one.errno == Failure::EXISTS && is_port(&one.subject)));
     let Some(first) = fatal.next() else { return Ok(()) };

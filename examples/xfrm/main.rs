@@ -17,8 +17,8 @@ use std::time::Duration;
 use input::{Headers, Source};
 use ipsec_3gpp::export::xfrm::{Action, Change, Changes, Direction, KernelWindow, Mark, Owner};
 use ipsec_3gpp::sa::{Ports, SaSet, Side, WindowSize};
-use ipsec_3gpp_tools::sas::{self, Sa};
-use ipsec_3gpp_tools::trace::{KeyPair, Keys};
+use ipsec_3gpp_tools::sas::{self, Sa, number};
+use ipsec_3gpp_tools::trace::Keys;
 use ipsec_3gpp_tools::{Result, help, stopped};
 use zeroize::Zeroizing;
 
@@ -92,14 +92,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn number(text: &str) -> Result<u32> {
-    let read = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    Ok(read.map_err(|_| format!("{text} is not a number of 32 bits"))?)
-}
-
 /// `None` if help was asked for, and printed.
 fn options() -> Result<Option<Options>> {
     use lexopt::prelude::*;
@@ -118,12 +110,7 @@ fn options() -> Result<Option<Options>> {
             Long("pcscf") => headers.pcscf = Some(arguments.value()?.parse()?),
             Long("ck") => cks.push(arguments.value()?.string()?),
             Long("ik") => iks.push(arguments.value()?.string()?),
-            Long("keys") => {
-                let path = PathBuf::from(arguments.value()?);
-                let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-                let text = std::fs::read_to_string(&path).map_err(|error| named(&error))?;
-                keys.read(&text).map_err(|error| named(&error))?;
-            }
+            Long("keys") => keys.read_file(&PathBuf::from(arguments.value()?))?,
             Long("ip") => form = Form::Ip,
             Long("undo") => undo = true,
             Long("wireshark") => form = Form::Wireshark,
@@ -175,12 +162,7 @@ fn options() -> Result<Option<Options>> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    if cks.len() != iks.len() {
-        return Err(format!("{} of --ck and {} of --ik: they go in pairs", cks.len(), iks.len()).into());
-    }
-    for (ck, ik) in cks.iter().zip(&iks) {
-        keys.give(KeyPair::read(ck, ik, "--ck and --ik".into())?);
-    }
+    keys.give_typed(&cks, &iks)?;
     if undo {
         form = if form == Form::Ip { Form::Undo } else { return Err("--undo goes with --ip".into()) };
     }
@@ -259,17 +241,7 @@ fn merged<'a>(groups: &'a [Group], owner: &Owner, side: Side, local: Option<IpAd
 fn singles(groups: &[Group]) -> Vec<Sa> {
     let of_group = |group: &Group| match group {
         Group::Single(sa) => sa.duplicate().into_iter().collect::<Vec<_>>(),
-        Group::Set(_, set) => {
-            let of_set = set.sas().into_iter().filter_map(|(_, spec)| {
-                let keys = ipsec_3gpp::key::SaKeys::from_expanded(
-                    spec.keys.suite(),
-                    spec.keys.expose_integrity(),
-                    spec.keys.expose_encryption(),
-                );
-                Some(Sa { spi: spec.spi, selector: spec.selector, keys: keys.ok()? })
-            });
-            of_set.collect()
-        }
+        Group::Set(_, set) => set.sas().iter().filter_map(|(_, spec)| Sa::of(spec)).collect(),
     };
     groups.iter().flat_map(of_group).collect()
 }

@@ -95,7 +95,8 @@ fn protocol(octets: &[u8]) -> Option<u8> {
     }
 }
 
-fn addresses(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
+/// Source and destination of a datagram, even of one that was cut off.
+pub fn addresses(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
     match LaxSlicedPacket::from_ip(octets).ok()?.net? {
         LaxNetSlice::Ipv4(ip) => {
             Some((ip.header().source_addr().into(), ip.header().destination_addr().into()))

@@ -6,7 +6,7 @@ mod input;
 mod link;
 mod output;
 
-pub use datagram::{Datagram, Tunnel};
+pub use datagram::{Datagram, Tunnel, addresses};
 pub use held::{Held, Taken, Whole};
 pub use input::{Input, Item, Packet};
 pub use link::locate;

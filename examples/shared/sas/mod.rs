@@ -16,7 +16,7 @@ use ipsec_3gpp::sa::{Ports, SaSpec, Selector};
 use ipsec_3gpp::spi::Spi;
 
 pub use json::to_json;
-pub use names::octets;
+pub use names::{key, number};
 pub use wireshark::{commands, to_rows};
 
 use crate::Result;
@@ -43,12 +43,18 @@ impl Sa {
         (self.spi, self.selector.destination)
     }
 
+    /// One SA of a set, with a copy of the keys.
+    #[must_use]
+    pub fn of(spec: &SaSpec<'_>) -> Option<Self> {
+        let SaSpec { spi, selector, keys } = *spec;
+        let keys = SaKeys::from_expanded(keys.suite(), keys.expose_integrity(), keys.expose_encryption());
+        Some(Self { spi, selector, keys: keys.ok()? })
+    }
+
     /// A second one, with a copy of the keys.
     #[must_use]
     pub fn duplicate(&self) -> Option<Self> {
-        let Self { spi, selector, keys } = self;
-        let keys = SaKeys::from_expanded(keys.suite(), keys.expose_integrity(), keys.expose_encryption());
-        Some(Self { spi: *spi, selector: *selector, keys: keys.ok()? })
+        Self::of(&self.spec())
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn suite(alg: &str, ealg: &str) -> Result<Suite> {
 ///
 /// # Errors
 /// A line that names what is wrong with the field.
-pub fn octets(name: &str, text: &str) -> Result<Vec<u8>> {
+pub(super) fn octets(name: &str, text: &str) -> Result<Vec<u8>> {
     let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let octet = |pair: &[u8; 2]| {
@@ -59,19 +59,29 @@ pub fn octets(name: &str, text: &str) -> Result<Vec<u8>> {
 }
 
 /// 16 octets of CK or IK.
-pub(super) fn key(name: &str, text: &str) -> Result<[u8; 16]> {
+///
+/// # Errors
+/// A line that names what is wrong with the field.
+pub fn key(name: &str, text: &str) -> Result<[u8; 16]> {
     let octets = octets(name, text)?;
     let len = octets.len();
     octets.try_into().map_err(|_| format!("\"{name}\" has {len} octets, not 16").into())
 }
 
-/// An SPI, in decimal or after `0x` in hexadecimal digits.
-pub(super) fn spi(text: &str) -> Result<Spi> {
-    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+/// A number, in decimal or after `0x` in hexadecimal digits.
+///
+/// # Errors
+/// A line that names the text.
+pub fn number(text: &str) -> Result<u32> {
+    let read = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    let number = number.map_err(|_| format!("SPI {text} is not a number of 32 bits"))?;
+    Ok(read.map_err(|_| format!("{text} is not a number of 32 bits"))?)
+}
+
+pub(super) fn spi(text: &str) -> Result<Spi> {
+    let number = number(text).map_err(|error| format!("SPI {error}"))?;
     Ok(Spi::from_peer(number)?)
 }
 

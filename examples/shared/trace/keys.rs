@@ -1,13 +1,14 @@
 //! CK and IK: given, of a file, or out of a 401.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use ipsec_3gpp::{Ck, Ik};
 use subtle::ConstantTimeEq;
 
 use crate::Result;
-use crate::sas::octets;
+use crate::sas::key;
 
 /// CK and IK of one run of AKA.
 #[derive(Debug)]
@@ -37,16 +38,36 @@ impl KeyPair {
     /// # Errors
     /// A line that names the one that is wrong.
     pub fn read(ck: &str, ik: &str, origin: String) -> Result<Self> {
-        let key = |name: &str, text: &str| -> Result<[u8; 16]> {
-            let octets = octets(name, text)?;
-            let len = octets.len();
-            octets.try_into().map_err(|_| format!("\"{name}\" has {len} octets, not 16").into())
-        };
         Ok(Self { ck: Ck::new(key("ck", ck)?), ik: Ik::new(key("ik", ik)?), origin })
     }
 }
 
 impl Keys {
+    /// Keys for whoever registers, in pairs as they are typed.
+    ///
+    /// # Errors
+    /// A line that says what is wrong with them.
+    pub fn give_typed(&mut self, cks: &[String], iks: &[String]) -> Result<()> {
+        if cks.len() != iks.len() {
+            return Err(format!("{} of --ck and {} of --ik: they go in pairs", cks.len(), iks.len()).into());
+        }
+        for (number, (ck, ik)) in cks.iter().zip(iks).enumerate() {
+            let number = if cks.len() == 1 { String::new() } else { format!(" {}", number + 1) };
+            self.give(KeyPair::read(ck, ik, format!("--ck and --ik{number}"))?);
+        }
+        Ok(())
+    }
+
+    /// Reads a file: see [`Keys::read`].
+    ///
+    /// # Errors
+    /// A line that names the file.
+    pub fn read_file(&mut self, path: &Path) -> Result<()> {
+        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        Ok(self.read(&text).map_err(|error| named(&error))?)
+    }
+
     /// Keys for whoever registers.
     pub fn give(&mut self, keys: KeyPair) {
         self.add(None, keys);

@@ -17,6 +17,7 @@ use memchr::memmem;
 use super::keys::{KeyPair, Keys};
 use super::streams::{Streams, may_begin_sip};
 use super::unknown::Unknown;
+use crate::capture::addresses;
 use crate::sas::Sa;
 use crate::sip::{Message, parameter};
 use crate::table::{Outcome, Reason, Table};
@@ -134,7 +135,7 @@ impl Trace {
         if matches!(outcome, Outcome::Refused(Reason::NoSa | Reason::Icv | Reason::Replayed))
             && !self.table.is_full()
         {
-            let source = source_of(packet);
+            let source = addresses(packet).map(|(source, _)| source);
             let found = source.and_then(|source| self.unknown.find(name, source, packet, &self.keys));
             if let Some((sa, origin)) = found {
                 let text = format!(
@@ -495,12 +496,4 @@ fn expires(message: &Message) -> Option<u32> {
 fn uri_of(value: &str) -> &str {
     let inner = value.split_once('<').map_or(value, |(_, rest)| rest.split('>').next().unwrap_or(rest));
     inner.trim().trim_start_matches("sip:")
-}
-
-fn source_of(packet: &[u8]) -> Option<IpAddr> {
-    match SlicedPacket::from_ip(packet).ok()?.net? {
-        etherparse::NetSlice::Ipv4(ip) => Some(ip.header().source_addr().into()),
-        etherparse::NetSlice::Ipv6(ip) => Some(ip.header().source_addr().into()),
-        etherparse::NetSlice::Arp(_) => None,
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use crate::sip::Message;
+use crate::sip::{Message, is_start_line};
 
 /// The TCP streams of a capture, one direction each. What does not begin like SIP is not kept.
 #[derive(Debug, Default)]
@@ -181,13 +181,4 @@ pub fn messages_of_text(text: &str) -> Vec<Message> {
         }
     }
     messages.iter().filter_map(|text| Message::parse(text).ok()).collect()
-}
-
-fn is_start_line(line: &str) -> bool {
-    let words: Vec<&str> = line.split(' ').collect();
-    match words.as_slice() {
-        ["SIP/2.0", status, ..] => status.len() == 3 && status.bytes().all(|octet| octet.is_ascii_digit()),
-        [method, _, "SIP/2.0"] => method.bytes().all(|octet| octet.is_ascii_uppercase()),
-        _ => false,
-    }
 }
