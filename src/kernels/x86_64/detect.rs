@@ -1,6 +1,6 @@
 //! Features of the processor, detected at run time.
 
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 cpufeatures::new!(has_avx2, "avx2", "aes", "sha", "ssse3", "sse4.1");
@@ -52,6 +52,19 @@ impl Vectors {
         self.0
     }
 
+    /// Whether AES and products of polynomials work on whole vectors too. Where there is no
+    /// AVX-512, `cpufeatures` says that they do not: it asks for the registers of 512 bits.
+    pub(in crate::kernels) fn has_vaes_and_vpclmulqdq(self) -> bool {
+        static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+        asked_once(&KNOWN, || {
+            const BOTH: u32 = 1 << 9 | 1 << 10;
+            #[allow(unsafe_code, unused_unsafe, reason = "as of is_intel")]
+            // SAFETY: AVX2 is in leaf 7 too.
+            let features = unsafe { __cpuid_count(7, 0) };
+            features.ecx & BOTH == BOTH
+        })
+    }
+
     /// Whether these are AVX-512.
     #[inline]
     pub(in crate::kernels) const fn has_avx512(self) -> bool {
@@ -67,18 +80,25 @@ pub(in crate::kernels) fn is_intel() -> bool {
     if let Some(pretended) = makers::PRETENDED.get() {
         return pretended;
     }
-    const UNKNOWN: u8 = 2;
     static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
-    match KNOWN.load(Ordering::Relaxed) {
+    asked_once(&KNOWN, || {
+        // The first part of "GenuineIntel".
+        #[allow(unsafe_code, unused_unsafe, reason = "safe in later versions of Rust than the minimum")]
+        // SAFETY: every x86-64 processor has CPUID, and leaf 0 always exists.
+        let vendor = unsafe { __cpuid(0) };
+        vendor.ebx == u32::from_le_bytes(*b"Genu")
+    })
+}
+
+const UNKNOWN: u8 = 2;
+
+/// An answer of CPUID. Asked once: in a virtual machine, it traps to the host.
+fn asked_once(known: &AtomicU8, ask: impl FnOnce() -> bool) -> bool {
+    match known.load(Ordering::Relaxed) {
         UNKNOWN => {
-            // The first part of "GenuineIntel". Asked once: in a virtual machine, CPUID traps to
-            // the host.
-            #[allow(unsafe_code, unused_unsafe, reason = "safe in later versions of Rust than the minimum")]
-            // SAFETY: every x86-64 processor has CPUID, and leaf 0 always exists.
-            let vendor = unsafe { __cpuid(0) };
-            let intel = vendor.ebx == u32::from_le_bytes(*b"Genu");
-            KNOWN.store(intel.into(), Ordering::Relaxed);
-            intel
+            let answer = ask();
+            known.store(answer.into(), Ordering::Relaxed);
+            answer
         }
         known => known != 0,
     }

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use super::super::aes::ni;
-use super::super::detect::{Kind, Vectors};
+use super::super::detect::Vectors;
 use super::kernel::{one, two};
 use super::material::{BLOCK, Expanded, POWERS, Packet, Trailer, Width};
 use super::powers;
@@ -11,7 +11,6 @@ use super::wide as four;
 use crate::wipe::wiped_kernel;
 
 cpufeatures::new!(has_narrow, "avx2", "aes", "ssse3", "sse4.1", "pclmulqdq");
-cpufeatures::new!(has_vaes, "vaes", "vpclmulqdq");
 cpufeatures::new!(has_vbmi2, "avx512vbmi2", "bmi2");
 
 /// A key for AES-GCM or AES-GMAC, for all packets of the SAs that share it. It wipes itself.
@@ -27,10 +26,11 @@ impl Key {
         if !has_narrow::get() {
             return None;
         }
-        let width = match vectors.map(Vectors::kind) {
-            Some(Kind::Avx512 { .. }) if has_vaes::get() && has_vbmi2::get() => Width::Four,
-            Some(Kind::Avx512 { .. } | Kind::Avx2) if has_vaes::get() => Width::Two,
-            Some(Kind::Avx512 { .. } | Kind::Avx2) | None => Width::One,
+        let width = match vectors {
+            Some(vectors) if vectors.has_vaes_and_vpclmulqdq() => {
+                if vectors.has_avx512() && has_vbmi2::get() { Width::Four } else { Width::Two }
+            }
+            Some(_) | None => Width::One,
         };
         Some(Self::of(width, key, salt))
     }
@@ -417,6 +417,21 @@ mod tests {
             }
         }
         assert!(sealed >= 30 * widths().count() && macs >= widths().count(), "{sealed} {macs}");
+    }
+
+    /// The standard library asks the processor in its own way.
+    #[test]
+    fn the_width_is_the_widest_that_the_processor_has() {
+        let has_vaes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq");
+        for vectors in Vectors::available() {
+            let wanted = match (has_vaes, vectors.has_avx512() && is_x86_feature_detected!("avx512vbmi2")) {
+                (true, true) => Width::Four,
+                (true, false) => Width::Two,
+                (false, _) => Width::One,
+            };
+            let key = Key::new(Some(vectors), &[0; BLOCK], &[0; 4]).unwrap();
+            assert_eq!(key.expanded.width, wanted, "{vectors:?}");
+        }
     }
 
     #[test]
