@@ -64,13 +64,6 @@ pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
     wiped_pieces::<R, 8>(work)
 }
 
-/// The same for a kernel that has more round keys than registers.
-#[cfg(all(feature = "aes-gcm", feature = "kernels", target_arch = "x86_64"))]
-#[inline(always)]
-pub(crate) fn wiped_kernel<R>(work: impl FnOnce() -> R) -> R {
-    wiped_pieces::<R, 2>(work)
-}
-
 /// The same for a message that the crates decrypt: where the processor has long vectors, they have
 /// a copy of the round keys for each of many blocks.
 #[inline(always)]

@@ -1,17 +1,33 @@
 //! The keys of AES-GCM and AES-GMAC, and which kernel uses them.
 
-use subtle::ConstantTimeEq;
-
 use super::super::aes::ni;
 use super::super::detect::Vectors;
-use super::kernel::{one, two};
+use super::kernel;
 use super::material::{BLOCK, Expanded, POWERS, Packet, Trailer, Width};
 use super::powers;
-use super::wide as four;
-use crate::wipe::wiped_kernel;
 
-cpufeatures::new!(has_narrow, "avx2", "aes", "ssse3", "sse4.1", "pclmulqdq");
+cpufeatures::new!(has_narrow, "avx2", "aes", "pclmulqdq");
 cpufeatures::new!(has_vbmi2, "avx512vbmi2", "bmi2");
+
+/// What the kernel of the width of a key does.
+macro_rules! of_width {
+    ($key:ident, $kernel:ident => $work:expr) => {
+        match $key.expanded.width {
+            Width::One => {
+                use kernel::one as $kernel;
+                $work
+            }
+            Width::Two => {
+                use kernel::two as $kernel;
+                $work
+            }
+            Width::Four => {
+                use kernel::four as $kernel;
+                $work
+            }
+        }
+    };
+}
 
 /// A key for AES-GCM or AES-GMAC, for all packets of the SAs that share it. It wipes itself.
 pub(crate) struct Key {
@@ -59,9 +75,10 @@ impl Key {
         trailer: Trailer,
         icv: &mut [u8; BLOCK],
     ) -> Option<()> {
-        // The wide kernel adds trailers that are within its last vector.
-        if self.expanded.width == Width::Four && four::has_trailer_at_end(text.len(), trailer) {
-            return self.seal_wide(packet, payload, text, trailer, icv);
+        // Kernels add trailers that are within their last vector.
+        let is_at_end = of_width!(self, kernel => kernel::has_trailer_at_end(text.len(), trailer));
+        if is_at_end {
+            return self.seal_at_once(packet, payload, text, trailer, icv);
         }
         // As numbers: a packet would be written to the stack for this alone, whether it comes to it
         // or not.
@@ -86,32 +103,21 @@ impl Key {
         icv: &mut [u8; BLOCK],
     ) -> Option<()> {
         let packet = Packet { iv, front: [first, second], front_octets, encrypts };
-        let payload_len = text.len().saturating_sub(trailer.len);
+        let payload_len = text.len().checked_sub(trailer.len)?;
         let (place, end) = text.split_at_mut(payload_len);
-        if end.len() != trailer.len || payload.is_some_and(|payload| payload.len() != payload_len) {
+        if payload_len + end.len() == 0 || payload.is_some_and(|payload| payload.len() != payload_len) {
             return None;
         }
         if let Some(payload) = payload {
             place.iter_mut().zip(payload).for_each(|(to, from)| *to = *from);
         }
         end.iter_mut().zip(trailer.octets.to_le_bytes()).for_each(|(to, from)| *to = from);
-        let key = &self.expanded;
-        // SAFETY: a kernel is chosen only where the machine has what it needs.
-        *icv = unsafe {
-            match self.expanded.width {
-                Width::One if packet.encrypts => wiped_kernel(|| one::seal(key, &packet, text)),
-                Width::Two if packet.encrypts => wiped_kernel(|| two::seal(key, &packet, text)),
-                Width::One => wiped_kernel(|| one::icv(key, &packet, text)),
-                Width::Two => wiped_kernel(|| two::icv(key, &packet, text)),
-                Width::Four if text.is_empty() => return None,
-                Width::Four => return self.seal_wide(packet, None, text, Trailer { octets: 0, len: 0 }, icv),
-            }
-        };
-        Some(())
+        self.seal_at_once(packet, None, text, Trailer { octets: 0, len: 0 }, icv)
     }
 
+    /// The text has octets, and the trailer is within its last vector.
     #[inline(always)]
-    fn seal_wide(
+    fn seal_at_once(
         &self,
         packet: Packet,
         payload: Option<&[u8]>,
@@ -126,50 +132,43 @@ impl Key {
             Some(_) => return None,
             None => to.cast_const(),
         };
-        // SAFETY: as above. The lengths have been compared; the caller has checked that the trailer
-        // is within the last vector.
-        unsafe {
-            let is_sealed = match (encrypts, len > four::GROUP) {
+        // SAFETY: a width is chosen only where the machine has what it needs, here and below. The
+        // lengths have been compared; the caller has checked that the trailer is within the last
+        // vector.
+        of_width!(self, kernel => unsafe {
+            let is_long = len > kernel::GROUP;
+            let is_sealed = match (encrypts, is_long) {
                 (true, false) => {
-                    four::seal(key, first, second, iv, front_octets, from, to, len, trailer, icv)
+                    kernel::seal(key, first, second, iv, front_octets, from, to, len, trailer, icv)
                 }
                 (true, true) => {
                     let long =
-                        four::seal_long(key, first, second, iv, front_octets, from, to, len, trailer, icv);
-                    four::wipe_stack::<320>();
+                        kernel::seal_long(key, first, second, iv, front_octets, from, to, len, trailer, icv);
+                    kernel::wipe_stack::<384>();
                     long
                 }
-                (false, is_long) => {
+                (false, _) => {
                     let clear =
-                        four::seal_clear(key, first, second, iv, front_octets, from, to, len, trailer, icv);
-                    if is_long {
-                        four::wipe_stack::<320>();
+                        kernel::seal_clear(key, first, second, iv, front_octets, from, to, len, trailer, icv);
+                    if is_long || kernel::SPILLS {
+                        kernel::wipe_stack::<192>();
                     }
                     clear
                 }
             };
             is_sealed.then_some(())
-        }
+        })
     }
 
     /// Whether the ICV of a text and of the octets in front of it is right, in constant time.
     #[inline]
     pub(crate) fn verify(&self, packet: &Packet, text: &[u8], icv: &[u8; BLOCK]) -> bool {
-        let key = &self.expanded;
-        // SAFETY: as above.
-        let made = unsafe {
-            match self.expanded.width {
-                Width::One => wiped_kernel(|| one::icv(key, packet, text)),
-                Width::Two => wiped_kernel(|| two::icv(key, packet, text)),
-                Width::Four => return self.verify_wide(packet, text, icv, None),
-            }
-        };
-        made.ct_eq(icv).into()
+        self.verify_into(packet, text, icv, None)
     }
 
-    /// [`Key::verify`] with the wide kernel, and a buffer that the text is copied to.
+    /// [`Key::verify`], and a buffer that the text is copied to.
     #[inline(always)]
-    fn verify_wide(&self, packet: &Packet, text: &[u8], icv: &[u8; BLOCK], to: Option<&mut [u8]>) -> bool {
+    fn verify_into(&self, packet: &Packet, text: &[u8], icv: &[u8; BLOCK], to: Option<&mut [u8]>) -> bool {
         let Packet { iv, front: [first, second], .. } = *packet;
         let (from, len) = (text.as_ptr(), text.len());
         let to = match to {
@@ -180,13 +179,13 @@ impl Key {
         };
         let lengths = packet.lengths(len);
         // SAFETY: as above.
-        unsafe {
-            let is_right = four::verify(&self.expanded, first, second, iv, lengths, from, to, len, icv);
-            if len > four::GROUP {
-                four::wipe_stack::<320>();
+        of_width!(self, kernel => unsafe {
+            let is_right = kernel::verify(&self.expanded, first, second, iv, lengths, from, to, len, icv);
+            if len > kernel::GROUP || kernel::SPILLS {
+                kernel::wipe_stack::<192>();
             }
             is_right
-        }
+        })
     }
 
     /// Decrypts a text into a buffer that is as long, or in place if none is given. `None`, and
@@ -200,29 +199,18 @@ impl Key {
         to: &mut [u8],
         icv: &[u8; BLOCK],
     ) -> Option<[u8; 4]> {
-        match (self.expanded.width, text) {
-            (Width::Four, text) if packet.encrypts => {
-                self.open_wide(packet, text, to, icv).map(u32::to_le_bytes)
+        match text {
+            text if packet.encrypts => self.decrypt(packet, text, to, icv).map(u32::to_le_bytes),
+            // What has just been written is not read.
+            Some(text) => {
+                self.verify_into(&packet, text, icv, Some(to)).then(|| text.last_chunk().copied())?
             }
-            (Width::Four, Some(text)) => {
-                // What has just been written is not read.
-                self.verify_wide(&packet, text, icv, Some(to)).then(|| text.last_chunk().copied())?
-            }
-            (Width::Four, None) => {
-                self.verify_wide(&packet, to, icv, None).then(|| to.last_chunk().copied())?
-            }
-            (Width::One | Width::Two, text) => self.open_verified(packet, text, to, icv),
+            None => self.verify_into(&packet, to, icv, None).then(|| to.last_chunk().copied())?,
         }
     }
 
     #[inline(always)]
-    fn open_wide(
-        &self,
-        packet: Packet,
-        text: Option<&[u8]>,
-        to: &mut [u8],
-        icv: &[u8; BLOCK],
-    ) -> Option<u32> {
+    fn decrypt(&self, packet: Packet, text: Option<&[u8]>, to: &mut [u8], icv: &[u8; BLOCK]) -> Option<u32> {
         let Packet { iv, front: [first, second], front_octets, .. } = packet;
         let (key, len, to) = (&self.expanded, to.len(), to.as_mut_ptr());
         let from = match text {
@@ -231,43 +219,16 @@ impl Key {
             None => to.cast_const(),
         };
         // SAFETY: as above.
-        unsafe {
-            if len > four::GROUP {
-                four::open_long(key, first, second, iv, front_octets, from, to, len, icv)
-            } else {
-                four::open(key, first, second, iv, front_octets, from, to, len, icv)
+        of_width!(self, kernel => unsafe {
+            if len > kernel::GROUP {
+                return kernel::open_long(key, first, second, iv, front_octets, from, to, len, icv);
             }
-        }
-    }
-
-    /// [`Key::open`] in two steps: the packet is verified, and decrypted then.
-    #[cold]
-    #[inline(never)]
-    fn open_verified(
-        &self,
-        packet: Packet,
-        text: Option<&[u8]>,
-        to: &mut [u8],
-        icv: &[u8; BLOCK],
-    ) -> Option<[u8; 4]> {
-        let (key, packet) = (&self.expanded, &packet);
-        if !self.verify(packet, text.unwrap_or(to), icv) {
-            return None;
-        }
-        // SAFETY: as above.
-        unsafe {
-            match (text, self.expanded.width) {
-                (Some(text), _) if !packet.encrypts => {
-                    to.iter_mut().zip(text).for_each(|(to, from)| *to = *from)
-                }
-                (None, _) if !packet.encrypts => {}
-                (Some(text), Width::One) => wiped_kernel(|| one::crypt_into(key, packet, text, to)),
-                (Some(text), _) => wiped_kernel(|| two::crypt_into(key, packet, text, to)),
-                (None, Width::One) => wiped_kernel(|| one::crypt(key, packet, to)),
-                (None, _) => wiped_kernel(|| two::crypt(key, packet, to)),
+            let word = kernel::open(key, first, second, iv, front_octets, from, to, len, icv);
+            if kernel::SPILLS {
+                kernel::wipe_stack::<320>();
             }
-        }
-        to.last_chunk().copied()
+            word
+        })
     }
 }
 

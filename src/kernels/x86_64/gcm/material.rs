@@ -54,8 +54,7 @@ pub(crate) struct Trailer {
     pub(crate) len: usize,
 }
 
-/// The kernel. With sixteen registers, the compiler keeps round keys on the stack, which is wiped
-/// after each call. Made only where the machine has what it needs.
+/// How many blocks the vectors of the kernel have. Made only where the machine has what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
     One,

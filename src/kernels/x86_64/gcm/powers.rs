@@ -4,8 +4,8 @@ use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
+use super::block::swapped;
 use super::material::{Expanded, LAST_POWER};
-use super::vectors::swapped;
 
 /// x^63 + x^62 + x^57, which is what x^127 + x^126 + x^121 is above x^64.
 pub(super) const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;

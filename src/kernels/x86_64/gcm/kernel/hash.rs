@@ -1,0 +1,153 @@
+//! GHASH, computed as POLYVAL (RFC 8452 appendix A): blocks in the other order of octets, H
+//! multiplied by x. Products of blocks with powers of H are summed, and reduced once for a group of
+//! blocks; what was reduced is added to the first block of the next group. What is in front of the
+//! text has the power after those of the first group, and the lengths, which are the last block,
+//! have the first power: neither waits for the text.
+
+macro_rules! hash {
+    ($width:ident, $features:literal) => {
+        pub(crate) mod $width {
+            use core::arch::x86_64::*;
+
+            use super::super::super::material::{BLOCK, Expanded, LAST_POWER};
+            use super::super::super::powers::POLYNOMIAL;
+            use super::super::super::vectors::$width::*;
+            use super::super::text::$width::{BLOCKS, GROUP, Place, VECTORS, WIDTH};
+
+            /// Octets up to the end of the first power.
+            const END: usize = LAST_POWER * BLOCK;
+
+            /// Where the powers of the blocks of a group begin.
+            pub(crate) const OF_GROUP: usize = END - GROUP;
+
+            const _: () = assert!(BLOCKS + 2 <= LAST_POWER);
+
+            /// A sum of products that has not been reduced.
+            #[derive(Clone, Copy)]
+            pub(crate) struct Sum {
+                pub(crate) low: V,
+                pub(crate) middle: V,
+                pub(crate) high: V,
+            }
+
+            impl Sum {
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn zero() -> Self {
+                    let zeros = zeros();
+                    Self { low: zeros, middle: zeros, high: zeros }
+                }
+
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn of(a: V, b: V) -> Self {
+                    Self { low: multiply::<0x00>(a, b), middle: middle(a, b), high: multiply::<0x11>(a, b) }
+                }
+
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn plus(self, a: V, b: V) -> Self {
+                    Self {
+                        low: xor(self.low, multiply::<0x00>(a, b)),
+                        middle: middle_plus(self.middle, a, b),
+                        high: xor(self.high, multiply::<0x11>(a, b)),
+                    }
+                }
+
+                /// With a group of a text that is there.
+                #[allow(unsafe_code, reason = "see Place")]
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn plus_group(mut self, key: &Expanded, place: Place, carry: V) -> Self {
+                    for number in (0..VECTORS).rev() {
+                        // SAFETY: there are as many powers as blocks.
+                        let (block, powers) = unsafe {
+                            (place.block_to_open(number, carry), powers(key, OF_GROUP + number * WIDTH))
+                        };
+                        self = self.plus(block, powers);
+                    }
+                    self
+                }
+
+                /// As where powers are made, in each block, and the sum of these.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn reduced(self) -> __m128i {
+                    let polynomial = splat_halves(POLYNOMIAL);
+                    let middle = middle_alone(self.middle, self.low, self.high);
+                    let low = xor(self.low, up(middle));
+                    let high = xor(self.high, down(middle));
+                    let low = xor(crossed(low), multiply::<0x00>(low, polynomial));
+                    let twice = multiply::<0x00>(low, polynomial);
+                    fold(xor3(high, crossed(low), twice))
+                }
+            }
+
+            /// A power of H. Powers are named by where they are: the first one ends at [`END`].
+            #[allow(
+                unsafe_code,
+                reason = "a bounds check for each vector would be a tenth of the instructions"
+            )]
+            #[target_feature(enable = $features)]
+            #[inline]
+            unsafe fn power(key: &Expanded, at: usize) -> __m128i {
+                debug_assert!(at < END);
+                // SAFETY: asserted by those who call it.
+                unsafe { _mm_load_si128(key.powers.as_ptr().byte_add(at).cast()) }
+            }
+
+            /// The power from this place on, and those below it.
+            #[allow(unsafe_code, reason = "as power")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(crate) unsafe fn powers(key: &Expanded, at: usize) -> V {
+                debug_assert!(at + WIDTH <= size_of_val(&key.powers));
+                // SAFETY: asserted by those who call it.
+                unsafe { load(key.powers.as_ptr().byte_add(at).cast()) }
+            }
+
+            /// Where the powers of the last octets of a text begin, at most a group: after them
+            /// come the lengths.
+            pub(crate) const fn powers_of_end(octets: usize) -> usize {
+                END - BLOCK - octets.next_multiple_of(BLOCK)
+            }
+
+            /// The products of what is in front of a text that is not longer than a group, and of
+            /// the lengths.
+            #[allow(unsafe_code, reason = "see power")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(crate) fn ends(key: &Expanded, front: __m128i, lengths: __m128i, len: usize) -> Sum {
+                // SAFETY: there are more powers than blocks of a group.
+                let (highest, lowest) =
+                    unsafe { (power(key, powers_of_end(len) - BLOCK), power(key, END - BLOCK)) };
+                let (blocks, powers) = (pair(front, lengths), pair(highest, lowest));
+                let mut sum = Sum::of(blocks[0], powers[0]);
+                for number in 1..blocks.len() {
+                    sum = sum.plus(blocks[number], powers[number]);
+                }
+                sum
+            }
+
+            /// The product of what is in front of a text that is longer than a group.
+            #[allow(unsafe_code, reason = "see power")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(crate) fn begin(key: &Expanded, front: __m128i) -> Sum {
+                // SAFETY: as above.
+                Sum::of(low(front), low(unsafe { power(key, OF_GROUP - BLOCK) }))
+            }
+
+            /// The product of the lengths.
+            #[allow(unsafe_code, reason = "see power")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(crate) fn end(key: &Expanded, lengths: __m128i) -> Sum {
+                // SAFETY: it is the first power.
+                Sum::of(low(lengths), low(unsafe { power(key, END - BLOCK) }))
+            }
+        }
+    };
+}
+
+each_width!(hash);

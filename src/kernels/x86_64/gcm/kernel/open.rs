@@ -1,0 +1,203 @@
+//! Decryption. Blocks are hashed when the key stream for them is made, which waits for the ICV to
+//! be compared: nothing is decrypted before.
+
+macro_rules! open {
+    ($width:ident, $features:literal) => {
+        pub(crate) mod $width {
+            use core::arch::x86_64::*;
+            use core::mem::MaybeUninit;
+
+            use safe_unaligned_simd::x86_64::_mm_loadu_si128;
+            use zeroize::optimization_barrier;
+
+            use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::material::{BLOCK, Expanded};
+            use super::super::super::vectors::$width::*;
+            use super::super::counters::$width::{Numbering, next_counters};
+            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
+            use super::super::stack::$width::wipe_stack;
+            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
+
+            type Group = [V; VECTORS];
+
+            /// Groups whose key stream is held in memory until the ICV has been compared.
+            const HELD: usize = 7 * 512 / GROUP;
+
+            /// The last vectors of a text that is opened: they are decrypted if the ICV is right.
+            /// Returns the last word. With one caller each, these are not functions, whose
+            /// arguments would be in memory.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            unsafe fn open_last<const N: usize, const IS_LONG: bool>(
+                key: &Expanded,
+                (counters, j0): ([V; N], __m128i),
+                (place, octets): (Place, usize),
+                (mut sum, carry): (Sum, V),
+                icv: __m128i,
+            ) -> Option<u32> {
+                let last = N - 1;
+                let rest = octets - last * WIDTH;
+                // SAFETY: the vectors before the last one are whole, here and below.
+                let block = |number| unsafe {
+                    if number < last {
+                        return place.block_to_open(number, carry);
+                    }
+                    let place = place.vector(number);
+                    place.will_be_written();
+                    let block = swap(load_part(place.from, rest));
+                    if number == 0 { xor(block, carry) } else { block }
+                };
+                let (stream, [other]) = key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(octets)));
+                let made = _mm_xor_si128(swapped(sum.reduced()), other);
+                if !is_zero(_mm_xor_si128(made, icv)) {
+                    return None;
+                }
+                let (mut before, mut done) = (None, zeros());
+                for (number, stream) in stream.into_iter().enumerate() {
+                    unsafe {
+                        let place = place.vector(number);
+                        if number < last {
+                            done = xor(load(place.from), stream);
+                            store(place.to, done);
+                            before = Some(done);
+                        } else {
+                            done = xor(load_part(place.from, rest), stream);
+                            store_end(place.to, rest, before, done);
+                        }
+                    }
+                }
+                Some(word(done, (rest / 4).wrapping_sub(1)))
+            }
+
+            /// Decrypts a text of a group at most if the ICV of it and of what is in front is
+            /// right; else nothing is written. In place, or to another place that does not overlap.
+            /// Returns the last word.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[allow(clippy::too_many_arguments, reason = "see seal")]
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            pub(crate) unsafe fn open(
+                key: &Expanded,
+                first: u64,
+                second: u64,
+                iv: u64,
+                front_octets: u32,
+                from: *const u8,
+                to: *mut u8,
+                len: usize,
+                icv: &[u8; BLOCK],
+            ) -> Option<u32> {
+                let start = Place { from, to };
+                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
+                let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
+                let sum = (ends(key, front, lengths, len), zeros());
+                let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
+                last_vectors!(len, open_last::<_, false>(
+                    key, (next_counters(nonce, &mut numbering), j0), (start, len), sum, icv) else None)
+            }
+
+            /// [`open`] for a text that is longer.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[allow(clippy::too_many_arguments, reason = "see seal")]
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            pub(crate) unsafe fn open_long(
+                key: &Expanded,
+                first: u64,
+                second: u64,
+                iv: u64,
+                front_octets: u32,
+                from: *const u8,
+                to: *mut u8,
+                len: usize,
+                icv: &[u8; BLOCK],
+            ) -> Option<u32> {
+                let mut held = [const { MaybeUninit::<Group>::uninit() }; HELD];
+                // SAFETY: as the caller says.
+                let word =
+                    unsafe { open_held(key, first, second, iv, front_octets, from, to, len, icv, &mut held) };
+                wipe_stack::<448>();
+                word
+            }
+
+            /// [`open_long`] with memory for key stream, in a frame that is small enough to be
+            /// wiped.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[allow(clippy::too_many_arguments, reason = "see seal")]
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            unsafe fn open_held(
+                key: &Expanded,
+                first: u64,
+                second: u64,
+                iv: u64,
+                front_octets: u32,
+                from: *const u8,
+                to: *mut u8,
+                len: usize,
+                icv: &[u8; BLOCK],
+                held: &mut [MaybeUninit<Group>; HELD],
+            ) -> Option<u32> {
+                let start = Place { from, to };
+                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
+                let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
+                let j0 = j0(nonce);
+                let (groups, octets) = parts(len);
+                let mut carry = zeros();
+                let not_held = groups.saturating_sub(HELD);
+                let mut numbering = Numbering::group(nonce, not_held);
+                let mut place = start;
+                let mut sum = begin(key, front);
+                for _ in 0..not_held {
+                    // SAFETY: the octets of so many groups are there, here and below.
+                    unsafe {
+                        sum = sum.plus_group(key, place, carry);
+                        place = place.after(GROUP);
+                    }
+                    carry = low(sum.reduced());
+                    sum = Sum::zero();
+                }
+                let held = &mut held[..groups - not_held];
+                for held in &mut *held {
+                    let block = |number| unsafe { place.block_to_open(number, carry) };
+                    let counters = next_counters::<VECTORS>(nonce, &mut numbering);
+                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP));
+                    held.write(stream);
+                    place = unsafe { place.after(GROUP) };
+                    carry = low(sum.reduced());
+                    sum = Sum::zero();
+                }
+                let sum = (end(key, lengths), carry);
+                let word = last_vectors!(octets, open_last::<_, true>(
+                    key, (next_counters(nonce, &mut numbering), j0), (place, octets), sum, icv) else None);
+                let (mut nothing, mut numbering) = (Sum::zero(), Numbering::group(nonce, 0));
+                place = start;
+                for _ in 0..not_held {
+                    if word.is_some() {
+                        let counters = next_counters::<VECTORS>(nonce, &mut numbering);
+                        let (stream, _) = key_stream!(key, counters, [], (nothing, 0, |_| zeros(), 0));
+                        unsafe {
+                            place.crypt(stream);
+                            place = place.after(GROUP);
+                        }
+                    }
+                }
+                for held in held {
+                    if word.is_some() {
+                        // SAFETY: it has been written.
+                        unsafe {
+                            place.crypt(held.assume_init_read());
+                            place = place.after(GROUP);
+                        }
+                    }
+                    held.write([zeros(); VECTORS]);
+                    optimization_barrier(held);
+                }
+                word
+            }
+        }
+    };
+}
+
+each_width!(open);

@@ -1,0 +1,142 @@
+//! Encryption. Blocks are hashed when those after them are encrypted; the trailer of ESP is put
+//! into the last vector in a register, since what has just been written cannot be read back in
+//! vectors without waiting.
+
+macro_rules! seal {
+    ($width:ident, $features:literal) => {
+        pub(crate) mod $width {
+            use core::arch::x86_64::*;
+
+            use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
+
+            use super::super::super::block::{block, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::material::{BLOCK, Expanded, Trailer};
+            use super::super::super::vectors::$width::*;
+            use super::super::counters::$width::{Numbering, next_counters};
+            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
+            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
+
+            /// The last vectors of a text that is sealed: so many octets, the trailer among them.
+            /// `B` is how many vectors before them have not been hashed yet. Returns the ICV.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[target_feature(enable = $features)]
+            #[inline]
+            unsafe fn seal_last<const N: usize, const B: usize>(
+                key: &Expanded,
+                (counters, j0, lengths): ([V; N], __m128i, __m128i),
+                (place, octets, trailer): (Place, usize, Trailer),
+                (mut sum, before): (Sum, &[V; B]),
+            ) -> __m128i {
+                let block = |number: usize| before[number];
+                let (mut stream, [other]) = key_stream!(key, counters, [j0], (sum, B, block, OF_GROUP));
+                let last = N - 1;
+                let mut before = None;
+                for (number, stream) in stream.iter_mut().enumerate() {
+                    // SAFETY: the vectors before the last one are whole.
+                    unsafe {
+                        let place = place.vector(number);
+                        if number < last {
+                            *stream = xor(load(place.from), *stream);
+                            store(place.to, *stream);
+                            before = Some(*stream);
+                        } else {
+                            let octets = octets - last * WIDTH;
+                            // Zeros after the text are hashed, not what the cipher makes of them.
+                            *stream = cut(xor(load_end(place.from, octets, trailer), *stream), octets);
+                            store_end(place.to, octets, before, *stream);
+                        }
+                    }
+                }
+                let mut carry = zeros();
+                if B > 0 {
+                    carry = low(sum.reduced());
+                    sum = end(key, lengths);
+                }
+                let at = powers_of_end(octets);
+                for number in (0..N).rev() {
+                    let block = swap(stream[number]);
+                    let block = if number == 0 { xor(block, carry) } else { block };
+                    sum = sum.plus(block, unsafe { powers(key, at + number * WIDTH) });
+                }
+                _mm_xor_si128(swapped(sum.reduced()), other)
+            }
+
+            /// Encrypts a text of a group at most and writes the ICV of it and of what is in front.
+            /// The payload is where the text will be, or at another place that does not overlap;
+            /// the trailer is within the last vector. False, and nothing is done, for a text
+            /// without octets.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[allow(clippy::too_many_arguments, reason = "what is read back from memory at once is waited for")]
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            pub(crate) unsafe fn seal(
+                key: &Expanded,
+                first: u64,
+                second: u64,
+                iv: u64,
+                front_octets: u32,
+                from: *const u8,
+                to: *mut u8,
+                len: usize,
+                trailer: Trailer,
+                icv: &mut [u8; BLOCK],
+            ) -> bool {
+                let place = Place { from, to };
+                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
+                let nonce = nonce(key, iv);
+                let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
+                let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
+                let made = last_vectors!(len, seal_last::<_, 0>(
+                    key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
+                _mm_storeu_si128(icv, made);
+                true
+            }
+
+            /// [`seal`] for a text that is longer.
+            #[allow(unsafe_code, reason = "see Place")]
+            #[allow(clippy::too_many_arguments, reason = "see seal")]
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            pub(crate) unsafe fn seal_long(
+                key: &Expanded,
+                first: u64,
+                second: u64,
+                iv: u64,
+                front_octets: u32,
+                from: *const u8,
+                to: *mut u8,
+                len: usize,
+                trailer: Trailer,
+                icv: &mut [u8; BLOCK],
+            ) -> bool {
+                let mut place = Place { from, to };
+                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
+                let nonce = nonce(key, iv);
+                let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
+                let (groups, octets) = parts(len);
+                let mut sum = begin(key, front);
+                let counters = next_counters::<VECTORS>(nonce, &mut numbering);
+                let (stream, _) = key_stream!(key, counters, [], (sum, 0, |_| zeros(), 0));
+                // SAFETY: more octets than a group are left, here and below.
+                let mut before = unsafe { place.crypt(stream) };
+                place = unsafe { place.after(GROUP) };
+                for _ in 1..groups {
+                    let counters = next_counters::<VECTORS>(nonce, &mut numbering);
+                    let block = |number: usize| before[number];
+                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP));
+                    before = unsafe { place.crypt(stream) };
+                    place = unsafe { place.after(GROUP) };
+                    before[0] = xor(before[0], low(sum.reduced()));
+                    sum = Sum::zero();
+                }
+                let (sum, text) = ((sum, &before), (place, octets, trailer));
+                let made = last_vectors!(octets, seal_last::<_, { VECTORS }>(
+                    key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
+                _mm_storeu_si128(icv, made);
+                true
+            }
+        }
+    };
+}
+
+each_width!(seal);

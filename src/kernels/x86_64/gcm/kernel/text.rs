@@ -1,0 +1,129 @@
+//! A text: where it is, and how it is divided. The last vectors of it, up to a group, are one piece
+//! of straight code.
+
+macro_rules! text {
+    ($width:ident, $features:literal) => {
+        pub(crate) mod $width {
+            use core::arch::x86_64::*;
+            use core::ptr;
+
+            use super::super::super::material::{BLOCK, Trailer};
+            use super::super::super::vectors::$width::*;
+
+            /// Octets of a vector.
+            pub(crate) const WIDTH: usize = LANES * BLOCK;
+
+            /// Vectors of a group, whose products are reduced together.
+            pub(crate) const VECTORS: usize = if LANES == 4 { 8 } else { 4 };
+
+            /// Blocks of a group.
+            pub(crate) const BLOCKS: usize = VECTORS * LANES;
+
+            pub(crate) const GROUP: usize = VECTORS * WIDTH;
+
+            pub(crate) const fn at_most(vectors: usize) -> usize {
+                if vectors < VECTORS { vectors } else { VECTORS }
+            }
+
+            /// Groups in front of the last vectors of a text, and the octets of these.
+            pub(crate) const fn parts(len: usize) -> (usize, usize) {
+                let groups = len.saturating_sub(1) / GROUP;
+                (groups, len - groups * GROUP)
+            }
+
+            /// Whether the last vector of a text has all of its trailer, and there is payload
+            /// enough.
+            #[inline]
+            pub(crate) const fn has_trailer_at_end(len: usize, trailer: Trailer) -> bool {
+                (SHORTEST == 0 || trailer.len == 0 || len >= trailer.len + SHORTEST)
+                    && len > 0
+                    && (len - 1) % WIDTH >= trailer.len.saturating_sub(1)
+            }
+
+            /// Where a text is read and where it is written: the same place, or two that do not
+            /// overlap. Not handed to a kernel as one, which would be in memory.
+            #[derive(Clone, Copy)]
+            pub(crate) struct Place {
+                pub(crate) from: *const u8,
+                pub(crate) to: *mut u8,
+            }
+
+            #[allow(
+                unsafe_code,
+                reason = "masked loads and stores, and places that may be the same, take pointers"
+            )]
+            impl Place {
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn after(self, octets: usize) -> Self {
+                    unsafe { Self { from: self.from.add(octets), to: self.to.wrapping_add(octets) } }
+                }
+
+                /// A vector number of a group, or of the end of a text.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn vector(self, number: usize) -> Self {
+                    unsafe { self.after(number * WIDTH) }
+                }
+
+                /// Gets a line before it is written: stores that wait for theirs would follow each
+                /// other once the ICV has been compared.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn will_be_written(self) {
+                    _mm_prefetch::<_MM_HINT_ET0>(self.to.cast());
+                }
+
+                /// Blocks of a text that are hashed before it is opened: the carry is added to the
+                /// first of them.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn block_to_open(self, number: usize, carry: V) -> V {
+                    // SAFETY: as the caller says.
+                    let block = unsafe {
+                        let place = self.vector(number);
+                        place.will_be_written();
+                        swap(load(place.from))
+                    };
+                    if number == 0 { xor(block, carry) } else { block }
+                }
+
+                /// Encrypts or decrypts vectors that are whole. Returns what was written, in the
+                /// other order of octets.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn crypt<const N: usize>(self, mut stream: [V; N]) -> [V; N] {
+                    for (number, stream) in stream.iter_mut().enumerate() {
+                        unsafe {
+                            let place = self.vector(number);
+                            let done = xor(load(place.from), *stream);
+                            store(place.to, done);
+                            *stream = swap(done);
+                        }
+                    }
+                    stream
+                }
+
+                /// Writes a text that is not encrypted: what is in front of its last vector is in
+                /// its place already, or copied.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn write(self, start: usize, len: usize, last: V) {
+                    unsafe {
+                        if !ptr::eq(self.from, self.to) {
+                            for number in 0..start / WIDTH {
+                                let place = self.vector(number);
+                                store(place.to, load(place.from));
+                            }
+                        }
+                        let end = self.after(start);
+                        let before = if start > 0 { Some(load(end.from.sub(WIDTH))) } else { None };
+                        store_end(end.to, len - start, before, last);
+                    }
+                }
+            }
+        }
+    };
+}
+
+each_width!(text);
