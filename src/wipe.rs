@@ -20,10 +20,10 @@ pub(crate) fn wiped<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The same for a message that a hash or a cipher of the crates processes: they leave states and
-/// round keys on the stack, where the processor has long vectors in several copies.
+/// round keys on the stack.
 #[inline(always)]
 pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
-    if has_long_vectors() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
+    if copies_round_keys() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
 }
 
 /// The same for a packet that the crates process with AES-GCM or AES-GMAC, beside what
@@ -36,15 +36,15 @@ pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
     if has_instructions { wiped_pieces::<R, 1>(work) } else { wiped_pieces::<R, 3>(work) }
 }
 
-/// Wipes the stack below the caller, where what it called has left round keys: all of them in
-/// several copies if that had `many` blocks at once.
+/// Wipes the stack below the caller, where what it called has left round keys: if the `aes` crate
+/// copies them, all of them in several copies where that had `many` blocks at once.
 #[cfg(feature = "aes-gcm")]
 #[inline(always)]
 pub(crate) fn wipe_below(many: bool) {
-    if many && has_long_vectors() {
-        wipe_stack::<6>()
-    } else {
-        wipe_stack::<2>()
+    match (copies_round_keys(), has_long_vectors()) {
+        (true, _) if many => wipe_stack::<6>(),
+        (false, true) => wipe_stack::<1>(),
+        (true, _) | (false, false) => wipe_stack::<2>(),
     }
     // The last call of a function is made without its frame.
     optimization_barrier(&many);
@@ -64,13 +64,24 @@ pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
     wiped_pieces::<R, 8>(work)
 }
 
-/// The same for a message that the crates decrypt: where the processor has long vectors, they have
-/// a copy of the round keys for each of many blocks.
+/// The same for a message that the crates decrypt: they may have a copy of the round keys for each
+/// of many blocks.
 #[inline(always)]
 pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
-    if has_long_vectors() { wiped_pieces::<R, 8>(work) } else { wiped_message(work) }
+    if copies_round_keys() { wiped_pieces::<R, 8>(work) } else { wiped_message(work) }
 }
 
+/// Whether the `aes` crate copies round keys for each call, one for each block of a vector. It does
+/// where it uses VAES, which is not known without kernels.
+#[inline]
+fn copies_round_keys() -> bool {
+    #[cfg(feature = "kernels")]
+    return crate::kernels::crates_have_vaes();
+    #[cfg(not(feature = "kernels"))]
+    cfg!(target_arch = "x86_64")
+}
+
+#[cfg(any(feature = "kernels", feature = "aes-gcm"))]
 #[inline]
 fn has_long_vectors() -> bool {
     #[cfg(feature = "kernels")]

@@ -18,6 +18,11 @@ use super::padding::Final;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Vectors {}
 
+/// No VAES.
+pub(crate) const fn crates_have_vaes() -> bool {
+    false
+}
+
 /// No VBMI.
 #[cfg(feature = "des-ede3-cbc")]
 #[derive(Clone, Copy)]

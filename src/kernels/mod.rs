@@ -63,7 +63,7 @@ pub(crate) use padding::Final;
 pub(crate) use x86_64::gcm;
 #[cfg(test)]
 pub(crate) use x86_64::makers;
-pub(crate) use x86_64::{Vectors, aes};
+pub(crate) use x86_64::{Vectors, aes, crates_have_vaes};
 
 /// Octets of a block of both hashes.
 pub(crate) const BLOCK: usize = 64;

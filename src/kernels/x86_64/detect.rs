@@ -1,10 +1,20 @@
 //! Features of the processor, detected at run time.
 
-use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::arch::x86_64::__cpuid;
+#[cfg(feature = "aes-gcm")]
+use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 cpufeatures::new!(has_avx2, "avx2", "aes", "sha", "ssse3", "sse4.1");
 cpufeatures::new!(has_avx512, "fma", "avx512f", "avx512bw", "avx512vl", "avx512vbmi", "gfni", "vaes");
+
+cpufeatures::new!(crates_have_vaes_here, "vaes");
+
+/// Whether the `aes` crate uses VAES: it asks in this way, too.
+#[inline]
+pub(crate) fn crates_have_vaes() -> bool {
+    crates_have_vaes_here::get()
+}
 
 /// Vectors that this machine has. Only detection makes a value, so that it is a proof: functions
 /// that need these instructions may be called where there is one.
@@ -54,6 +64,7 @@ impl Vectors {
 
     /// Whether AES and products of polynomials work on whole vectors too. Where there is no
     /// AVX-512, `cpufeatures` says that they do not: it asks for the registers of 512 bits.
+    #[cfg(feature = "aes-gcm")]
     pub(in crate::kernels) fn has_vaes_and_vpclmulqdq(self) -> bool {
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
         asked_once(&KNOWN, || {

@@ -24,10 +24,10 @@ mod simd;
 pub(crate) use cbc_aes::encrypt_aes;
 #[cfg(feature = "des-ede3-cbc")]
 pub(crate) use cbc_des::{Vbmi, encrypt_des};
-pub(crate) use detect::Vectors;
 pub(super) use detect::is_intel;
 #[cfg(test)]
 pub(crate) use detect::makers;
+pub(crate) use detect::{Vectors, crates_have_vaes};
 #[cfg(feature = "hmac-md5-96")]
 pub(super) use hmac::md5_kernels;
 pub(super) use hmac::{schedule, sha1_kernels};
