@@ -36,6 +36,13 @@ pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
     if has_instructions { wiped_pieces::<R, 1>(work) } else { wiped_pieces::<R, 3>(work) }
 }
 
+/// The same for a text that is only decrypted, where [`wipe_below`] may be enough.
+#[cfg(feature = "aes-gcm")]
+#[inline(always)]
+pub(crate) fn wiped_gcm_text(work: impl FnOnce()) {
+    if has_long_vectors() && !copies_round_keys() { work() } else { wiped_gcm_packet(work) }
+}
+
 /// Wipes the stack below the caller, where what it called has left round keys: if the `aes` crate
 /// copies them, all of them in several copies where that had `many` blocks at once.
 #[cfg(feature = "aes-gcm")]

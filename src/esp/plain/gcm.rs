@@ -18,7 +18,7 @@ use crate::esp::authentic::{Authentic, LONG_ICV};
 use crate::esp::packet::IDS;
 use crate::impossible::part;
 use crate::key::SaKeys;
-use crate::wipe::{wipe_below, wiped_gcm_packet};
+use crate::wipe::{wipe_below, wiped_gcm_packet, wiped_gcm_text};
 
 /// Octets of the IV.
 const IV: usize = 8;
@@ -76,7 +76,7 @@ impl Gcm {
         if self.encrypts
             && let Some(nonce) = self.nonce(esp)
         {
-            wiped_gcm_packet(|| self.crypt(nonce, body));
+            wiped_gcm_text(|| self.crypt(nonce, body));
         }
     }
 
@@ -87,7 +87,7 @@ impl Gcm {
             && let Some((message, _)) = esp.split_last_chunk_mut::<LONG_ICV>()
             && let Some((_, text)) = message.split_at_mut_checked(IDS + IV)
         {
-            wiped_gcm_packet(|| self.crypt(nonce, text));
+            wiped_gcm_text(|| self.crypt(nonce, text));
         }
     }
 
