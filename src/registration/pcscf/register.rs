@@ -273,7 +273,7 @@ impl Pcscf {
     /// # Errors
     /// [`RegisterError`], with the status of the answer, if any. After an SM7 that is not what was
     /// issued, the registration has ended, and its set stays for
-    /// [`DRAIN`](crate::registration::DRAIN) so that the answer can be sent over it.
+    /// [`DRAIN`] so that the answer can be sent over it.
     pub fn register<D: DataPath>(
         &mut self,
         now: Moment,

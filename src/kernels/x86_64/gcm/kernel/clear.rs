@@ -68,7 +68,7 @@ macro_rules! clear {
             }
 
             /// Authenticates a text that is not encrypted, and what is in front of it: writes the
-            /// ICV. The payload is where [`seal`] has it; the trailer is within the last vector.
+            /// ICV. The payload is where `seal` has it; the trailer is within the last vector.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]

@@ -97,7 +97,7 @@ macro_rules! open {
                     key, (next_counters(nonce, &mut numbering), j0), (start, len), sum, icv) else None)
             }
 
-            /// [`open`] for a text that is longer.
+            /// [`open()`] for a text that is longer.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]

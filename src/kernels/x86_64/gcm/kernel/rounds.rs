@@ -1,7 +1,7 @@
 //! Rounds of AES, with blocks hashed between them: other units of the processor multiply than those
 //! that encrypt.
 
-/// A round of [`key_stream`].
+/// A round of `key_stream!`.
 macro_rules! round_of {
     ($number:literal, $key:expr, $state:ident, $other:ident, $sum:ident, $blocks:expr, $block:expr, $at:expr) => {
         let round_key = splat(_mm_loadu_si128(&$key.round_keys[$number]));

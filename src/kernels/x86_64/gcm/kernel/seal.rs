@@ -92,7 +92,7 @@ macro_rules! seal {
                 true
             }
 
-            /// [`seal`] for a text that is longer.
+            /// [`seal()`] for a text that is longer.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
