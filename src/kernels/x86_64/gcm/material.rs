@@ -46,7 +46,7 @@ impl Packet {
     }
 }
 
-/// What a text ends with, beside its payload: at most eight octets.
+/// What a text ends with, beside its payload: at most five octets.
 #[derive(Clone, Copy)]
 pub(crate) struct Trailer {
     /// The first one is the lowest.

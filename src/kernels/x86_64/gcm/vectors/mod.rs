@@ -1,13 +1,16 @@
 //! Vectors of AES blocks in three widths, with the same names.
 //!
-//! `V` is a vector of `LANES` blocks. Of functions that take several, `pair` makes vectors of two
-//! blocks that are hashed together, `swap` is the other order of octets in each block, `up` and
-//! `down` shift each block by half, `crossed` exchanges its halves, `of_next` puts the last two
-//! counters of a group right, and `fold` is the sum of the blocks. `load_part` and `store_part` are
-//! for fewer octets than a vector has, `load_end` for a payload and its trailer; `cut` leaves so
-//! many octets, and zeros; `word` is one word of a vector.
+//! `V` is a vector of `LANES` blocks. `pair` makes vectors of two blocks that are hashed together,
+//! `swap` is the other order of octets in each block, `up` and `down` shift each block by half,
+//! `crossed` exchanges its halves, `of_next` puts the last two counters of a group right, and
+//! `fold` is the sum of the blocks. `load_part` and `store_end` are for fewer octets than a vector
+//! has, `load_end` for a payload and its trailer; `cut` leaves so many octets, and zeros; `word` is
+//! one word of a vector.
 
 #![allow(unsafe_code, reason = "places that may be the same, and masks, take pointers")]
+
+#[macro_use]
+mod avx2;
 
 pub(super) mod four;
 pub(super) mod one;
@@ -27,6 +30,11 @@ static MASKS: [u8; 96] = {
     masks
 };
 const ZEROS: usize = 32;
+/// Which words of a vector are two at its beginning, and zeros behind them: from the eighth on.
+static TWO_WORDS: [u32; 16] = [7, 7, 7, 7, 7, 7, 7, 7, 0, 1, 7, 7, 7, 7, 7, 7];
+/// Which words of two vectors are as many as one has: from the number of words on. Of fewer than
+/// eight words, only the lowest bits of a number count.
+static WORDS_TWICE: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7];
 
 /// The end of a payload that is less than a word, and the trailer behind it: at most eight octets.
 #[inline(always)]
