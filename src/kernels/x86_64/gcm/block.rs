@@ -44,7 +44,7 @@ pub(super) fn block(first: u64, second: u64) -> __m128i {
     _mm_set_epi64x(first as i64, second as i64)
 }
 
-/// The cipher of one block.
+/// The cipher of one block, after the first addition of a key.
 #[target_feature(enable = "avx2,aes")]
 #[inline]
 pub(super) fn encrypted(key: &Expanded, mut block: __m128i) -> __m128i {

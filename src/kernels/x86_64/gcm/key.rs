@@ -104,10 +104,10 @@ impl Key {
     ) -> Option<()> {
         let packet = Packet { iv, front: [first, second], front_octets, encrypts };
         let payload_len = text.len().checked_sub(trailer.len)?;
-        let (place, end) = text.split_at_mut(payload_len);
-        if payload_len + end.len() == 0 || payload.is_some_and(|payload| payload.len() != payload_len) {
+        if text.is_empty() || payload.is_some_and(|payload| payload.len() != payload_len) {
             return None;
         }
+        let (place, end) = text.split_at_mut(payload_len);
         if let Some(payload) = payload {
             place.iter_mut().zip(payload).for_each(|(to, from)| *to = *from);
         }

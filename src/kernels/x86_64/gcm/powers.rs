@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
-use super::block::swapped;
+use super::block::{encrypted, swapped};
 use super::material::{Expanded, LAST_POWER};
 
 /// x^63 + x^62 + x^57, which is what x^127 + x^126 + x^121 is above x^64.
@@ -43,11 +43,7 @@ fn times_x(h: __m128i) -> __m128i {
 /// Writes the powers of H, which is the cipher of zeros.
 #[target_feature(enable = "avx2,aes,pclmulqdq")]
 pub(super) fn write(key: &mut Expanded) {
-    let mut h = _mm_loadu_si128(&key.round_keys[0]);
-    for key in &key.round_keys[1..10] {
-        h = _mm_aesenc_si128(h, _mm_loadu_si128(key));
-    }
-    let h = times_x(swapped(_mm_aesenclast_si128(h, _mm_loadu_si128(&key.round_keys[10]))));
+    let h = times_x(swapped(encrypted(key, _mm_loadu_si128(&key.round_keys[0]))));
     let mut power = h;
     for octets in key.powers[..LAST_POWER].iter_mut().rev() {
         _mm_storeu_si128(octets, power);

@@ -10,17 +10,9 @@ pub(crate) const LANES: usize = 4;
 /// What a payload has at least that has a trailer.
 pub(crate) const SHORTEST: usize = 0;
 
-macro_rules! functions {
-    ($($item:item)*) => {
-        $(
-            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq")]
-            #[inline]
-            $item
-        )*
-    };
-}
-
 functions! {
+    "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq":
+
     pub(crate) fn zeros() -> V {
         _mm512_setzero_si512()
     }
@@ -132,12 +124,8 @@ functions! {
         unsafe { _mm512_maskz_loadu_epi8(mask(octets), from.cast()) }
     }
 
-    unsafe fn store_part(to: *mut u8, octets: usize, vector: V) {
-        unsafe { _mm512_mask_storeu_epi8(to.cast(), mask(octets), vector) }
-    }
-
     pub(crate) unsafe fn store_end(to: *mut u8, octets: usize, _: Option<V>, vector: V) {
-        unsafe { store_part(to, octets, vector) }
+        unsafe { _mm512_mask_storeu_epi8(to.cast(), mask(octets), vector) }
     }
 
     pub(crate) unsafe fn load_end(from: *const u8, octets: usize, trailer: Trailer) -> V {

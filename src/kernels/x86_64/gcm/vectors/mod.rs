@@ -9,6 +9,17 @@
 
 #![allow(unsafe_code, reason = "places that may be the same, and masks, take pointers")]
 
+/// Functions that need these instructions.
+macro_rules! functions {
+    ($features:literal: $($item:item)*) => {
+        $(
+            #[target_feature(enable = $features)]
+            #[inline]
+            $item
+        )*
+    };
+}
+
 #[macro_use]
 mod avx2;
 

@@ -9,17 +9,9 @@ use super::{MASKS, TWO_WORDS, WORDS_TWICE, ZEROS, end_of, less_than_a_word, writ
 pub(crate) type V = __m128i;
 pub(crate) const LANES: usize = 1;
 
-macro_rules! functions {
-    ($($item:item)*) => {
-        $(
-            #[target_feature(enable = "avx2,aes,pclmulqdq")]
-            #[inline]
-            $item
-        )*
-    };
-}
-
 functions! {
+    "avx2,aes,pclmulqdq":
+
     pub(crate) fn zeros() -> V {
         _mm_setzero_si128()
     }

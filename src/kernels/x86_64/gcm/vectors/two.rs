@@ -9,17 +9,9 @@ use super::{MASKS, TWO_WORDS, WORDS_TWICE, ZEROS, end_of, less_than_a_word, writ
 pub(crate) type V = __m256i;
 pub(crate) const LANES: usize = 2;
 
-macro_rules! functions {
-    ($($item:item)*) => {
-        $(
-            #[target_feature(enable = "avx2,vaes,vpclmulqdq")]
-            #[inline]
-            $item
-        )*
-    };
-}
-
 functions! {
+    "avx2,vaes,vpclmulqdq":
+
     pub(crate) fn zeros() -> V {
         _mm256_setzero_si256()
     }
