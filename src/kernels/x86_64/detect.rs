@@ -26,8 +26,8 @@ pub(crate) struct Vectors(Kind);
 pub(in crate::kernels) enum Kind {
     /// AVX2, AES-NI, SHA-NI.
     Avx2,
-    /// AVX-512 with VBMI, VAES, GFNI; AES-NI, SHA-NI. `whole`: AES and MD5 use vectors of 512 bits
-    /// too, not two of 256.
+    /// AVX-512 with VBMI, VAES, GFNI; AES-NI, SHA-NI. `whole`: AES-CBC and MD5 use vectors of 512
+    /// bits too, not two of 256, and GHASH multiplies four halves, not three.
     Avx512 { whole: bool },
 }
 

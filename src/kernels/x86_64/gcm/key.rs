@@ -1,7 +1,7 @@
 //! The keys of AES-GCM and AES-GMAC, and which kernel uses them.
 
 use super::super::aes::ni;
-use super::super::detect::Vectors;
+use super::super::detect::{Kind, Vectors};
 use super::kernel;
 use super::material::{BLOCK, Expanded, POWERS, Packet, Trailer, Width};
 use super::powers;
@@ -25,6 +25,10 @@ macro_rules! of_width {
                 use kernel::four as $kernel;
                 $work
             }
+            Width::FourKaratsuba => {
+                use kernel::four_karatsuba as $kernel;
+                $work
+            }
         }
     };
 }
@@ -44,7 +48,11 @@ impl Key {
         }
         let width = match vectors {
             Some(vectors) if vectors.has_vaes_and_vpclmulqdq() => {
-                if vectors.has_avx512() && has_vbmi2::get() { Width::Four } else { Width::Two }
+                match vectors.kind() {
+                    Kind::Avx512 { whole: true } if has_vbmi2::get() => Width::Four,
+                    Kind::Avx512 { whole: false } if has_vbmi2::get() => Width::FourKaratsuba,
+                    Kind::Avx512 { .. } | Kind::Avx2 => Width::Two,
+                }
             }
             Some(_) | None => Width::One,
         };
@@ -385,9 +393,11 @@ mod tests {
     fn the_width_is_the_widest_that_the_processor_has() {
         let has_vaes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq");
         for vectors in Vectors::available() {
-            let wanted = match (has_vaes, vectors.has_avx512() && is_x86_feature_detected!("avx512vbmi2")) {
-                (true, true) => Width::Four,
-                (true, false) => Width::Two,
+            let has_vbmi2 = is_x86_feature_detected!("avx512vbmi2");
+            let wanted = match (has_vaes, vectors.name()) {
+                (true, "avx512-whole") if has_vbmi2 => Width::Four,
+                (true, "avx512") if has_vbmi2 => Width::FourKaratsuba,
+                (true, _) => Width::Two,
                 (false, _) => Width::One,
             };
             let key = Key::new(Some(vectors), &[0; BLOCK], &[0; 4]).unwrap();

@@ -60,4 +60,6 @@ pub(super) enum Width {
     One,
     Two,
     Four,
+    /// The same, where a product takes longer than a few sums.
+    FourKaratsuba,
 }

@@ -10,17 +10,17 @@ use super::material::{Expanded, LAST_POWER};
 /// x^63 + x^62 + x^57, which is what x^127 + x^126 + x^121 is above x^64.
 pub(super) const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;
 
-/// A product of 256 bits, reduced by x^128 + x^127 + x^126 + x^121 + 1 in the way of Montgomery.
+/// A product of 256 bits, reduced by x^128 + x^127 + x^126 + x^121 + 1 in the way of Montgomery: of
+/// its three parts, which overlap by half a block, the lowest is added to the middle one in two
+/// halves, and this one to the highest alike.
 #[target_feature(enable = "avx2,pclmulqdq")]
 #[inline]
 pub(super) fn reduced(low: __m128i, middle: __m128i, high: __m128i) -> __m128i {
     let polynomial = _mm_set1_epi64x(POLYNOMIAL as i64);
-    let low = _mm_xor_si128(low, _mm_slli_si128::<8>(middle));
-    let high = _mm_xor_si128(high, _mm_srli_si128::<8>(middle));
     let once = _mm_clmulepi64_si128::<0x00>(low, polynomial);
-    let low = _mm_xor_si128(_mm_shuffle_epi32::<0x4e>(low), once);
-    let twice = _mm_clmulepi64_si128::<0x00>(low, polynomial);
-    _mm_xor_si128(high, _mm_xor_si128(_mm_shuffle_epi32::<0x4e>(low), twice))
+    let middle = _mm_xor_si128(_mm_xor_si128(middle, _mm_shuffle_epi32::<0x4e>(low)), once);
+    let twice = _mm_clmulepi64_si128::<0x00>(middle, polynomial);
+    _mm_xor_si128(high, _mm_xor_si128(_mm_shuffle_epi32::<0x4e>(middle), twice))
 }
 
 #[target_feature(enable = "avx2,pclmulqdq")]

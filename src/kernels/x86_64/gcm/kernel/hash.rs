@@ -75,11 +75,10 @@ macro_rules! hash {
                 pub(crate) fn reduced(self) -> __m128i {
                     let polynomial = splat_halves(POLYNOMIAL);
                     let middle = middle_alone(self.middle, self.low, self.high);
-                    let low = xor(self.low, up(middle));
-                    let high = xor(self.high, down(middle));
-                    let low = xor(crossed(low), multiply::<0x00>(low, polynomial));
-                    let twice = multiply::<0x00>(low, polynomial);
-                    fold(xor3(high, crossed(low), twice))
+                    let once = multiply::<0x00>(self.low, polynomial);
+                    let middle = xor3(middle, crossed(self.low), once);
+                    let twice = multiply::<0x00>(middle, polynomial);
+                    fold(xor3(self.high, crossed(middle), twice))
                 }
             }
 

@@ -1,5 +1,5 @@
-//! What the two widths of AVX2 have in common: masks are of words, and products cost more than
-//! sums.
+//! What the two widths of AVX2 have in common: masks are of words, and products are those of
+//! [`super::karatsuba`].
 
 /// Functions of a width, of those that need its instructions.
 macro_rules! avx2 {
@@ -15,25 +15,7 @@ macro_rules! avx2 {
             xor(a, xor(b, c))
         }
 
-        /// The products of halves of different places, and of halves of the same place: one
-        /// product, of sums of halves.
-        #[target_feature(enable = $features)]
-        #[inline]
-        pub(crate) fn middle(a: V, b: V) -> V {
-            multiply::<0x00>(xor(a, crossed(a)), xor(b, crossed(b)))
-        }
-
-        #[target_feature(enable = $features)]
-        #[inline]
-        pub(crate) fn middle_plus(sum: V, a: V, b: V) -> V {
-            xor(sum, middle(a, b))
-        }
-
-        #[target_feature(enable = $features)]
-        #[inline]
-        pub(crate) fn middle_alone(middle: V, low: V, high: V) -> V {
-            xor3(middle, low, high)
-        }
+        karatsuba!($features);
 
         #[target_feature(enable = $features)]
         #[inline]

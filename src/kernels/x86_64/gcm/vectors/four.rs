@@ -51,14 +51,6 @@ functions! {
         _mm512_shuffle_epi8(a, _mm512_set_epi64(high, low, high, low, high, low, high, low))
     }
 
-    pub(crate) fn up(a: V) -> V {
-        _mm512_bslli_epi128::<8>(a)
-    }
-
-    pub(crate) fn down(a: V) -> V {
-        _mm512_bsrli_epi128::<8>(a)
-    }
-
     pub(crate) fn crossed(a: V) -> V {
         _mm512_shuffle_epi32::<0x4e>(a)
     }

@@ -53,14 +53,6 @@ functions! {
         _mm_shuffle_epi8(a, _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f))
     }
 
-    pub(crate) fn up(a: V) -> V {
-        _mm_slli_si128::<8>(a)
-    }
-
-    pub(crate) fn down(a: V) -> V {
-        _mm_srli_si128::<8>(a)
-    }
-
     pub(crate) fn crossed(a: V) -> V {
         _mm_shuffle_epi32::<0x4e>(a)
     }

@@ -54,14 +54,6 @@ functions! {
         _mm256_shuffle_epi8(a, _mm256_set_epi64x(high, low, high, low))
     }
 
-    pub(crate) fn up(a: V) -> V {
-        _mm256_bslli_epi128::<8>(a)
-    }
-
-    pub(crate) fn down(a: V) -> V {
-        _mm256_bsrli_epi128::<8>(a)
-    }
-
     pub(crate) fn crossed(a: V) -> V {
         _mm256_shuffle_epi32::<0x4e>(a)
     }
