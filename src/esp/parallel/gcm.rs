@@ -7,7 +7,7 @@ use super::super::authentic::{Authentic, LONG_ICV};
 use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
 use super::super::plain;
 use crate::algorithm::Encryption;
-use crate::impossible::impossible;
+use crate::impossible::{impossible, part};
 use crate::kernels::{Vectors, gcm};
 use crate::key::SaKeys;
 use crate::spi::Spi;
@@ -104,25 +104,22 @@ impl OnePass<'_> {
         esp: &mut [u8],
         trailer: (usize, u8),
     ) -> Option<()> {
-        let (header, rest) = esp.split_first_chunk_mut::<{ IDS + IV }>()?;
-        let (text, icv) = rest.split_last_chunk_mut::<LONG_ICV>()?;
+        let (header, place) = esp.split_first_chunk_mut::<{ IDS + IV }>()?;
         let ids = u64::from(spi.value()) << 32 | u64::from(sequence);
         *header = (u128::from(ids) << 64 | u128::from(ids)).to_be_bytes();
-        self.key.seal(self.packet(ids, ids), payload, text, self::trailer(trailer), icv)
+        self.key.seal(self.packet(ids, ids), payload, place, self::trailer(trailer))
     }
 
     /// Encrypts a packet that has been framed, and appends its ICV.
     fn protect(self, esp: &mut [u8]) -> Option<()> {
         let (ids, iv) = numbers(esp)?;
-        let (text, icv) = esp.get_mut(IDS + IV..)?.split_last_chunk_mut::<LONG_ICV>()?;
-        self.key.seal(self.packet(ids, iv), None, text, gcm::Trailer { octets: 0, len: 0 }, icv)
+        self.key.seal(self.packet(ids, iv), None, esp.get_mut(IDS + IV..)?, gcm::Trailer::NONE)
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.
     fn verify(self, esp: &[u8]) -> Option<Authentic> {
         let (ids, iv) = numbers(esp)?;
-        let (text, icv) = esp.get(IDS + IV..)?.split_last_chunk::<LONG_ICV>()?;
-        Authentic::verified(self.key.verify(&self.packet(ids, iv), text, icv))
+        Authentic::verified(self.key.verify(&self.packet(ids, iv), esp.get(IDS + IV..)?))
     }
 
     /// Verifies a packet, in constant time, and decrypts it into a buffer that is as long as
@@ -130,8 +127,7 @@ impl OnePass<'_> {
     #[inline(always)]
     pub(crate) fn open(self, esp: &[u8], body: &mut [u8]) -> Option<(Authentic, Opened)> {
         let (ids, iv) = numbers(esp)?;
-        let (text, icv) = esp.get(IDS + IV..)?.split_last_chunk::<LONG_ICV>()?;
-        let end = self.key.open(self.packet(ids, iv), Some(text), body, icv);
+        let end = self.key.open(self.packet(ids, iv), esp.get(IDS + IV..)?, body);
         Some((Authentic::verified(end.is_some())?, opened(end?, body)))
     }
 
@@ -139,9 +135,10 @@ impl OnePass<'_> {
     #[inline(always)]
     pub(crate) fn open_in_place(self, esp: &mut [u8]) -> Option<(Authentic, Opened)> {
         let (ids, iv) = numbers(esp)?;
-        let (text, icv) = esp.get_mut(IDS + IV..)?.split_last_chunk_mut::<LONG_ICV>()?;
-        let end = self.key.open(self.packet(ids, iv), None, text, icv);
-        Some((Authentic::verified(end.is_some())?, opened(end?, text)))
+        let sealed = esp.get_mut(IDS + IV..)?;
+        let end = self.key.open_in_place(self.packet(ids, iv), sealed);
+        let body_len = sealed.len().checked_sub(LONG_ICV)?;
+        Some((Authentic::verified(end.is_some())?, opened(end?, part(sealed, ..body_len))))
     }
 
     /// AES-GMAC authenticates the IV too.
@@ -173,10 +170,8 @@ fn trailer((pad_len, next_header): (usize, u8)) -> gcm::Trailer {
     const OCTETS: [u32; 4] = [0, 0x01_01, 0x02_02_01, 0x03_03_02_01];
     let pad_len = pad_len & 3;
     let octets = OCTETS.get(pad_len).copied().unwrap_or_default();
-    gcm::Trailer {
-        octets: u64::from(octets) | u64::from(next_header) << (8 * (pad_len + 1)),
-        len: pad_len + 2,
-    }
+    let next_header = u64::from(next_header) << (8 * (pad_len + 1));
+    gcm::Trailer::new(u64::from(octets) | next_header, pad_len + 2)
 }
 
 /// Reads the trailer, of which the last octets are given: reading those that were just written

@@ -46,12 +46,29 @@ impl Packet {
     }
 }
 
-/// What a text ends with, beside its payload: at most five octets.
+/// What a text ends with, beside its payload: at most five octets, and how many, in one register.
 #[derive(Clone, Copy)]
-pub(crate) struct Trailer {
-    /// The first one is the lowest.
-    pub(crate) octets: u64,
-    pub(crate) len: usize,
+pub(crate) struct Trailer(u64);
+
+impl Trailer {
+    /// The text has been framed.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The first octet is the lowest, and there are zeros behind the last one.
+    #[inline(always)]
+    pub(crate) const fn new(octets: u64, len: usize) -> Self {
+        Self(octets | (len as u64) << 56)
+    }
+
+    #[inline(always)]
+    pub(super) const fn octets(self) -> u64 {
+        self.0 << 8 >> 8
+    }
+
+    #[inline(always)]
+    pub(super) const fn len(self) -> usize {
+        (self.0 >> 56) as usize
+    }
 }
 
 /// How many blocks the vectors of the kernel have. Made only where the machine has what it needs.

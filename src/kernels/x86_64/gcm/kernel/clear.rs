@@ -6,10 +6,10 @@ macro_rules! clear {
             use core::arch::x86_64::*;
             use core::ptr;
 
-            use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
+            use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
             use super::super::super::block::{block, encrypted, is_zero, j0, lengths, nonce, read_anew, swapped};
-            use super::super::super::material::{BLOCK, Expanded, Trailer};
+            use super::super::super::material::{Expanded, Trailer};
             use super::super::super::vectors::$width::*;
             use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
             use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
@@ -68,7 +68,7 @@ macro_rules! clear {
             }
 
             /// Authenticates a text that is not encrypted, and what is in front of it: writes the
-            /// ICV. The payload is where `seal` has it; the trailer is within the last vector.
+            /// ICV behind it. The payload is where `seal` has it; the trailer is within the last vector.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
@@ -83,7 +83,6 @@ macro_rules! clear {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-                icv: &mut [u8; BLOCK],
             ) -> bool {
                 let place = Place { from, to };
                 let start = (len - 1) / WIDTH * WIDTH;
@@ -93,17 +92,20 @@ macro_rules! clear {
                 };
                 let j0 = j0(nonce(key, iv));
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize + len, 0));
-                // SAFETY: as above.
-                let made = unsafe {
+                // SAFETY: as above, and there is room for the ICV.
+                unsafe {
                     let made = icv_of_clear::<true>(key, (front, lengths, j0), (place, len), last);
-                    place.write(start, len, last);
-                    made
-                };
-                _mm_storeu_si128(icv, made);
+                    if ptr::eq(from, to) {
+                        place.write_trailer(len, trailer);
+                    } else {
+                        place.copy(start, len, last);
+                    }
+                    place.write_icv(len, made);
+                }
                 true
             }
 
-            /// Whether the ICV of a text and of what is in front of it is right. If it is, the text
+            /// Whether the ICV behind a text is that of it and of what is in front of it. If it is, the text
             /// is copied to its other place, should that be one.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
@@ -118,7 +120,6 @@ macro_rules! clear {
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
-                icv: &[u8; BLOCK],
             ) -> bool {
                 let place = Place { from, to };
                 let j0 = j0(nonce(key, iv));
@@ -127,10 +128,10 @@ macro_rules! clear {
                 // SAFETY: the last vector begins there, and those before it are whole.
                 let last = unsafe { load_part(place.after(start).from, len - start) };
                 let made = unsafe { icv_of_clear::<false>(key, (front, lengths, j0), (place, len), last) };
-                let is_right = is_zero(_mm_xor_si128(made, _mm_loadu_si128(icv)));
+                // SAFETY: the ICV is behind the text, and as above.
+                let is_right = is_zero(_mm_xor_si128(made, unsafe { place.icv(len) }));
                 if is_right && !ptr::eq(from, to) {
-                    // SAFETY: as above.
-                    unsafe { place.write(start, len, last) };
+                    unsafe { place.copy(start, len, last) };
                 }
                 is_right
             }

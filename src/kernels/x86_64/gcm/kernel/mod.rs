@@ -10,10 +10,13 @@ macro_rules! each_width {
     ($functions:ident) => {
         $functions!(one, "avx2,aes,pclmulqdq");
         $functions!(two, "avx2,aes,pclmulqdq,vaes,vpclmulqdq");
-        $functions!(four, "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq");
+        $functions!(
+            four,
+            "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq"
+        );
         $functions!(
             four_karatsuba,
-            "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq"
+            "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq"
         );
     };
 }

@@ -11,7 +11,7 @@ macro_rules! open {
             use zeroize::optimization_barrier;
 
             use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
-            use super::super::super::material::{BLOCK, Expanded};
+            use super::super::super::material::Expanded;
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
@@ -70,8 +70,8 @@ macro_rules! open {
                 Some(word(done, (rest / 4).wrapping_sub(1)))
             }
 
-            /// Decrypts a text of a group at most if the ICV of it and of what is in front is
-            /// right; else nothing is written. In place, or to another place that does not overlap.
+            /// Decrypts a text of a group at most if the ICV behind it is that of the text and of
+            /// what is in front; else nothing is written. In place, or to another place that does not overlap.
             /// Returns the last word.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
@@ -86,11 +86,11 @@ macro_rules! open {
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
-                icv: &[u8; BLOCK],
             ) -> Option<u32> {
                 let start = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
+                // SAFETY: it is there.
+                let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
                 let sum = (ends(key, front, lengths, len), zeros());
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
                 last_vectors!(len, open_last::<_, false>(
@@ -111,12 +111,11 @@ macro_rules! open {
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
-                icv: &[u8; BLOCK],
             ) -> Option<u32> {
                 let mut held = [const { MaybeUninit::<Group>::uninit() }; HELD];
                 // SAFETY: as the caller says.
                 let word =
-                    unsafe { open_held(key, first, second, iv, front_octets, from, to, len, icv, &mut held) };
+                    unsafe { open_held(key, first, second, iv, front_octets, from, to, len, &mut held) };
                 wipe_stack::<448>();
                 word
             }
@@ -136,12 +135,12 @@ macro_rules! open {
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
-                icv: &[u8; BLOCK],
                 held: &mut [MaybeUninit<Group>; HELD],
             ) -> Option<u32> {
                 let start = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                let (nonce, icv) = (nonce(key, iv), _mm_loadu_si128(icv));
+                // SAFETY: it is there.
+                let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
                 let j0 = j0(nonce);
                 let (groups, octets) = parts(len);
                 let mut carry = zeros();

@@ -7,10 +7,10 @@ macro_rules! seal {
         pub(crate) mod $width {
             use core::arch::x86_64::*;
 
-            use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
+            use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
             use super::super::super::block::{block, j0, lengths, nonce, read_anew, swapped};
-            use super::super::super::material::{BLOCK, Expanded, Trailer};
+            use super::super::super::material::{Expanded, Trailer};
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
@@ -61,8 +61,8 @@ macro_rules! seal {
                 _mm_xor_si128(swapped(sum.reduced()), other)
             }
 
-            /// Encrypts a text of a group at most and writes the ICV of it and of what is in front.
-            /// The payload is where the text will be, or at another place that does not overlap;
+            /// Encrypts a text of a group at most and writes, behind it, the ICV of it and of what
+            /// is in front. The payload is where the text will be, or at another place that does not overlap;
             /// the trailer is within the last vector. False, and nothing is done, for a text
             /// without octets.
             #[allow(unsafe_code, reason = "see Place")]
@@ -79,7 +79,6 @@ macro_rules! seal {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-                icv: &mut [u8; BLOCK],
             ) -> bool {
                 let place = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
@@ -88,7 +87,8 @@ macro_rules! seal {
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
                 let made = last_vectors!(len, seal_last::<_, 0>(
                     key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
-                _mm_storeu_si128(icv, made);
+                // SAFETY: there is room for it.
+                unsafe { Place { from, to }.write_icv(len, made) };
                 true
             }
 
@@ -107,7 +107,6 @@ macro_rules! seal {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-                icv: &mut [u8; BLOCK],
             ) -> bool {
                 let mut place = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
@@ -132,7 +131,8 @@ macro_rules! seal {
                 let (sum, text) = ((sum, &before), (place, octets, trailer));
                 let made = last_vectors!(octets, seal_last::<_, { VECTORS }>(
                     key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
-                _mm_storeu_si128(icv, made);
+                // SAFETY: there is room for it.
+                unsafe { Place { from, to }.write_icv(len, made) };
                 true
             }
         }

@@ -5,7 +5,6 @@ macro_rules! text {
     ($width:ident, $features:literal) => {
         pub(crate) mod $width {
             use core::arch::x86_64::*;
-            use core::ptr;
 
             use super::super::super::material::{BLOCK, Trailer};
             use super::super::super::vectors::$width::*;
@@ -35,9 +34,9 @@ macro_rules! text {
             /// enough.
             #[inline]
             pub(crate) const fn has_trailer_at_end(len: usize, trailer: Trailer) -> bool {
-                (SHORTEST == 0 || trailer.len == 0 || len >= trailer.len + SHORTEST)
+                (SHORTEST == 0 || trailer.len() == 0 || len >= trailer.len() + SHORTEST)
                     && len > 0
-                    && (len - 1) % WIDTH >= trailer.len.saturating_sub(1)
+                    && (len - 1) % WIDTH >= trailer.len().saturating_sub(1)
             }
 
             /// Where a text is read and where it is written: the same place, or two that do not
@@ -104,17 +103,38 @@ macro_rules! text {
                     stream
                 }
 
-                /// Writes a text that is not encrypted: what is in front of its last vector is in
-                /// its place already, or copied.
+                /// The ICV, behind a text of so many octets.
                 #[target_feature(enable = $features)]
                 #[inline]
-                pub(crate) unsafe fn write(self, start: usize, len: usize, last: V) {
+                pub(crate) unsafe fn icv(self, len: usize) -> __m128i {
+                    unsafe { _mm_loadu_si128(self.from.add(len).cast()) }
+                }
+
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn write_icv(self, len: usize, icv: __m128i) {
+                    unsafe { _mm_storeu_si128(self.to.add(len).cast(), icv) }
+                }
+
+                /// Writes the trailer of a text whose payload is in its place: a word, of which a
+                /// part is where the ICV will be.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn write_trailer(self, len: usize, trailer: Trailer) {
                     unsafe {
-                        if !ptr::eq(self.from, self.to) {
-                            for number in 0..start / WIDTH {
-                                let place = self.vector(number);
-                                store(place.to, load(place.from));
-                            }
+                        let end = self.to.add(len - trailer.len());
+                        end.cast::<u64>().write_unaligned(trailer.octets());
+                    }
+                }
+
+                /// Copies a text that is not encrypted, of which the last vector is given.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn copy(self, start: usize, len: usize, last: V) {
+                    unsafe {
+                        for number in 0..start / WIDTH {
+                            let place = self.vector(number);
+                            store(place.to, load(place.from));
                         }
                         let end = self.after(start);
                         let before = if start > 0 { Some(load(end.from.sub(WIDTH))) } else { None };

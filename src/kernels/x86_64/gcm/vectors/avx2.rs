@@ -64,7 +64,7 @@ macro_rules! avx2 {
         #[target_feature(enable = $features)]
         #[inline]
         pub(crate) unsafe fn load_end(from: *const u8, octets: usize, trailer: Trailer) -> V {
-            let payload = octets - trailer.len;
+            let payload = octets - trailer.len();
             unsafe {
                 let end = end_of(from.add(payload), payload % 4, trailer);
                 xor(load_words(from, mask(payload)), words_at(end, payload / 4))

@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 use super::super::material::Trailer;
+use super::OCTETS_TWICE;
 
 pub(crate) type V = __m512i;
 pub(crate) const LANES: usize = 4;
@@ -11,7 +12,7 @@ pub(crate) const LANES: usize = 4;
 pub(crate) const SHORTEST: usize = 0;
 
 functions! {
-    "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq":
+    "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq":
 
     pub(crate) fn zeros() -> V {
         _mm512_setzero_si512()
@@ -116,14 +117,24 @@ functions! {
         unsafe { _mm512_maskz_loadu_epi8(mask(octets), from.cast()) }
     }
 
-    pub(crate) unsafe fn store_end(to: *mut u8, octets: usize, _: Option<V>, vector: V) {
-        unsafe { _mm512_mask_storeu_epi8(to.cast(), mask(octets), vector) }
+    /// Writes the end of a text, and rewrites the vector before it, if there is one: what is read
+    /// behind a store with a mask, be it another packet, waits until that is in the cache.
+    pub(crate) unsafe fn store_end(to: *mut u8, octets: usize, before: Option<V>, vector: V) {
+        unsafe {
+            match before {
+                Some(before) => {
+                    let numbers = load(OCTETS_TWICE.as_ptr().add(octets));
+                    store(to.add(octets).sub(64), _mm512_permutex2var_epi8(before, numbers, vector));
+                }
+                None => _mm512_mask_storeu_epi8(to.cast(), mask(octets), vector),
+            }
+        }
     }
 
     pub(crate) unsafe fn load_end(from: *const u8, octets: usize, trailer: Trailer) -> V {
-        let payload = mask(octets - trailer.len);
+        let payload = mask(octets - trailer.len());
         let text = unsafe { _mm512_maskz_loadu_epi8(payload, from.cast()) };
-        let trailer = low(_mm_set_epi64x(0, trailer.octets as i64));
+        let trailer = low(_mm_set_epi64x(0, trailer.octets() as i64));
         _mm512_mask_expand_epi8(text, mask(octets) & !payload, trailer)
     }
 

@@ -2,4 +2,4 @@
 
 pub(crate) use super::four::*;
 
-karatsuba!("avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq");
+karatsuba!("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq");

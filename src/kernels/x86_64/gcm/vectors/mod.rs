@@ -49,16 +49,27 @@ static TWO_WORDS: [u32; 16] = [7, 7, 7, 7, 7, 7, 7, 7, 0, 1, 7, 7, 7, 7, 7, 7];
 /// eight words, only the lowest bits of a number count.
 static WORDS_TWICE: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7];
 
+/// The numbers of the octets of two vectors.
+static OCTETS_TWICE: [u8; 128] = {
+    let mut numbers = [0; 128];
+    let mut at = 0;
+    while at < numbers.len() {
+        numbers[at] = at as u8;
+        at += 1;
+    }
+    numbers
+};
+
 /// The end of a payload that is less than a word, and the trailer behind it: at most eight octets.
 #[inline(always)]
 unsafe fn end_of(payload_end: *const u8, part: usize, trailer: Trailer) -> u64 {
     // SAFETY: as the caller says.
     unsafe {
-        if trailer.len == 0 {
+        if trailer.len() == 0 {
             return if part == 0 { 0 } else { less_than_a_word(payload_end.sub(part), part) };
         }
         let word = u64::from(payload_end.sub(4).cast::<u32>().read_unaligned());
-        word >> (32 - 8 * part) | trailer.octets << (8 * part)
+        word >> (32 - 8 * part) | trailer.octets() << (8 * part)
     }
 }
 
