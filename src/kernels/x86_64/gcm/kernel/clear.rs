@@ -68,7 +68,8 @@ macro_rules! clear {
             }
 
             /// Authenticates a text that is not encrypted, and what is in front of it: writes the
-            /// ICV behind it. The payload is where `seal` has it; the trailer is within the last vector.
+            /// ICV behind it. The payload is where `seal` has it; the trailer is within the last
+            /// vector.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
@@ -105,8 +106,8 @@ macro_rules! clear {
                 true
             }
 
-            /// Whether the ICV behind a text is that of it and of what is in front of it. If it is, the text
-            /// is copied to its other place, should that be one.
+            /// Whether the ICV behind a text is that of it and of what is in front of it. If it is,
+            /// the text is copied to its other place, should that be one.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]

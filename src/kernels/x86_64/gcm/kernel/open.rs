@@ -71,8 +71,8 @@ macro_rules! open {
             }
 
             /// Decrypts a text of a group at most if the ICV behind it is that of the text and of
-            /// what is in front; else nothing is written. In place, or to another place that does not overlap.
-            /// Returns the last word.
+            /// what is in front; else nothing is written. In place, or to another place that does
+            /// not overlap. Returns the last word.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]

@@ -62,9 +62,9 @@ macro_rules! seal {
             }
 
             /// Encrypts a text of a group at most and writes, behind it, the ICV of it and of what
-            /// is in front. The payload is where the text will be, or at another place that does not overlap;
-            /// the trailer is within the last vector. False, and nothing is done, for a text
-            /// without octets.
+            /// is in front. The payload is where the text will be, or at another place that does
+            /// not overlap; the trailer is within the last vector. False, and nothing is done, for
+            /// a text without octets.
             #[allow(unsafe_code, reason = "see Place")]
             #[allow(clippy::too_many_arguments, reason = "what is read back from memory at once is waited for")]
             #[target_feature(enable = $features)]

@@ -1,10 +1,10 @@
 //! Vectors of AES blocks in three widths, with the same names; the widest multiplies in two ways.
 //!
 //! `V` is a vector of `LANES` blocks. `pair` makes vectors of two blocks that are hashed together,
-//! `swap` is the other order of octets in each block, `crossed` exchanges its halves, `of_next` puts
-//! the last two counters of a group right, and `fold` is the sum of the blocks. `load_part` and
-//! `store_end` are for fewer octets than a vector has, `load_end` for a payload and its trailer;
-//! `cut` leaves so many octets, and zeros; `word` is one word of a vector.
+//! `swap` is the other order of octets in each block, `crossed` exchanges its halves, `of_next`
+//! puts the last two counters of a group right, and `fold` is the sum of the blocks. `load_part`
+//! and `store_end` are for fewer octets than a vector has, `load_end` for a payload and its
+//! trailer; `cut` leaves so many octets, and zeros; `word` is one word of a vector.
 
 #![allow(unsafe_code, reason = "places that may be the same, and masks, take pointers")]
 
