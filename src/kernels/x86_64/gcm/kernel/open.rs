@@ -1,5 +1,5 @@
-//! Decryption. Blocks are hashed when the key stream for them is made, which waits for the ICV to
-//! be compared: nothing is decrypted before.
+//! Decryption: after the ICV has been compared, never before. The key stream of the last vectors is
+//! made while they are hashed, and waits; so does that of those before, where that is faster.
 
 macro_rules! open {
     ($width:ident, $features:literal) => {
@@ -15,13 +15,13 @@ macro_rules! open {
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
-            use super::super::stack::$width::wipe_stack;
+            use super::super::stack::$width::{SPILLS, wipe_stack};
             use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
 
             type Group = [V; VECTORS];
 
             /// Groups whose key stream is held in memory until the ICV has been compared.
-            const HELD: usize = 7 * 512 / GROUP;
+            const HELD: usize = if HOLDS { 7 * 512 / GROUP } else { 0 };
 
             /// The last vectors of a text that is opened: they are decrypted if the ICV is right.
             /// Returns the last word. With one caller each, these are not functions, whose
@@ -116,7 +116,9 @@ macro_rules! open {
                 // SAFETY: as the caller says.
                 let word =
                     unsafe { open_held(key, first, second, iv, front_octets, from, to, len, &mut held) };
-                wipe_stack::<448>();
+                if HOLDS || SPILLS {
+                    wipe_stack::<448>();
+                }
                 word
             }
 

@@ -8,6 +8,8 @@ use super::OCTETS_TWICE;
 
 pub(crate) type V = __m512i;
 pub(crate) const LANES: usize = 4;
+/// See [`super::karatsuba`]: here, rounds of AES are what everything waits for.
+pub(crate) const HOLDS: bool = true;
 /// What a payload has at least that has a trailer.
 pub(crate) const SHORTEST: usize = 0;
 

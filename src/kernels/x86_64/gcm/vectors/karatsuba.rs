@@ -4,6 +4,11 @@
 /// The products that a sum keeps beside those of the low and of the high halves.
 macro_rules! karatsuba {
     ($features:literal) => {
+        /// Whether key stream that is made while a text is hashed, and written, read and wiped
+        /// until it is used, is there sooner than if it is made when it is used: products are
+        /// what hashing waits for, and rounds of AES take no longer than that.
+        pub(crate) const HOLDS: bool = false;
+
         /// The products of halves of different places, and of halves of the same place: one
         /// product, of sums of halves.
         #[target_feature(enable = $features)]
