@@ -11,8 +11,8 @@ use super::material::Expanded;
 #[target_feature(enable = "avx2,aes")]
 #[inline]
 pub(super) fn nonce(key: &Expanded, iv: u64) -> __m128i {
-    let nonce = _mm_set_epi64x((iv >> 32) as i64, (iv << 32 | u64::from(key.salt)) as i64);
-    _mm_xor_si128(nonce, _mm_loadu_si128(&key.round_keys[0]))
+    let iv = _mm_slli_si128::<4>(_mm_set_epi64x(0, iv as i64));
+    _mm_xor_si128(iv, _mm_loadu_si128(&key.nonce))
 }
 
 /// The block before the text (J0), which has number 1.

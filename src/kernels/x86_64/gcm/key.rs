@@ -3,7 +3,7 @@
 use super::super::aes::ni;
 use super::super::detect::{Kind, Vectors};
 use super::kernel;
-use super::material::{BLOCK, Expanded, POWERS, Packet, Trailer, Width};
+use super::material::{BLOCK, Expanded, LAST_POWER, Packet, Trailer, Width};
 use super::powers;
 
 cpufeatures::new!(has_narrow, "avx2", "aes", "pclmulqdq");
@@ -58,14 +58,17 @@ impl Key {
     }
 
     fn of(width: Width, key: &[u8; BLOCK], salt: &[u8; 4]) -> Self {
-        let (round_keys, powers) = ([[0; BLOCK]; 11], [[0; BLOCK]; POWERS]);
-        let expanded = Expanded { round_keys, powers, salt: u32::from_le_bytes(*salt), width };
-        let mut new = Self { expanded };
+        let (round_keys, powers) = ([[0; BLOCK]; 11], [[0; BLOCK]; LAST_POWER]);
+        let (nonce, end) = ([0; BLOCK], [0; BLOCK - 1]);
+        let mut new = Self { expanded: Expanded { round_keys, powers, nonce, width, end } };
+        let expanded = &mut new.expanded;
         // SAFETY: it has been asked whether the machine has AES-NI and PCLMULQDQ.
         unsafe {
-            ni::encrypting(key, &mut new.expanded.round_keys);
-            powers::write(&mut new.expanded);
+            ni::encrypting(key, &mut expanded.round_keys);
+            powers::write(expanded);
         }
+        expanded.nonce = expanded.round_keys[0];
+        expanded.nonce.iter_mut().zip(salt).for_each(|(to, salt)| *to ^= salt);
         new
     }
 
@@ -143,24 +146,21 @@ impl Key {
         // vector.
         of_width!(self, kernel => unsafe {
             let is_long = len > kernel::GROUP;
-            let is_sealed = match (encrypts, is_long) {
+            match (encrypts, is_long) {
                 (true, false) => kernel::seal(key, first, second, iv, front_octets, from, to, len, trailer),
                 (true, true) => {
-                    let long = kernel::seal_long(key, first, second, iv, front_octets, from, to, len, trailer);
+                    kernel::seal_long(key, first, second, iv, front_octets, from, to, len, trailer);
                     kernel::wipe_stack::<384>();
-                    long
                 }
                 (false, _) => {
-                    let clear =
-                        kernel::seal_clear(key, first, second, iv, front_octets, from, to, len, trailer);
+                    kernel::seal_clear(key, first, second, iv, front_octets, from, to, len, trailer);
                     if is_long || kernel::SPILLS {
                         kernel::wipe_stack::<192>();
                     }
-                    clear
                 }
-            };
-            is_sealed.then_some(())
-        })
+            }
+        });
+        Some(())
     }
 
     /// Whether the ICV behind a text is that of it and of the octets in front of it, in constant
@@ -182,6 +182,9 @@ impl Key {
             // Nothing is written there.
             None => from.cast_mut(),
         };
+        if len == 0 {
+            return false;
+        }
         let lengths = packet.lengths(len);
         // SAFETY: as above.
         of_width!(self, kernel => unsafe {
@@ -226,6 +229,9 @@ impl Key {
     unsafe fn decrypt(&self, packet: Packet, from: *const u8, to: *mut u8, len: usize) -> Option<[u8; 4]> {
         let Packet { iv, front: [first, second], front_octets, .. } = packet;
         let key = &self.expanded;
+        if len == 0 {
+            return None;
+        }
         // SAFETY: as above.
         let word = of_width!(self, kernel => unsafe {
             if len > kernel::GROUP {
@@ -342,9 +348,9 @@ mod tests {
         assert_eq!(in_place, sealed, "nothing is decrypted");
     }
 
-    /// Those of Wycheproof that have a key of 128 bits, a nonce of 96, and at most a block in
-    /// front, or no text; and the packets of draft-mcgrew-gcm-test with such a key, extended
-    /// sequence numbers included.
+    /// Those of Wycheproof that have a key of 128 bits, a nonce of 96, at most a block in front, and
+    /// a text, as every packet of ESP has one; and the packets of draft-mcgrew-gcm-test with such a
+    /// key, extended sequence numbers included.
     #[test]
     fn the_answers_are_those_of_wycheproof_and_of_the_draft() {
         let mut cases = Vec::new();
@@ -359,16 +365,10 @@ mod tests {
             let parts = [part("key"), part("nonce"), part("aad"), part("plaintext"), part("ctext_tag")];
             cases.push((parts, true));
         }
-        let (mut texts, mut macs) = (0, 0);
+        let mut texts = 0;
         for width in widths() {
             for ([secret, nonce, aad, plain, sealed], is_valid) in &cases {
                 let key = Key::of(width, secret.first_chunk().unwrap(), nonce.first_chunk().unwrap());
-                if plain.is_empty() {
-                    let (front, text) = aad.split_at(aad.len().min(BLOCK));
-                    let packet = packet(nonce, front, false);
-                    assert_eq!(key.verify(&packet, &[text, sealed].concat()), *is_valid, "{width:?}");
-                    macs += 1;
-                }
                 if aad.len() <= BLOCK && !plain.is_empty() {
                     let packet = packet(nonce, aad, true);
                     assert_eq!(key.verify(&packet, sealed), *is_valid, "{width:?}");
@@ -381,7 +381,7 @@ mod tests {
                 }
             }
         }
-        assert!(texts >= 30 * widths().count() && macs >= widths().count(), "{texts} {macs}");
+        assert!(texts >= 30 * widths().count(), "{texts}");
     }
 
     /// The standard library asks the processor in its own way.

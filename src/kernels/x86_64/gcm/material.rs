@@ -1,27 +1,42 @@
 //! What kernels work on: what is expanded from a key, and a packet.
 
+use core::mem::offset_of;
+use core::ptr;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Octets of a block.
 pub(super) const BLOCK: usize = 16;
 /// The highest power of H.
 pub(super) const LAST_POWER: usize = 34;
-/// Powers of H, and what vectors read after them.
-pub(super) const POWERS: usize = LAST_POWER + 2;
+/// Octets behind the powers of H that vectors read.
+pub(super) const AFTER_POWERS: usize = 2 * BLOCK;
 
 /// Round keys, powers of H, and the salt.
 #[derive(Zeroize, ZeroizeOnDrop)]
-#[repr(align(16))]
+#[repr(C, align(16))]
 pub(super) struct Expanded {
     pub(super) round_keys: [[u8; BLOCK]; 11],
-    /// From [`LAST_POWER`] down to 1, multiplied by x, in the other order of octets; then zeros.
-    pub(super) powers: [[u8; BLOCK]; POWERS],
-    /// The first octet is the lowest.
-    pub(super) salt: u32,
-    /// Here, where there is room between octets that are aligned.
+    /// From [`LAST_POWER`] down to 1, multiplied by x, in the other order of octets.
+    pub(super) powers: [[u8; BLOCK]; LAST_POWER],
+    /// The salt, and zeros for IV and number, after the first addition of a key.
+    pub(super) nonce: [u8; BLOCK],
     #[zeroize(skip)]
     pub(super) width: Width,
+    /// There are octets, not only room, up to where the next block would be.
+    pub(super) end: [u8; BLOCK - 1],
 }
+
+impl Expanded {
+    /// The powers so many octets after the highest one, and what is behind them.
+    #[inline(always)]
+    pub(super) const fn powers_from(&self, at: usize) -> *const u8 {
+        ptr::from_ref(self).cast::<u8>().wrapping_add(offset_of!(Self, powers) + at)
+    }
+}
+
+const _: () =
+    assert!(size_of::<Expanded>() == offset_of!(Expanded, powers) + LAST_POWER * BLOCK + AFTER_POWERS);
 
 /// One packet beside its text.
 #[derive(Clone, Copy)]
@@ -73,6 +88,7 @@ impl Trailer {
 
 /// How many blocks the vectors of the kernel have. Made only where the machine has what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Width {
     One,
     Two,

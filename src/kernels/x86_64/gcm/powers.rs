@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
 
 use super::block::{encrypted, swapped};
-use super::material::{Expanded, LAST_POWER};
+use super::material::Expanded;
 
 /// x^63 + x^62 + x^57, which is what x^127 + x^126 + x^121 is above x^64.
 pub(super) const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;
@@ -45,7 +45,7 @@ fn times_x(h: __m128i) -> __m128i {
 pub(super) fn write(key: &mut Expanded) {
     let h = times_x(swapped(encrypted(key, _mm_loadu_si128(&key.round_keys[0]))));
     let mut power = h;
-    for octets in key.powers[..LAST_POWER].iter_mut().rev() {
+    for octets in key.powers.iter_mut().rev() {
         _mm_storeu_si128(octets, power);
         power = product(power, h);
     }

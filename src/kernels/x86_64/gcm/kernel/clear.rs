@@ -8,7 +8,7 @@ macro_rules! clear {
 
             use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-            use super::super::super::block::{block, encrypted, is_zero, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
             use super::super::super::material::{Expanded, Trailer};
             use super::super::super::vectors::$width::*;
             use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
@@ -23,12 +23,12 @@ macro_rules! clear {
             unsafe fn icv_of_clear<const SEALS: bool>(
                 key: &Expanded,
                 (front, lengths, j0): (__m128i, __m128i, __m128i),
-                (mut place, len): (Place, usize),
+                (mut place, (groups, last_octet)): (Place, (usize, usize)),
                 last: V,
             ) -> __m128i {
-                let (groups, octets) = parts(len);
                 let mut carry = zeros();
-                let mut sum = if groups == 0 { ends(key, front, lengths, len) } else { begin(key, front) };
+                let mut sum =
+                    if groups == 0 { ends(key, front, lengths, last_octet) } else { begin(key, front) };
                 for _ in 0..groups {
                     // SAFETY: more octets than a group are left.
                     unsafe {
@@ -41,9 +41,8 @@ macro_rules! clear {
                 if groups > 0 {
                     sum = end(key, lengths);
                 }
-                let (sum, at) = ((sum, carry), powers_of_end(octets));
-                last_vectors!(octets, icv_of_last::<_, SEALS>(key, j0, (place, last), sum, at)
-                    else _mm_xor_si128(swapped(sum.0.reduced()), encrypted(key, j0)))
+                let (sum, at) = ((sum, carry), powers_of_end(last_octet));
+                last_vectors!(last_octet, icv_of_last::<_, SEALS>(key, j0, (place, last), sum, at))
             }
 
             /// The ICV of the last vectors of such a text.
@@ -59,7 +58,8 @@ macro_rules! clear {
             ) -> __m128i {
                 // SAFETY: the vectors before the last one are whole.
                 let block = |number| {
-                    let block = if number + 1 < N { unsafe { load(place.vector(number).from) } } else { last };
+                    let block =
+                        if number + 1 < N { unsafe { load(place.vector(number).from) } } else { last };
                     if number == 0 { xor(swap(block), carry) } else { swap(block) }
                 };
                 let no_counters: [V; 0] = [];
@@ -84,26 +84,24 @@ macro_rules! clear {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-            ) -> bool {
+            ) {
                 let place = Place { from, to };
-                let start = (len - 1) / WIDTH * WIDTH;
+                let parts = parts(len);
+                let (start, octets) = (parts.0 * GROUP + parts.1 / WIDTH * WIDTH, parts.1 % WIDTH + 1);
                 // SAFETY: the last vector begins there, and those before it are whole.
-                let last = unsafe {
-                    load_end(place.after(start).from, len - start, trailer)
-                };
+                let last = unsafe { load_end(place.after(start).from, octets, trailer) };
                 let j0 = j0(nonce(key, iv));
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize + len, 0));
                 // SAFETY: as above, and there is room for the ICV.
                 unsafe {
-                    let made = icv_of_clear::<true>(key, (front, lengths, j0), (place, len), last);
+                    let made = icv_of_clear::<true>(key, (front, lengths, j0), (place, parts), last);
                     if ptr::eq(from, to) {
                         place.write_trailer(len, trailer);
                     } else {
-                        place.copy(start, len, last);
+                        place.copy(start, octets, last);
                     }
                     place.write_icv(len, made);
                 }
-                true
             }
 
             /// Whether the ICV behind a text is that of it and of what is in front of it. If it is,
@@ -125,14 +123,15 @@ macro_rules! clear {
                 let place = Place { from, to };
                 let j0 = j0(nonce(key, iv));
                 let (front, lengths) = (block(first, second), block(lengths.0, lengths.1));
-                let start = len.saturating_sub(1) / WIDTH * WIDTH;
+                let parts = parts(len);
+                let (start, octets) = (parts.0 * GROUP + parts.1 / WIDTH * WIDTH, parts.1 % WIDTH + 1);
                 // SAFETY: the last vector begins there, and those before it are whole.
-                let last = unsafe { load_part(place.after(start).from, len - start) };
-                let made = unsafe { icv_of_clear::<false>(key, (front, lengths, j0), (place, len), last) };
+                let last = unsafe { load_part(place.after(start).from, octets) };
+                let made = unsafe { icv_of_clear::<false>(key, (front, lengths, j0), (place, parts), last) };
                 // SAFETY: the ICV is behind the text, and as above.
                 let is_right = is_zero(_mm_xor_si128(made, unsafe { place.icv(len) }));
                 if is_right && !ptr::eq(from, to) {
-                    unsafe { place.copy(start, len, last) };
+                    unsafe { place.copy(start, octets, last) };
                 }
                 is_right
             }

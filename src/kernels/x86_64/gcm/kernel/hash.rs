@@ -9,7 +9,7 @@ macro_rules! hash {
         pub(crate) mod $width {
             use core::arch::x86_64::*;
 
-            use super::super::super::material::{BLOCK, Expanded, LAST_POWER};
+            use super::super::super::material::{AFTER_POWERS, BLOCK, Expanded, LAST_POWER};
             use super::super::super::powers::POLYNOMIAL;
             use super::super::super::vectors::$width::*;
             use super::super::text::$width::{BLOCKS, GROUP, Place, VECTORS, WIDTH};
@@ -92,23 +92,24 @@ macro_rules! hash {
             unsafe fn power(key: &Expanded, at: usize) -> __m128i {
                 debug_assert!(at < END);
                 // SAFETY: asserted by those who call it.
-                unsafe { _mm_load_si128(key.powers.as_ptr().byte_add(at).cast()) }
+                unsafe { _mm_load_si128(key.powers_from(at).cast()) }
             }
 
-            /// The power from this place on, and those below it.
+            /// The power from this place on, and those below it; and, behind the first one, what is
+            /// there, for blocks of zeros.
             #[allow(unsafe_code, reason = "as power")]
             #[target_feature(enable = $features)]
             #[inline]
             pub(crate) unsafe fn powers(key: &Expanded, at: usize) -> V {
-                debug_assert!(at + WIDTH <= size_of_val(&key.powers));
+                debug_assert!(at + WIDTH <= END + AFTER_POWERS);
                 // SAFETY: asserted by those who call it.
-                unsafe { load(key.powers.as_ptr().byte_add(at).cast()) }
+                unsafe { load(key.powers_from(at)) }
             }
 
-            /// Where the powers of the last octets of a text begin, at most a group: after them
-            /// come the lengths.
-            pub(crate) const fn powers_of_end(octets: usize) -> usize {
-                END - BLOCK - octets.next_multiple_of(BLOCK)
+            /// Where the powers of the octets up to one of this number begin, at most a group: after
+            /// them come the lengths.
+            pub(crate) const fn powers_of_end(last_octet: usize) -> usize {
+                END - 2 * BLOCK - last_octet / BLOCK * BLOCK
             }
 
             /// The products of what is in front of a text that is not longer than a group, and of
@@ -116,10 +117,10 @@ macro_rules! hash {
             #[allow(unsafe_code, reason = "see power")]
             #[target_feature(enable = $features)]
             #[inline]
-            pub(crate) fn ends(key: &Expanded, front: __m128i, lengths: __m128i, len: usize) -> Sum {
+            pub(crate) fn ends(key: &Expanded, front: __m128i, lengths: __m128i, last_octet: usize) -> Sum {
                 // SAFETY: there are more powers than blocks of a group.
                 let (highest, lowest) =
-                    unsafe { (power(key, powers_of_end(len) - BLOCK), power(key, END - BLOCK)) };
+                    unsafe { (power(key, powers_of_end(last_octet) - BLOCK), power(key, END - BLOCK)) };
                 let (blocks, powers) = (pair(front, lengths), pair(highest, lowest));
                 let mut sum = Sum::of(blocks[0], powers[0]);
                 for number in 1..blocks.len() {

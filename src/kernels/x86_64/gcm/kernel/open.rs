@@ -32,12 +32,12 @@ macro_rules! open {
             unsafe fn open_last<const N: usize, const IS_LONG: bool>(
                 key: &Expanded,
                 (counters, j0): ([V; N], __m128i),
-                (place, octets): (Place, usize),
+                (place, last_octet): (Place, usize),
                 (mut sum, carry): (Sum, V),
                 icv: __m128i,
             ) -> Option<u32> {
                 let last = N - 1;
-                let rest = octets - last * WIDTH;
+                let rest = last_octet % WIDTH + 1;
                 // SAFETY: the vectors before the last one are whole, here and below.
                 let block = |number| unsafe {
                     if number < last {
@@ -48,7 +48,8 @@ macro_rules! open {
                     let block = swap(load_part(place.from, rest));
                     if number == 0 { xor(block, carry) } else { block }
                 };
-                let (stream, [other]) = key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(octets)));
+                let (stream, [other]) =
+                    key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(last_octet)));
                 let made = _mm_xor_si128(swapped(sum.reduced()), other);
                 if !is_zero(_mm_xor_si128(made, icv)) {
                     return None;
@@ -91,10 +92,19 @@ macro_rules! open {
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
                 // SAFETY: it is there.
                 let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
-                let sum = (ends(key, front, lengths, len), zeros());
+                let (_, last_octet) = parts(len);
+                let sum = (ends(key, front, lengths, last_octet), zeros());
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
-                last_vectors!(len, open_last::<_, false>(
-                    key, (next_counters(nonce, &mut numbering), j0), (start, len), sum, icv) else None)
+                last_vectors!(
+                    last_octet,
+                    open_last::<_, false>(
+                        key,
+                        (next_counters(nonce, &mut numbering), j0),
+                        (start, last_octet),
+                        sum,
+                        icv
+                    )
+                )
             }
 
             /// [`open()`] for a text that is longer.
@@ -144,7 +154,7 @@ macro_rules! open {
                 // SAFETY: it is there.
                 let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
                 let j0 = j0(nonce);
-                let (groups, octets) = parts(len);
+                let (groups, last_octet) = parts(len);
                 let mut carry = zeros();
                 let not_held = groups.saturating_sub(HELD);
                 let mut numbering = Numbering::group(nonce, not_held);
@@ -170,8 +180,16 @@ macro_rules! open {
                     sum = Sum::zero();
                 }
                 let sum = (end(key, lengths), carry);
-                let word = last_vectors!(octets, open_last::<_, true>(
-                    key, (next_counters(nonce, &mut numbering), j0), (place, octets), sum, icv) else None);
+                let word = last_vectors!(
+                    last_octet,
+                    open_last::<_, true>(
+                        key,
+                        (next_counters(nonce, &mut numbering), j0),
+                        (place, last_octet),
+                        sum,
+                        icv
+                    )
+                );
                 let (mut nothing, mut numbering) = (Sum::zero(), Numbering::group(nonce, 0));
                 place = start;
                 for _ in 0..not_held {

@@ -48,20 +48,19 @@ macro_rules! key_stream {
     }};
 }
 
-/// A call for as many vectors as so many octets are: one to eight.
+/// A call for as many vectors as have the octets up to one of this number: one to eight.
 macro_rules! last_vectors {
-    ($octets:expr, $call:ident::<_ $(, $more:tt)?>$arguments:tt else $other:expr) => {
+    ($last_octet:expr, $call:ident::<_ $(, $more:tt)?>$arguments:tt) => {
         // SAFETY: so many octets are there.
-        match $octets.div_ceil(WIDTH) {
-            1 => unsafe { $call::<1 $(, $more)?>$arguments },
-            2 => unsafe { $call::<2 $(, $more)?>$arguments },
-            3 => unsafe { $call::<3 $(, $more)?>$arguments },
-            4 => unsafe { $call::<4 $(, $more)?>$arguments },
-            5 if VECTORS >= 5 => unsafe { $call::<{ at_most(5) } $(, $more)?>$arguments },
-            6 if VECTORS >= 6 => unsafe { $call::<{ at_most(6) } $(, $more)?>$arguments },
-            7 if VECTORS >= 7 => unsafe { $call::<{ at_most(7) } $(, $more)?>$arguments },
-            8 if VECTORS >= 8 => unsafe { $call::<{ at_most(8) } $(, $more)?>$arguments },
-            _ => $other,
+        match $last_octet / WIDTH {
+            0 => unsafe { $call::<1 $(, $more)?>$arguments },
+            1 => unsafe { $call::<2 $(, $more)?>$arguments },
+            2 => unsafe { $call::<3 $(, $more)?>$arguments },
+            3 => unsafe { $call::<4 $(, $more)?>$arguments },
+            4 if VECTORS >= 5 => unsafe { $call::<{ at_most(5) } $(, $more)?>$arguments },
+            5 if VECTORS >= 6 => unsafe { $call::<{ at_most(6) } $(, $more)?>$arguments },
+            6 if VECTORS >= 7 => unsafe { $call::<{ at_most(7) } $(, $more)?>$arguments },
+            _ => unsafe { $call::<{ at_most(8) } $(, $more)?>$arguments },
         }
     };
 }

@@ -24,7 +24,7 @@ macro_rules! seal {
             unsafe fn seal_last<const N: usize, const B: usize>(
                 key: &Expanded,
                 (counters, j0, lengths): ([V; N], __m128i, __m128i),
-                (place, octets, trailer): (Place, usize, Trailer),
+                (place, last_octet, trailer): (Place, usize, Trailer),
                 (mut sum, before): (Sum, &[V; B]),
             ) -> __m128i {
                 let block = |number: usize| before[number];
@@ -40,7 +40,7 @@ macro_rules! seal {
                             store(place.to, *stream);
                             before = Some(*stream);
                         } else {
-                            let octets = octets - last * WIDTH;
+                            let octets = last_octet % WIDTH + 1;
                             // Zeros after the text are hashed, not what the cipher makes of them.
                             *stream = cut(xor(load_end(place.from, octets, trailer), *stream), octets);
                             store_end(place.to, octets, before, *stream);
@@ -52,7 +52,7 @@ macro_rules! seal {
                     carry = low(sum.reduced());
                     sum = end(key, lengths);
                 }
-                let at = powers_of_end(octets);
+                let at = powers_of_end(last_octet);
                 for number in (0..N).rev() {
                     let block = swap(stream[number]);
                     let block = if number == 0 { xor(block, carry) } else { block };
@@ -63,10 +63,12 @@ macro_rules! seal {
 
             /// Encrypts a text of a group at most and writes, behind it, the ICV of it and of what
             /// is in front. The payload is where the text will be, or at another place that does
-            /// not overlap; the trailer is within the last vector. False, and nothing is done, for
-            /// a text without octets.
+            /// not overlap; the trailer is within the last vector.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "what is read back from memory at once is waited for")]
+            #[allow(
+                clippy::too_many_arguments,
+                reason = "what is read back from memory at once is waited for"
+            )]
             #[target_feature(enable = $features)]
             #[inline(never)]
             pub(crate) unsafe fn seal(
@@ -79,17 +81,20 @@ macro_rules! seal {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-            ) -> bool {
+            ) {
                 let place = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
                 let nonce = nonce(key, iv);
-                let (sum, text) = ((ends(key, front, lengths, len), &[]), (place, len, trailer));
+                let (_, last_octet) = parts(len);
+                let (sum, text) =
+                    ((ends(key, front, lengths, last_octet), &[]), (place, last_octet, trailer));
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
-                let made = last_vectors!(len, seal_last::<_, 0>(
-                    key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
+                let made = last_vectors!(
+                    last_octet,
+                    seal_last::<_, 0>(key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum)
+                );
                 // SAFETY: there is room for it.
                 unsafe { Place { from, to }.write_icv(len, made) };
-                true
             }
 
             /// [`seal()`] for a text that is longer.
@@ -107,12 +112,12 @@ macro_rules! seal {
                 to: *mut u8,
                 len: usize,
                 trailer: Trailer,
-            ) -> bool {
+            ) {
                 let mut place = Place { from, to };
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
                 let nonce = nonce(key, iv);
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
-                let (groups, octets) = parts(len);
+                let (groups, last_octet) = parts(len);
                 let mut sum = begin(key, front);
                 let counters = next_counters::<VECTORS>(nonce, &mut numbering);
                 let (stream, _) = key_stream!(key, counters, [], (sum, 0, |_| zeros(), 0));
@@ -128,12 +133,18 @@ macro_rules! seal {
                     before[0] = xor(before[0], low(sum.reduced()));
                     sum = Sum::zero();
                 }
-                let (sum, text) = ((sum, &before), (place, octets, trailer));
-                let made = last_vectors!(octets, seal_last::<_, { VECTORS }>(
-                    key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum) else return false);
+                let (sum, text) = ((sum, &before), (place, last_octet, trailer));
+                let made = last_vectors!(
+                    last_octet,
+                    seal_last::<_, { VECTORS }>(
+                        key,
+                        (next_counters(nonce, &mut numbering), j0, lengths),
+                        text,
+                        sum
+                    )
+                );
                 // SAFETY: there is room for it.
                 unsafe { Place { from, to }.write_icv(len, made) };
-                true
             }
         }
     };

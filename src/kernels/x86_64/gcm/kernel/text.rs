@@ -24,10 +24,11 @@ macro_rules! text {
                 if vectors < VECTORS { vectors } else { VECTORS }
             }
 
-            /// Groups in front of the last vectors of a text, and the octets of these.
+            /// Groups in front of the last vectors of a text, and the number that its last octet has
+            /// in these. It has octets.
             pub(crate) const fn parts(len: usize) -> (usize, usize) {
-                let groups = len.saturating_sub(1) / GROUP;
-                (groups, len - groups * GROUP)
+                let last_octet = len.wrapping_sub(1);
+                (last_octet / GROUP, last_octet % GROUP)
             }
 
             /// Whether the last vector of a text has all of its trailer, and there is payload
@@ -127,10 +128,11 @@ macro_rules! text {
                     }
                 }
 
-                /// Copies a text that is not encrypted, of which the last vector is given.
+                /// Copies a text that is not encrypted, of which the last vector is given, with so many
+                /// octets.
                 #[target_feature(enable = $features)]
                 #[inline]
-                pub(crate) unsafe fn copy(self, start: usize, len: usize, last: V) {
+                pub(crate) unsafe fn copy(self, start: usize, octets: usize, last: V) {
                     unsafe {
                         for number in 0..start / WIDTH {
                             let place = self.vector(number);
@@ -138,7 +140,7 @@ macro_rules! text {
                         }
                         let end = self.after(start);
                         let before = if start > 0 { Some(load(end.from.sub(WIDTH))) } else { None };
-                        store_end(end.to, len - start, before, last);
+                        store_end(end.to, octets, before, last);
                     }
                 }
             }
