@@ -140,6 +140,7 @@ pub(crate) mod gcm {
         pub(crate) encrypts: bool,
     }
 
+    #[derive(Clone, Copy)]
     pub(crate) struct Trailer;
 
     impl Trailer {
@@ -147,6 +148,10 @@ pub(crate) mod gcm {
 
         pub(crate) const fn new(_: u64, _: usize) -> Self {
             Self
+        }
+
+        pub(crate) const fn and(self, _: u64) -> Self {
+            self
         }
     }
 

@@ -198,8 +198,8 @@ pub struct Outbound {
     /// `u64::MAX` for no limit.
     soft_octets: u64,
     /// Once there are more `esp_octets`, the largest packet could go beyond the hard limit;
-    /// `u32::MAX` for none.
-    last_octets: u32,
+    /// `u64::MAX` for none.
+    last_octets: u64,
     selector: Wire,
     keys: SealKeys,
     refused: u32,
@@ -296,11 +296,7 @@ impl Outbound {
 
     #[inline(always)]
     const fn has_volume_ended(&self) -> bool {
-        // Most SAs have no such limit.
-        match self.last_octets {
-            u32::MAX => false,
-            last => self.esp_octets > last as u64,
-        }
+        self.esp_octets > self.last_octets
     }
 
     /// Goes on at a later sequence number: for an SA that another process, or this one before it
@@ -322,8 +318,8 @@ impl Outbound {
             None => u64::MAX,
         };
         self.last_octets = match limits.hard_octets {
-            Some(octets) => octets.saturating_sub(LARGEST),
-            None => u32::MAX,
+            Some(octets) => octets.saturating_sub(LARGEST) as u64,
+            None => u64::MAX,
         };
     }
 

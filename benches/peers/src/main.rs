@@ -258,8 +258,8 @@ impl Bench {
         self.renew();
     }
 
-    /// How long the library takes for all packets. What is allocated is so before, and for the others
-    /// alike.
+    /// How long the library takes for all packets. What is allocated is so before, and for the
+    /// others alike.
     fn library(&mut self, direction: Direction, batch: usize) -> f64 {
         match (direction, batch) {
             (Direction::Seal, 1) => time(|| {

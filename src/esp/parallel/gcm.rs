@@ -167,11 +167,15 @@ fn numbers(esp: &[u8]) -> Option<(u64, u64)> {
 /// Padding of up to three octets, its length, and the next header.
 #[inline(always)]
 fn trailer((pad_len, next_header): (usize, u8)) -> gcm::Trailer {
-    const OCTETS: [u32; 4] = [0, 0x01_01, 0x02_02_01, 0x03_03_02_01];
+    const PADDED: [gcm::Trailer; 4] = [
+        gcm::Trailer::new(0, 2),
+        gcm::Trailer::new(0x01_01, 3),
+        gcm::Trailer::new(0x02_02_01, 4),
+        gcm::Trailer::new(0x03_03_02_01, 5),
+    ];
     let pad_len = pad_len & 3;
-    let octets = OCTETS.get(pad_len).copied().unwrap_or_default();
-    let next_header = u64::from(next_header) << (8 * (pad_len + 1));
-    gcm::Trailer::new(u64::from(octets) | next_header, pad_len + 2)
+    let padded = PADDED.get(pad_len).copied().unwrap_or(gcm::Trailer::NONE);
+    padded.and(u64::from(next_header) << (8 * (pad_len + 1)))
 }
 
 /// Reads the trailer, of which the last octets are given: reading those that were just written

@@ -75,6 +75,12 @@ impl Trailer {
         Self(octets | (len as u64) << 56)
     }
 
+    /// With octets where there are zeros.
+    #[inline(always)]
+    pub(crate) const fn and(self, octets: u64) -> Self {
+        Self(self.0 | octets)
+    }
+
     #[inline(always)]
     pub(super) const fn octets(self) -> u64 {
         self.0 << 8 >> 8

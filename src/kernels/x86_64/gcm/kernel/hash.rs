@@ -106,8 +106,8 @@ macro_rules! hash {
                 unsafe { load(key.powers_from(at)) }
             }
 
-            /// Where the powers of the octets up to one of this number begin, at most a group: after
-            /// them come the lengths.
+            /// Where the powers of the octets up to one of this number begin, at most a group:
+            /// after them come the lengths.
             pub(crate) const fn powers_of_end(last_octet: usize) -> usize {
                 END - 2 * BLOCK - last_octet / BLOCK * BLOCK
             }

@@ -24,8 +24,8 @@ macro_rules! text {
                 if vectors < VECTORS { vectors } else { VECTORS }
             }
 
-            /// Groups in front of the last vectors of a text, and the number that its last octet has
-            /// in these. It has octets.
+            /// Groups in front of the last vectors of a text, and the number that its last octet
+            /// has in these. It has octets.
             pub(crate) const fn parts(len: usize) -> (usize, usize) {
                 let last_octet = len.wrapping_sub(1);
                 (last_octet / GROUP, last_octet % GROUP)
@@ -128,8 +128,8 @@ macro_rules! text {
                     }
                 }
 
-                /// Copies a text that is not encrypted, of which the last vector is given, with so many
-                /// octets.
+                /// Copies a text that is not encrypted, of which the last vector is given, with so
+                /// many octets.
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(crate) unsafe fn copy(self, start: usize, octets: usize, last: V) {
