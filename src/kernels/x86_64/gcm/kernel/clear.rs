@@ -14,25 +14,74 @@ macro_rules! clear {
             use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
             use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
 
-            /// The ICV of a text that is not encrypted, and of what is in front of it; its last
+            /// A text, and how it is divided.
+            #[derive(Clone, Copy)]
+            struct Text {
+                start: Place,
+                len: usize,
+                groups: usize,
+                last_octet: usize,
+            }
+
+            impl Text {
+                #[target_feature(enable = $features)]
+                #[inline]
+                fn new(start: Place, len: usize) -> Self {
+                    let (groups, last_octet) = parts(len);
+                    Self { start, len, groups, last_octet }
+                }
+
+                /// The octets of the last vector, and where it begins.
+                #[allow(unsafe_code, reason = "see Place")]
+                #[target_feature(enable = $features)]
+                #[inline]
+                unsafe fn last(self) -> (usize, *const u8) {
+                    let start = self.groups * GROUP + self.last_octet / WIDTH * WIDTH;
+                    // SAFETY: the text has octets there.
+                    (self.last_octet % WIDTH + 1, unsafe { self.start.after(start).from })
+                }
+
+                /// Copies it to its other place, should that be one.
+                #[allow(unsafe_code, reason = "see Place")]
+                #[target_feature(enable = $features)]
+                #[inline]
+                unsafe fn copy<const N: usize>(self, last: V) {
+                    let mut place = self.start;
+                    if ptr::eq(place.from, place.to) {
+                        return;
+                    }
+                    // SAFETY: so many octets are at both places.
+                    unsafe {
+                        for _ in 0..self.groups {
+                            place.copy::<VECTORS>();
+                            place = place.after(GROUP);
+                        }
+                        place.copy_last::<N>(self.last_octet % WIDTH + 1, last);
+                    }
+                }
+            }
+
+            /// Seals or verifies a text that is not encrypted, and what is in front of it; its last
             /// vector is given. With one caller each, for sealing and for opening, these are not
             /// functions either.
             #[allow(unsafe_code, reason = "see Place")]
             #[target_feature(enable = $features)]
             #[inline]
-            unsafe fn icv_of_clear<const SEALS: bool>(
+            unsafe fn authenticate<const SEALS: bool>(
                 key: &Expanded,
                 (front, lengths, j0): (__m128i, __m128i, __m128i),
-                (mut place, (groups, last_octet)): (Place, (usize, usize)),
+                text: Text,
                 last: V,
-            ) -> __m128i {
+                trailer: Trailer,
+            ) -> bool {
+                let Text { start: mut place, groups, last_octet, .. } = text;
                 let mut carry = zeros();
                 let mut sum =
                     if groups == 0 { ends(key, front, lengths, last_octet) } else { begin(key, front) };
                 for _ in 0..groups {
                     // SAFETY: more octets than a group are left.
                     unsafe {
-                        sum = sum.plus_group(key, place, carry);
+                        sum = sum.plus_group::<SEALS>(key, place, carry);
                         place = place.after(GROUP);
                     }
                     carry = low(sum.reduced());
@@ -41,21 +90,26 @@ macro_rules! clear {
                 if groups > 0 {
                     sum = end(key, lengths);
                 }
-                let (sum, at) = ((sum, carry), powers_of_end(last_octet));
-                last_vectors!(last_octet, icv_of_last::<_, SEALS>(key, j0, (place, last), sum, at))
+                let sum = (sum, carry);
+                last_vectors!(
+                    last_octet,
+                    authenticate_last::<_, SEALS>(key, j0, text, (place, last), sum, trailer)
+                )
             }
 
-            /// The ICV of the last vectors of such a text.
+            /// [`authenticate`] from the last vectors of the text on: straight code, as what is
+            /// copied is, too.
             #[allow(unsafe_code, reason = "see Place")]
             #[target_feature(enable = $features)]
             #[inline]
-            unsafe fn icv_of_last<const N: usize, const SEALS: bool>(
+            unsafe fn authenticate_last<const N: usize, const SEALS: bool>(
                 key: &Expanded,
                 j0: __m128i,
+                text: Text,
                 (place, last): (Place, V),
                 (mut sum, carry): (Sum, V),
-                at: usize,
-            ) -> __m128i {
+                trailer: Trailer,
+            ) -> bool {
                 // SAFETY: the vectors before the last one are whole.
                 let block = |number| {
                     let block =
@@ -63,8 +117,27 @@ macro_rules! clear {
                     if number == 0 { xor(swap(block), carry) } else { swap(block) }
                 };
                 let no_counters: [V; 0] = [];
+                let at = powers_of_end(text.last_octet);
                 let (_, [other]) = key_stream!(key, no_counters, [j0], (sum, N, block, at));
-                _mm_xor_si128(swapped(sum.reduced()), other)
+                let made = _mm_xor_si128(swapped(sum.reduced()), other);
+                let Text { start, len, .. } = text;
+                // SAFETY: the ICV is behind the text, or there is room for it.
+                unsafe {
+                    if SEALS {
+                        if ptr::eq(start.from, start.to) {
+                            start.write_trailer(len, trailer);
+                        } else {
+                            text.copy::<N>(last);
+                        }
+                        start.write_icv(len, made);
+                        return true;
+                    }
+                    let is_right = is_zero(_mm_xor_si128(made, start.icv(len)));
+                    if is_right {
+                        text.copy::<N>(last);
+                    }
+                    is_right
+                }
             }
 
             /// Authenticates a text that is not encrypted, and what is in front of it: writes the
@@ -85,23 +158,16 @@ macro_rules! clear {
                 len: usize,
                 trailer: Trailer,
             ) {
-                let place = Place { from, to };
-                let parts = parts(len);
-                let (start, octets) = (parts.0 * GROUP + parts.1 / WIDTH * WIDTH, parts.1 % WIDTH + 1);
-                // SAFETY: the last vector begins there, and those before it are whole.
-                let last = unsafe { load_end(place.after(start).from, octets, trailer) };
+                let text = Text::new(Place { from, to }, len);
+                // SAFETY: the trailer is within the last vector, and those before it are whole.
+                let last = unsafe {
+                    let (octets, from) = text.last();
+                    load_end(from, octets, trailer)
+                };
                 let j0 = j0(nonce(key, iv));
                 let (front, lengths) = (block(first, second), lengths(front_octets as usize + len, 0));
                 // SAFETY: as above, and there is room for the ICV.
-                unsafe {
-                    let made = icv_of_clear::<true>(key, (front, lengths, j0), (place, parts), last);
-                    if ptr::eq(from, to) {
-                        place.write_trailer(len, trailer);
-                    } else {
-                        place.copy(start, octets, last);
-                    }
-                    place.write_icv(len, made);
-                }
+                unsafe { authenticate::<true>(key, (front, lengths, j0), text, last, trailer) };
             }
 
             /// Whether the ICV behind a text is that of it and of what is in front of it. If it is,
@@ -120,20 +186,15 @@ macro_rules! clear {
                 to: *mut u8,
                 len: usize,
             ) -> bool {
-                let place = Place { from, to };
+                let text = Text::new(Place { from, to }, len);
                 let j0 = j0(nonce(key, iv));
                 let (front, lengths) = (block(first, second), block(lengths.0, lengths.1));
-                let parts = parts(len);
-                let (start, octets) = (parts.0 * GROUP + parts.1 / WIDTH * WIDTH, parts.1 % WIDTH + 1);
-                // SAFETY: the last vector begins there, and those before it are whole.
-                let last = unsafe { load_part(place.after(start).from, octets) };
-                let made = unsafe { icv_of_clear::<false>(key, (front, lengths, j0), (place, parts), last) };
-                // SAFETY: the ICV is behind the text, and as above.
-                let is_right = is_zero(_mm_xor_si128(made, unsafe { place.icv(len) }));
-                if is_right && !ptr::eq(from, to) {
-                    unsafe { place.copy(start, octets, last) };
+                // SAFETY: the vectors before the last one are whole, and the ICV is behind it.
+                unsafe {
+                    let (octets, from) = text.last();
+                    let last = load_part(from, octets);
+                    authenticate::<false>(key, (front, lengths, j0), text, last, Trailer::NONE)
                 }
-                is_right
             }
         }
     };

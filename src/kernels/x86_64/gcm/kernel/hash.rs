@@ -54,17 +54,26 @@ macro_rules! hash {
                     }
                 }
 
-                /// With a group of a text that is there.
+                /// With a group of a text that is there, and stays or will be written.
                 #[allow(unsafe_code, reason = "see Place")]
                 #[target_feature(enable = $features)]
                 #[inline]
-                pub(crate) unsafe fn plus_group(mut self, key: &Expanded, place: Place, carry: V) -> Self {
+                pub(crate) unsafe fn plus_group<const STAYS: bool>(
+                    mut self,
+                    key: &Expanded,
+                    place: Place,
+                    carry: V,
+                ) -> Self {
                     for number in (0..VECTORS).rev() {
                         // SAFETY: there are as many powers as blocks.
-                        let (block, powers) = unsafe {
-                            (place.block_to_open(number, carry), powers(key, OF_GROUP + number * WIDTH))
-                        };
-                        self = self.plus(block, powers);
+                        unsafe {
+                            let block = if STAYS {
+                                place.block(number, carry)
+                            } else {
+                                place.block_to_open(number, carry)
+                            };
+                            self = self.plus(block, powers(key, OF_GROUP + number * WIDTH));
+                        }
                     }
                     self
                 }

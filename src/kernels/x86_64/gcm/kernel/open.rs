@@ -163,7 +163,7 @@ macro_rules! open {
                 for _ in 0..not_held {
                     // SAFETY: the octets of so many groups are there, here and below.
                     unsafe {
-                        sum = sum.plus_group(key, place, carry);
+                        sum = sum.plus_group::<false>(key, place, carry);
                         place = place.after(GROUP);
                     }
                     carry = low(sum.reduced());

@@ -80,11 +80,18 @@ macro_rules! text {
                 #[inline]
                 pub(crate) unsafe fn block_to_open(self, number: usize, carry: V) -> V {
                     // SAFETY: as the caller says.
-                    let block = unsafe {
-                        let place = self.vector(number);
-                        place.will_be_written();
-                        swap(load(place.from))
-                    };
+                    unsafe {
+                        self.vector(number).will_be_written();
+                        self.block(number, carry)
+                    }
+                }
+
+                /// Blocks of a text that stays as it is.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn block(self, number: usize, carry: V) -> V {
+                    // SAFETY: as the caller says.
+                    let block = swap(unsafe { load(self.vector(number).from) });
                     if number == 0 { xor(block, carry) } else { block }
                 }
 
@@ -128,20 +135,33 @@ macro_rules! text {
                     }
                 }
 
-                /// Copies a text that is not encrypted, of which the last vector is given, with so
-                /// many octets.
+                /// Copies vectors that are whole.
                 #[target_feature(enable = $features)]
                 #[inline]
-                pub(crate) unsafe fn copy(self, start: usize, octets: usize, last: V) {
-                    unsafe {
-                        for number in 0..start / WIDTH {
+                pub(crate) unsafe fn copy<const N: usize>(self) {
+                    for number in 0..N {
+                        unsafe {
                             let place = self.vector(number);
                             store(place.to, load(place.from));
                         }
-                        let end = self.after(start);
-                        let before = if start > 0 { Some(load(end.from.sub(WIDTH))) } else { None };
-                        store_end(end.to, octets, before, last);
                     }
+                }
+
+                /// Copies the last vectors of a text, of which the last one is given, with so many
+                /// octets.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn copy_last<const N: usize>(self, octets: usize, last: V) {
+                    let mut before = None;
+                    for number in 0..N - 1 {
+                        unsafe {
+                            let place = self.vector(number);
+                            let vector = load(place.from);
+                            store(place.to, vector);
+                            before = Some(vector);
+                        }
+                    }
+                    unsafe { store_end(self.vector(N - 1).to, octets, before, last) };
                 }
             }
         }
