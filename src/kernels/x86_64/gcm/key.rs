@@ -348,9 +348,9 @@ mod tests {
         assert_eq!(in_place, sealed, "nothing is decrypted");
     }
 
-    /// Those of Wycheproof that have a key of 128 bits, a nonce of 96, at most a block in front, and
-    /// a text, as every packet of ESP has one; and the packets of draft-mcgrew-gcm-test with such a
-    /// key, extended sequence numbers included.
+    /// Those of Wycheproof that have a key of 128 bits, a nonce of 96, at most a block in front,
+    /// and a text, as every packet of ESP has one; and the packets of draft-mcgrew-gcm-test with
+    /// such a key, extended sequence numbers included.
     #[test]
     fn the_answers_are_those_of_wycheproof_and_of_the_draft() {
         let mut cases = Vec::new();
