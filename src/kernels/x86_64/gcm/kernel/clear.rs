@@ -8,7 +8,7 @@ macro_rules! clear {
 
             use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-            use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::block::{block, is_zero, j0, lengths, made, nonce, read_anew, swapped};
             use super::super::super::material::{Expanded, Trailer};
             use super::super::super::vectors::$width::*;
             use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
@@ -119,7 +119,7 @@ macro_rules! clear {
                 let no_counters: [V; 0] = [];
                 let at = powers_of_end(text.last_octet);
                 let (_, [other]) = key_stream!(key, no_counters, [j0], (sum, N, block, at));
-                let made = _mm_xor_si128(swapped(sum.reduced()), other);
+                let made = made(_mm_xor_si128(swapped(sum.reduced()), other));
                 let Text { start, len, .. } = text;
                 // SAFETY: the ICV is behind the text, or there is room for it.
                 unsafe {
