@@ -11,6 +11,7 @@ use super::packet::{Decrypted, Sealing, TrailerError, Verifying, read_trailer};
 use super::plain::{Opener, Sealer};
 use crate::algorithm::Suite;
 use crate::impossible::part;
+use crate::prefetch::prefetch;
 use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
@@ -41,6 +42,12 @@ impl SealKeys {
         Backend::PLAIN
     }
 
+    /// Prefetches what is not in the SA itself.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.plain);
+    }
+
     /// Nothing seals in one pass.
     #[inline(always)]
     pub(crate) const fn one_pass(&self) -> Option<OnePass<'_>> {
@@ -65,6 +72,12 @@ impl OpenKeys {
 
     pub(crate) const fn backend(&self) -> Backend {
         Backend::PLAIN
+    }
+
+    /// Prefetches what is not in the SA itself.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.plain);
     }
 
     /// Nothing opens in one pass.

@@ -17,6 +17,7 @@ use crate::algorithm::Suite;
 #[cfg(not(feature = "aes-gcm"))]
 use crate::esp::OnePass;
 use crate::impossible::{part, part_mut};
+use crate::prefetch::prefetch;
 use crate::wipe::{Wiped, wiped_message, wiped_packet};
 
 /// The keys of an outbound SA.
@@ -115,6 +116,17 @@ impl SealKeys {
                     Hmac::Sha1 => 3,
                 },
             },
+        }
+    }
+
+    /// Prefetches what is not in the SA itself.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        match &self.state {
+            #[cfg(feature = "aes-gcm")]
+            SealState::Gcm(gcm) => prefetch::<Gcm>(gcm),
+            SealState::Plain(plain) => prefetch(&**plain),
+            SealState::Kernels(..) => {}
         }
     }
 
@@ -243,6 +255,17 @@ impl OpenKeys {
             #[cfg(feature = "aes-gcm")]
             OpenState::Gcm(_) => None,
             OpenState::Kernels(_, mac) => Some(mac),
+        }
+    }
+
+    /// Prefetches what is not in the SA itself.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        match &self.state {
+            #[cfg(feature = "aes-gcm")]
+            OpenState::Gcm(gcm) => prefetch::<Gcm>(gcm),
+            OpenState::Plain(plain) => prefetch(&**plain),
+            OpenState::Kernels(..) => {}
         }
     }
 

@@ -244,6 +244,9 @@ pub(super) trait Table<Sa, E> {
     /// Prefetches the SAs at these positions.
     fn prefetch(&self, _places: &[usize]) {}
 
+    /// Prefetches the keys that the SAs at these positions share with others.
+    fn prefetch_keys(&self, _places: &[usize]) {}
+
     /// The datagram in a job, and the slot of its SA. `position` is where that is, or probably is.
     fn find(&mut self, position: usize, packet: &[u8]) -> Result<(Datagram, u32), E>;
 

@@ -67,6 +67,7 @@ fn open_tile<'b, const N: usize, B: Table<Inbound, OpenError>, J: Job<OpenJob<'b
 ) {
     let positions = ahead.positions;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
+    ahead.fetch_keys(table, jobs.len());
     let mut admitted = [const { None }; N];
     let mut all_admitted = true;
     for ((admitted, job), sa) in admitted.iter_mut().zip(jobs.iter_mut()).zip(positions) {

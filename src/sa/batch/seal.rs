@@ -64,6 +64,8 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
 ) {
     let positions = ahead.positions;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
+    ahead.fetch_keys(table, jobs.len());
+    ahead.fetch(table, later);
     let mut begun = [const { None }; N];
     let mut all_begun = true;
     for ((begun, job), sa) in begun.iter_mut().zip(jobs.iter_mut()).zip(positions) {
@@ -83,7 +85,6 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
             None => esp.fill(0),
         }
     }
-    ahead.fetch(table, later);
     protect_all(table.backend(), &mut packets);
     if !all_begun {
         seal_rest(table, jobs, positions);

@@ -76,6 +76,14 @@ impl<const N: usize> Ahead<N> {
         }
     }
 
+    /// Prefetches the keys of the SAs of a tile, which have been fetched themselves.
+    #[inline(always)]
+    pub(super) fn fetch_keys<Sa, E>(&self, table: &impl Table<Sa, E>, jobs: usize) {
+        if table.is_far() {
+            table.prefetch_keys(part(&self.positions[..], ..jobs.min(N)));
+        }
+    }
+
     /// Prefetches the SAs of the first jobs, which are those of the next tile.
     #[inline(always)]
     pub(super) fn fetch<Sa, E, T: Input>(&mut self, table: &impl Table<Sa, E>, jobs: &[impl Job<T>]) {
@@ -105,7 +113,8 @@ mod tests {
     struct Account {
         looked_up: RefCell<Vec<usize>>,
         fetched: RefCell<Vec<usize>>,
-        /// Where an SA was looked for, and whether it had been fetched, and others since, by then.
+        keys_fetched: RefCell<Vec<usize>>,
+        /// Where an SA was looked for, and whether it and its keys had been fetched by then.
         found: RefCell<Vec<(usize, usize, bool)>>,
     }
 
@@ -148,12 +157,19 @@ mod tests {
             self.fetched.borrow_mut().extend(positions);
         }
 
+        fn prefetch_keys(&self, positions: &[usize]) {
+            let fetched = self.fetched.borrow();
+            assert!(positions.iter().all(|position| fetched.contains(position)), "the SA tells where");
+            self.keys_fetched.borrow_mut().extend(positions);
+        }
+
         fn find(&mut self, _: usize, _: &[u8]) -> Result<(Datagram, u32), SealError> {
             Err(SealError::Internal)
         }
 
         fn select(&self, position: usize, _: &Datagram, packet: &[u8]) -> Option<u32> {
-            let fetched = self.fetched.borrow().contains(&position);
+            let fetched = [&self.fetched, &self.keys_fetched];
+            let fetched = fetched.iter().all(|fetched| fetched.borrow().contains(&position));
             self.found.borrow_mut().push((number(packet).into(), position, fetched));
             None
         }
@@ -178,8 +194,8 @@ mod tests {
             let positions: Vec<_> = (POSITION..POSITION + count).collect();
             let found: Vec<_> = all.iter().map(|n| (*n, n + POSITION, true)).collect();
             assert_eq!(
-                (table.looked_up.take(), table.fetched.take(), table.found.take()),
-                (all, positions, found)
+                (table.looked_up.take(), table.fetched.take(), table.keys_fetched.take(), table.found.take()),
+                (all, positions.clone(), positions, found)
             );
         }
     }

@@ -35,6 +35,13 @@ impl Table<Outbound, SealError> for Sad {
         self.outbound.prefetch(positions);
     }
 
+    fn prefetch_keys(&self, positions: &[usize]) {
+        positions
+            .iter()
+            .filter_map(|slot| self.outbound.peek(*slot as u32))
+            .for_each(|sa| sa.keys().prefetch());
+    }
+
     fn backend(&self) -> Backend {
         self.backend
     }
@@ -79,6 +86,13 @@ impl Table<Inbound, OpenError> for Sad {
 
     fn prefetch(&self, positions: &[usize]) {
         self.inbound.prefetch(positions);
+    }
+
+    fn prefetch_keys(&self, positions: &[usize]) {
+        positions
+            .iter()
+            .filter_map(|slot| self.inbound.peek(*slot as u32))
+            .for_each(|sa| sa.keys().prefetch());
     }
 
     fn backend(&self) -> Backend {
