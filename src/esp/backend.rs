@@ -69,8 +69,8 @@ impl Backend {
     /// `avx512` (AVX-512 with VBMI, VAES, GFNI, SHA-NI), `avx512-whole` (the same, with longer
     /// vectors for AES and MD5), `avx2` (AVX2, AES-NI, SHA-NI), `portable`, or `plain`.
     ///
-    /// `avx512-whole` is the faster of the two on Intel's processors, which work on 512 bits at
-    /// once; others, such as Zen 4, take two cycles for them.
+    /// `avx512-whole` is the faster of the two on Intel's processors, `avx512` on others that were
+    /// measured: Zen 4, which takes two cycles for 512 bits, and Zen 5, which does not.
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Plain => "plain",

@@ -35,6 +35,15 @@ const SAS: usize = 64;
 const BATCHES: [usize; 3] = [8, 16, 64];
 const IP: usize = 20;
 
+const HELP: &str = "\
+ipsec-3gpp beside OpenSSL and intel-ipsec-mb: (time of the other) / (time of the library)
+
+  --suite TEXT     suites with that in their names: gcm, md5, hmac-sha-1-96+aes-cbc
+  --backend NAME   of the library, not the fastest
+  --backends       which there are
+  --rounds N       the medians are of so many (101)
+";
+
 #[derive(Clone, Copy, PartialEq)]
 enum Direction {
     Seal,
@@ -63,6 +72,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             lexopt::Arg::Long("backends") => {
                 Backend::available().for_each(|backend| println!("{backend}"));
+                return Ok(());
+            }
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
+                print!("{HELP}");
                 return Ok(());
             }
             lexopt::Arg::Long("rounds") => options.rounds = arguments.value()?.to_string_lossy().parse()?,
