@@ -12,6 +12,8 @@
 //! has the text in it), `--rounds N` (101), `--backends` (only says which this machine has). Built
 //! with `--features aead`, AES-GCM and AES-GMAC have columns for ring and aws-lc-rs.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 #[cfg(feature = "aead")]
 mod aead;
 mod peers;

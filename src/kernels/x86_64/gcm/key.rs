@@ -384,6 +384,40 @@ mod tests {
         assert!(texts >= 30 * widths().count(), "{texts}");
     }
 
+    #[test]
+    fn lengths_that_do_not_fit_are_refused_and_nothing_is_written() {
+        for width in widths() {
+            let key = Key::of(width, &[1; BLOCK], &[2; 4]);
+            let (nonce, payload, longer) = ([3; 12], [4; 98], [4; 120]);
+            for encrypts in [true, false] {
+                let packet = packet(&nonce, &[5; BLOCK], encrypts);
+                let trailer = Trailer::new(0x1101, 2);
+                let mut sealed = [0xee; 100 + BLOCK];
+                for len in [0, 96, 97, 99, 120] {
+                    assert!(key.seal(packet, Some(&longer[..len]), &mut sealed, trailer).is_none());
+                }
+                assert!(key.seal(packet, None, &mut sealed[..BLOCK], Trailer::NONE).is_none());
+                for len in 0..=BLOCK + 1 {
+                    assert!(key.seal(packet, Some(&payload), &mut sealed[..len], trailer).is_none());
+                }
+                assert!(sealed.iter().all(|octet| *octet == 0xee));
+                key.seal(packet, Some(&payload), &mut sealed, trailer).unwrap();
+                for len in [0, 99, 101] {
+                    let mut to = vec![0xee; len];
+                    assert!(key.open(packet, &sealed, &mut to).is_none());
+                    assert!(to.iter().all(|octet| *octet == 0xee));
+                }
+                for len in 0..=BLOCK {
+                    let mut short = sealed[..len].to_vec();
+                    assert!(!key.verify(&packet, &short));
+                    assert!(key.open(packet, &sealed[..len], &mut []).is_none());
+                    assert!(key.open_in_place(packet, &mut short).is_none());
+                }
+                assert!(key.open(packet, &sealed, &mut [0; 100]).is_some());
+            }
+        }
+    }
+
     /// The standard library asks the processor in its own way.
     #[test]
     fn the_width_is_the_widest_that_the_processor_has() {
