@@ -74,17 +74,6 @@ pub(super) fn read_anew(key: &Expanded) -> &Expanded {
     }
 }
 
-/// The same block, which is made before what comes next: the compiler would make it once for each
-/// way that goes on from a branch.
-#[allow(unsafe_code, reason = "no other means")]
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn made(mut block: __m128i) -> __m128i {
-    // SAFETY: no instructions.
-    unsafe { asm!("/* {0} */", inout(xmm_reg) block, options(nomem, nostack, preserves_flags)) };
-    block
-}
-
 /// The octets of a block in the other order.
 #[target_feature(enable = "ssse3")]
 #[inline]

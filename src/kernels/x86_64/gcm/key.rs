@@ -73,9 +73,9 @@ impl Key {
     }
 
     /// `None`, and nothing is sealed, if the lengths do not fit. Encrypts a text, if it is one that
-    /// is encrypted, and writes the ICV of it and of the octets in front of it behind it: the place
-    /// given is for both. The payload is in its place already, or it is given; the trailer is not
-    /// there yet.
+    /// is encrypted, and writes, after it, the ICV of it and of the octets in front of it: the
+    /// place given is for both. The payload is in its place already, or it is given; the trailer is
+    /// not there yet.
     #[inline(always)]
     pub(crate) fn seal(
         &self,
@@ -112,9 +112,9 @@ impl Key {
         trailer: Trailer,
     ) -> Option<()> {
         let packet = Packet { iv, front: [first, second], front_octets, encrypts };
-        let len = place.len().checked_sub(BLOCK)?;
+        let len = text_len(place)?;
         let payload_len = len.checked_sub(trailer.len())?;
-        if len == 0 || payload.is_some_and(|payload| payload.len() != payload_len) {
+        if payload.is_some_and(|payload| payload.len() != payload_len) {
             return None;
         }
         let (text, end) = place.get_mut(..len)?.split_at_mut_checked(payload_len)?;
@@ -163,30 +163,22 @@ impl Key {
         Some(())
     }
 
-    /// Whether the ICV behind a text is that of it and of the octets in front of it, in constant
+    /// Whether the ICV after a text is that of it and of the octets in front of it, in constant
     /// time.
     #[inline]
     pub(crate) fn verify(&self, packet: &Packet, sealed: &[u8]) -> bool {
-        self.verify_into(packet, sealed, None)
+        let Some(len) = text_len(sealed) else { return false };
+        let from = sealed.as_ptr();
+        // SAFETY: it is as long as that. Where both places are the same, nothing is written.
+        unsafe { self.verify_into(packet, from, from.cast_mut(), len) }
     }
 
-    /// [`Key::verify`], and a buffer that the text is copied to.
+    /// [`Key::verify`], and where the text is copied to.
     #[inline(always)]
-    fn verify_into(&self, packet: &Packet, sealed: &[u8], to: Option<&mut [u8]>) -> bool {
+    unsafe fn verify_into(&self, packet: &Packet, from: *const u8, to: *mut u8, len: usize) -> bool {
         let Packet { iv, front: [first, second], .. } = *packet;
-        let Some(len) = sealed.len().checked_sub(BLOCK) else { return false };
-        let from = sealed.as_ptr();
-        let to = match to {
-            Some(to) if to.len() == len => to.as_mut_ptr(),
-            Some(_) => return false,
-            // Nothing is written there.
-            None => from.cast_mut(),
-        };
-        if len == 0 {
-            return false;
-        }
         let lengths = packet.lengths(len);
-        // SAFETY: as above.
+        // SAFETY: as above, and as the caller says.
         of_width!(self, kernel => unsafe {
             let is_right = kernel::verify(&self.expanded, first, second, iv, lengths, from, to, len);
             if len > kernel::GROUP || kernel::SPILLS {
@@ -196,31 +188,30 @@ impl Key {
         })
     }
 
-    /// Decrypts a text, which its ICV is behind, into a buffer that is as long as the text. `None`,
+    /// Decrypts a text, which its ICV is after, into a buffer that is as long as the text. `None`,
     /// and nothing is written, if the ICV is not that of the text and of the octets in front of it.
     /// The text is as long as words are; returns the last one.
     #[inline(always)]
     pub(crate) fn open(&self, packet: Packet, sealed: &[u8], to: &mut [u8]) -> Option<[u8; 4]> {
-        let len = sealed.len().checked_sub(BLOCK)?;
-        if !packet.encrypts {
-            // What has just been written is not read.
-            return self.verify_into(&packet, sealed, Some(to)).then(|| last_word(sealed, len))?;
-        }
-        if to.len() != len {
-            return None;
-        }
+        let len = text_len(sealed).filter(|len| *len == to.len())?;
+        let (from, to) = (sealed.as_ptr(), to.as_mut_ptr());
         // SAFETY: both are as long as that.
-        unsafe { self.decrypt(packet, sealed.as_ptr(), to.as_mut_ptr(), len) }
+        unsafe {
+            if packet.encrypts {
+                return self.decrypt(packet, from, to, len);
+            }
+            // What has just been written is not read.
+            self.verify_into(&packet, from, to, len).then(|| last_word(sealed, len))?
+        }
     }
 
     /// [`Key::open`] in place.
     #[inline(always)]
     pub(crate) fn open_in_place(&self, packet: Packet, sealed: &mut [u8]) -> Option<[u8; 4]> {
-        let len = sealed.len().checked_sub(BLOCK)?;
         if !packet.encrypts {
-            return self.verify_into(&packet, sealed, None).then(|| last_word(sealed, len))?;
+            return self.verify(&packet, sealed).then(|| last_word(sealed, text_len(sealed)?))?;
         }
-        let to = sealed.as_mut_ptr();
+        let (len, to) = (text_len(sealed)?, sealed.as_mut_ptr());
         // SAFETY: it is as long as that.
         unsafe { self.decrypt(packet, to.cast_const(), to, len) }
     }
@@ -229,10 +220,7 @@ impl Key {
     unsafe fn decrypt(&self, packet: Packet, from: *const u8, to: *mut u8, len: usize) -> Option<[u8; 4]> {
         let Packet { iv, front: [first, second], front_octets, .. } = packet;
         let key = &self.expanded;
-        if len == 0 {
-            return None;
-        }
-        // SAFETY: as above.
+        // SAFETY: as above, and as the caller says.
         let word = of_width!(self, kernel => unsafe {
             if len > kernel::GROUP {
                 kernel::open_long(key, first, second, iv, front_octets, from, to, len)
@@ -248,10 +236,16 @@ impl Key {
     }
 }
 
-/// The last word of a text, which its ICV is behind.
+/// Octets of a text that has its ICV after it. `None` if it has none: no text of ESP is without.
 #[inline(always)]
-fn last_word(sealed: &[u8], len: usize) -> Option<[u8; 4]> {
-    sealed.get(..len)?.last_chunk().copied()
+fn text_len(with_icv: &[u8]) -> Option<usize> {
+    with_icv.len().checked_sub(BLOCK).filter(|len| *len > 0)
+}
+
+/// The last word of a text of this length.
+#[inline(always)]
+fn last_word(text: &[u8], len: usize) -> Option<[u8; 4]> {
+    text.get(..len)?.last_chunk().copied()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(super) const BLOCK: usize = 16;
 /// The highest power of H.
 pub(super) const LAST_POWER: usize = 34;
-/// Octets behind the powers of H that vectors read.
+/// Octets after the powers of H that vectors read.
 pub(super) const AFTER_POWERS: usize = 2 * BLOCK;
 
 /// Round keys, powers of H, and the salt.
@@ -28,7 +28,7 @@ pub(super) struct Expanded {
 }
 
 impl Expanded {
-    /// The powers so many octets after the highest one, and what is behind them.
+    /// The powers this many octets after the highest one, and what is after them.
     #[inline(always)]
     pub(super) const fn powers_from(&self, at: usize) -> *const u8 {
         ptr::from_ref(self).cast::<u8>().wrapping_add(offset_of!(Self, powers) + at)
@@ -69,7 +69,7 @@ impl Trailer {
     /// The text has been framed.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The first octet is the lowest, and there are zeros behind the last one.
+    /// The first octet is the lowest, and there are zeros after the last one.
     #[inline(always)]
     pub(crate) const fn new(octets: u64, len: usize) -> Self {
         Self(octets | (len as u64) << 56)

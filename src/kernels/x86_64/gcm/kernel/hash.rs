@@ -104,8 +104,8 @@ macro_rules! hash {
                 unsafe { _mm_load_si128(key.powers_from(at).cast()) }
             }
 
-            /// The power from this place on, and those below it; and, behind the first one, what is
-            /// there, for blocks of zeros.
+            /// The power from this place on, and those below it; and what is after the first one,
+            /// for blocks of zeros.
             #[allow(unsafe_code, reason = "as power")]
             #[target_feature(enable = $features)]
             #[inline]

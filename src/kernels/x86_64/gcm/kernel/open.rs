@@ -16,7 +16,7 @@ macro_rules! open {
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
             use super::super::stack::$width::{SPILLS, wipe_stack};
-            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
+            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
 
             type Group = [V; VECTORS];
 
@@ -45,8 +45,7 @@ macro_rules! open {
                     }
                     let place = place.vector(number);
                     place.will_be_written();
-                    let block = swap(load_part(place.from, rest));
-                    if number == 0 { xor(block, carry) } else { block }
+                    hashed(load_part(place.from, rest), number, carry)
                 };
                 let (stream, [other]) =
                     key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(last_octet)));
@@ -71,7 +70,7 @@ macro_rules! open {
                 Some(word(done, (rest / 4).wrapping_sub(1)))
             }
 
-            /// Decrypts a text of a group at most if the ICV behind it is that of the text and of
+            /// Decrypts a text of a group at most if the ICV after it is that of the text and of
             /// what is in front; else nothing is written. In place, or to another place that does
             /// not overlap. Returns the last word.
             #[allow(unsafe_code, reason = "see Place")]

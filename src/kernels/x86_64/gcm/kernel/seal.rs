@@ -14,7 +14,7 @@ macro_rules! seal {
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
-            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, parts};
+            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
 
             /// The last vectors of a text that is sealed: so many octets, the trailer among them.
             /// `B` is how many vectors before them have not been hashed yet. Returns the ICV.
@@ -54,14 +54,13 @@ macro_rules! seal {
                 }
                 let at = powers_of_end(last_octet);
                 for number in (0..N).rev() {
-                    let block = swap(stream[number]);
-                    let block = if number == 0 { xor(block, carry) } else { block };
+                    let block = hashed(stream[number], number, carry);
                     sum = sum.plus(block, unsafe { powers(key, at + number * WIDTH) });
                 }
                 _mm_xor_si128(swapped(sum.reduced()), other)
             }
 
-            /// Encrypts a text of a group at most and writes, behind it, the ICV of it and of what
+            /// Encrypts a text of a group at most and writes, after it, the ICV of it and of what
             /// is in front. The payload is where the text will be, or at another place that does
             /// not overlap; the trailer is within the last vector.
             #[allow(unsafe_code, reason = "see Place")]

@@ -5,6 +5,7 @@ macro_rules! text {
     ($width:ident, $features:literal) => {
         pub(crate) mod $width {
             use core::arch::x86_64::*;
+            use core::ptr;
 
             use super::super::super::material::{BLOCK, Trailer};
             use super::super::super::vectors::$width::*;
@@ -40,6 +41,15 @@ macro_rules! text {
                     && (len - 1) % WIDTH >= trailer.len().saturating_sub(1)
             }
 
+            /// Blocks as they are hashed: in the other order of octets, and the carry is added to
+            /// the first of them.
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(crate) fn hashed(blocks: V, number: usize, carry: V) -> V {
+                let blocks = swap(blocks);
+                if number == 0 { xor(blocks, carry) } else { blocks }
+            }
+
             /// Where a text is read and where it is written: the same place, or two that do not
             /// overlap. Not handed to a kernel as one, which would be in memory.
             #[derive(Clone, Copy)]
@@ -53,6 +63,13 @@ macro_rules! text {
                 reason = "masked loads and stores, and places that may be the same, take pointers"
             )]
             impl Place {
+                /// Whether both are the same.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn is_one(self) -> bool {
+                    ptr::eq(self.from, self.to)
+                }
+
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(crate) unsafe fn after(self, octets: usize) -> Self {
@@ -74,8 +91,7 @@ macro_rules! text {
                     _mm_prefetch::<_MM_HINT_ET0>(self.to.cast());
                 }
 
-                /// Blocks of a text that are hashed before it is opened: the carry is added to the
-                /// first of them.
+                /// Blocks of a text that are hashed before it is opened.
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(crate) unsafe fn block_to_open(self, number: usize, carry: V) -> V {
@@ -91,8 +107,7 @@ macro_rules! text {
                 #[inline]
                 pub(crate) unsafe fn block(self, number: usize, carry: V) -> V {
                     // SAFETY: as the caller says.
-                    let block = swap(unsafe { load(self.vector(number).from) });
-                    if number == 0 { xor(block, carry) } else { block }
+                    hashed(unsafe { load(self.vector(number).from) }, number, carry)
                 }
 
                 /// Encrypts or decrypts vectors that are whole. Returns what was written, in the
@@ -111,7 +126,7 @@ macro_rules! text {
                     stream
                 }
 
-                /// The ICV, behind a text of so many octets.
+                /// The ICV, after a text of this many octets.
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(crate) unsafe fn icv(self, len: usize) -> __m128i {
@@ -147,8 +162,8 @@ macro_rules! text {
                     }
                 }
 
-                /// Copies the last vectors of a text, of which the last one is given, with so many
-                /// octets.
+                /// Copies the last vectors of a text, of which the last one is given, with this
+                /// many octets.
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(crate) unsafe fn copy_last<const N: usize>(self, octets: usize, last: V) {

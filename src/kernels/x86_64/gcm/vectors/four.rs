@@ -120,7 +120,8 @@ functions! {
     }
 
     /// Writes the end of a text, and rewrites the vector before it, if there is one: what is read
-    /// behind a store with a mask, be it another packet, waits until that is in the cache.
+    /// after the end of a store with a mask, be it another packet, waits until that is in the
+    /// cache.
     pub(crate) unsafe fn store_end(to: *mut u8, octets: usize, before: Option<V>, vector: V) {
         unsafe {
             match before {
