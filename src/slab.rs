@@ -247,6 +247,12 @@ impl<T: Slotted> Slab<T> {
         self.slot(slot)?.value.get()
     }
 
+    /// What is in these slots.
+    #[inline]
+    pub(crate) fn peek_all(&self, slots: &[usize]) -> impl Iterator<Item = &T> {
+        slots.iter().filter_map(|slot| self.peek(*slot as u32))
+    }
+
     /// Prefetches slots that will be needed soon.
     #[inline]
     pub(crate) fn prefetch(&self, slots: &[usize]) {

@@ -11,7 +11,6 @@ use super::packet::{Decrypted, Sealing, TrailerError, Verifying, read_trailer};
 use super::plain::{Opener, Sealer};
 use crate::algorithm::Suite;
 use crate::impossible::part;
-use crate::prefetch::prefetch;
 use crate::wipe::Wiped;
 
 /// The keys of an outbound SA.
@@ -42,11 +41,9 @@ impl SealKeys {
         Backend::PLAIN
     }
 
-    /// Prefetches what is not in the SA itself.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch(&*self.plain);
-    }
+    /// Nothing is shared by the SAs of a set.
+    #[inline(always)]
+    pub(crate) const fn prefetch_shared(&self) {}
 
     /// Nothing seals in one pass.
     #[inline(always)]
@@ -74,11 +71,9 @@ impl OpenKeys {
         Backend::PLAIN
     }
 
-    /// Prefetches what is not in the SA itself.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch(&*self.plain);
-    }
+    /// Nothing is shared by the SAs of a set.
+    #[inline(always)]
+    pub(crate) const fn prefetch_shared(&self) {}
 
     /// Nothing opens in one pass.
     #[inline(always)]

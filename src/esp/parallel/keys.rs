@@ -17,6 +17,7 @@ use crate::algorithm::Suite;
 #[cfg(not(feature = "aes-gcm"))]
 use crate::esp::OnePass;
 use crate::impossible::{part, part_mut};
+#[cfg(feature = "aes-gcm")]
 use crate::prefetch::prefetch;
 use crate::wipe::{Wiped, wiped_message, wiped_packet};
 
@@ -119,14 +120,12 @@ impl SealKeys {
         }
     }
 
-    /// Prefetches what is not in the SA itself.
+    /// Prefetches what the SAs of a set share.
     #[inline]
-    pub(crate) fn prefetch(&self) {
-        match &self.state {
-            #[cfg(feature = "aes-gcm")]
-            SealState::Gcm(gcm) => prefetch::<Gcm>(gcm),
-            SealState::Plain(plain) => prefetch(&**plain),
-            SealState::Kernels(..) => {}
+    pub(crate) fn prefetch_shared(&self) {
+        #[cfg(feature = "aes-gcm")]
+        if let SealState::Gcm(gcm) = &self.state {
+            prefetch::<Gcm>(gcm);
         }
     }
 
@@ -258,14 +257,12 @@ impl OpenKeys {
         }
     }
 
-    /// Prefetches what is not in the SA itself.
+    /// Prefetches what the SAs of a set share.
     #[inline]
-    pub(crate) fn prefetch(&self) {
-        match &self.state {
-            #[cfg(feature = "aes-gcm")]
-            OpenState::Gcm(gcm) => prefetch::<Gcm>(gcm),
-            OpenState::Plain(plain) => prefetch(&**plain),
-            OpenState::Kernels(..) => {}
+    pub(crate) fn prefetch_shared(&self) {
+        #[cfg(feature = "aes-gcm")]
+        if let OpenState::Gcm(gcm) = &self.state {
+            prefetch::<Gcm>(gcm);
         }
     }
 

@@ -65,6 +65,7 @@ fn seal_tile<'b, const N: usize, B: Table<Outbound, SealError>, J: Job<SealJob<'
     let positions = ahead.positions;
     ahead.look_up(table, later.get(N..).unwrap_or_default());
     ahead.fetch_keys(table, jobs.len());
+    // Now: what is one pass is sealed as soon as it is begun.
     ahead.fetch(table, later);
     let mut begun = [const { None }; N];
     let mut all_begun = true;

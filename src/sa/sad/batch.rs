@@ -36,10 +36,7 @@ impl Table<Outbound, SealError> for Sad {
     }
 
     fn prefetch_keys(&self, positions: &[usize]) {
-        positions
-            .iter()
-            .filter_map(|slot| self.outbound.peek(*slot as u32))
-            .for_each(|sa| sa.keys().prefetch());
+        self.outbound.peek_all(positions).for_each(|sa| sa.keys().prefetch_shared());
     }
 
     fn backend(&self) -> Backend {
@@ -89,10 +86,7 @@ impl Table<Inbound, OpenError> for Sad {
     }
 
     fn prefetch_keys(&self, positions: &[usize]) {
-        positions
-            .iter()
-            .filter_map(|slot| self.inbound.peek(*slot as u32))
-            .for_each(|sa| sa.keys().prefetch());
+        self.inbound.peek_all(positions).for_each(|sa| sa.keys().prefetch_shared());
     }
 
     fn backend(&self) -> Backend {
