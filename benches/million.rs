@@ -19,11 +19,11 @@
 
 use std::time::Instant;
 
+use ipsec_3gpp::Sad;
 use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::sa::{OpenJob, Outbound, Ports, SaSpec, SealJob, Selector};
 use ipsec_3gpp::spi::Spi;
-use ipsec_3gpp::{Sad, Suite};
-use support::{datagram, keys_of, median};
+use support::{datagram, keys_of, median, suite};
 
 const PAYLOAD: usize = 300;
 const BATCH: usize = 64;
@@ -37,10 +37,7 @@ fn main() {
         return;
     }
     let sas = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000).max(FEWEST);
-    let suite = match arguments.iter().any(|argument| argument == "aes-gcm") {
-        true => Suite::AES_GCM,
-        false => Suite::HMAC_SHA_1_96_AES_CBC,
-    };
+    let suite = suite();
     // Few different keys: the SAs expand them all the same.
     let keys: Vec<_> = (0..16).map(|n| keys_of(suite, n)).collect();
     for open in [false, true] {

@@ -24,7 +24,7 @@ use ipsec_3gpp::key::SaKeys;
 use ipsec_3gpp::registration::{Accepted, Authorization, Over};
 use ipsec_3gpp::sa::{Ends, Outbound, SaName, SaSpec};
 use support::heap::{Counting, live};
-use support::node::{EXPIRES, Node, Phone, SUITE, keys, phone, server_spi};
+use support::node::{EXPIRES, Node, Phone, keys, phone, server_spi};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -162,10 +162,7 @@ fn main() {
         return;
     }
     let largest = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
-    let suite = match std::env::args().any(|argument| argument == "aes-gcm") {
-        true => Suite::AES_GCM,
-        false => SUITE,
-    };
+    let suite = support::suite();
     println!("P-CSCF, {suite}, four mechanisms offered, one core; all but the last two columns are a second");
     println!(
         "{:>9} {:>12} {:>14} {:>12} {:>13} {:>11} {:>9}",

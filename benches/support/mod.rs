@@ -27,6 +27,11 @@ pub const SIZES: [usize; 6] = [64, 300, 576, 1000, 1400, 4000];
 pub const SOURCE: [u8; 4] = [10, 0, 0, 2];
 pub const DESTINATION: [u8; 4] = [10, 0, 0, 1];
 
+/// The suite of a benchmark that has one: with `aes-gcm` among its arguments, that.
+pub fn suite() -> Suite {
+    if std::env::args().any(|argument| argument == "aes-gcm") { Suite::AES_GCM } else { node::SUITE }
+}
+
 pub fn keys(suite: Suite) -> SaKeys {
     let ck = Ck::new(*b"\x56\xf8\x01\x62\xa4\x3b\x9c\x11\x2d\xe0\x77\x18\x49\x5a\xbb\xc3");
     let ik = Ik::new(*b"\xf7\x69\xbc\xd7\x51\x04\x46\x04\x12\x76\x72\x71\x1c\x6d\x34\x41");

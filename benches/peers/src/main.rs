@@ -8,9 +8,8 @@
 //! other) / (time of the library), taken within the same fraction of a millisecond: above 1 the
 //! library is faster. Of the two interfaces of intel-ipsec-mb, jobs and bursts, the faster counts.
 //!
-//! Options: `--backend NAME` (as `--backends` prints them), `--suite TEXT` (only suites whose name
-//! has the text in it), `--rounds N` (101), `--backends` (only says which this machine has). Built
-//! with `--features aead`, AES-GCM and AES-GMAC have columns for ring and aws-lc-rs.
+//! `--help` says which options there are. Built with `--features aead`, AES-GCM and AES-GMAC have
+//! columns for ring and aws-lc-rs.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
