@@ -7,7 +7,7 @@ use super::super::authentic::{Authentic, LONG_ICV};
 use super::super::packet::{Decrypted, IDS, TrailerError, read_trailer};
 use super::super::plain;
 use crate::algorithm::Encryption;
-use crate::impossible::{impossible, part};
+use crate::impossible::impossible;
 use crate::kernels::{Vectors, gcm};
 use crate::key::SaKeys;
 use crate::spi::Spi;
@@ -19,10 +19,7 @@ const IV: usize = 8;
 /// The key of a set. It wipes itself.
 #[allow(clippy::large_enum_variant, reason = "what is not boxed is what most SAs have")]
 pub(crate) enum Gcm {
-    Kernels {
-        key: gcm::Key,
-        encrypts: bool,
-    },
+    Kernels(gcm::Key),
     /// Where the processor has no instructions for either half, and where it is not x86-64. Boxed:
     /// it is larger.
     Crates(Box<Wiped<plain::Gcm>>),
@@ -31,17 +28,17 @@ pub(crate) enum Gcm {
 impl Gcm {
     pub(super) fn new(keys: &SaKeys, vectors: Option<Vectors>) -> Self {
         let (key, salt) = keys.expose_gcm();
-        match gcm::Key::new(vectors, key, salt) {
-            Some(key) => Gcm::Kernels { key, encrypts: keys.suite().encryption() == Encryption::AesGcm },
+        match gcm::Key::new(vectors, key, salt, keys.suite().encryption() == Encryption::AesGcm) {
+            Some(key) => Gcm::Kernels(key),
             None => Gcm::Crates(Box::new(Wiped::new(plain::Gcm::new(keys)))),
         }
     }
 
     /// What seals and opens in one pass, where there are kernels for it.
     #[inline(always)]
-    pub(super) fn one_pass(&self) -> Option<OnePass<'_>> {
+    pub(super) const fn one_pass(&self) -> Option<OnePass<'_>> {
         match self {
-            Gcm::Kernels { key, encrypts } => Some(OnePass { key, encrypts: *encrypts }),
+            Gcm::Kernels(key) => Some(OnePass(key)),
             Gcm::Crates(_) => None,
         }
     }
@@ -50,7 +47,7 @@ impl Gcm {
     #[inline]
     pub(super) fn protect(&self, esp: &mut [u8]) -> Option<()> {
         match self {
-            Gcm::Kernels { key, encrypts } => OnePass { key, encrypts: *encrypts }.protect(esp),
+            Gcm::Kernels(key) => OnePass(key).protect(esp),
             Gcm::Crates(gcm) => gcm.get()?.protect(esp),
         }
     }
@@ -59,7 +56,7 @@ impl Gcm {
     #[inline]
     pub(super) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         match self {
-            Gcm::Kernels { key, encrypts } => OnePass { key, encrypts: *encrypts }.verify(esp),
+            Gcm::Kernels(key) => OnePass(key).verify(esp),
             Gcm::Crates(gcm) => gcm.get()?.verify(esp),
         }
     }
@@ -69,7 +66,7 @@ impl Gcm {
     #[inline]
     pub(super) fn decrypt_into(&self, esp: &[u8], body: &mut [u8]) {
         match self {
-            Gcm::Kernels { .. } => impossible(()),
+            Gcm::Kernels(_) => impossible(()),
             Gcm::Crates(gcm) => gcm.get().into_iter().for_each(|gcm| gcm.decrypt_into(esp, body)),
         }
     }
@@ -78,7 +75,7 @@ impl Gcm {
     #[inline]
     pub(super) fn decrypt(&self, esp: &mut [u8]) {
         match self {
-            Gcm::Kernels { .. } => impossible(()),
+            Gcm::Kernels(_) => impossible(()),
             Gcm::Crates(gcm) => gcm.get().into_iter().for_each(|gcm| gcm.decrypt(esp)),
         }
     }
@@ -87,10 +84,7 @@ impl Gcm {
 /// A key for which a packet is one pass: it is encrypted and authenticated, or authenticated and
 /// decrypted, by one call of a kernel.
 #[derive(Clone, Copy)]
-pub(crate) struct OnePass<'a> {
-    key: &'a gcm::Key,
-    encrypts: bool,
-}
+pub(crate) struct OnePass<'a>(&'a gcm::Key);
 
 impl OnePass<'_> {
     /// Makes the ESP packet of a payload that is in its place already, or is given, in a buffer
@@ -104,65 +98,41 @@ impl OnePass<'_> {
         esp: &mut [u8],
         trailer: (usize, u8),
     ) -> Option<()> {
-        let (header, place) = esp.split_first_chunk_mut::<{ IDS + IV }>()?;
         let ids = u64::from(spi.value()) << 32 | u64::from(sequence);
-        *header = (u128::from(ids) << 64 | u128::from(ids)).to_be_bytes();
-        self.key.seal(self.packet(ids, ids), payload, place, self::trailer(trailer))
+        self.0.seal((ids, ids), payload, esp, self::trailer(trailer))
     }
 
     /// Encrypts a packet that has been framed, and appends its ICV.
     fn protect(self, esp: &mut [u8]) -> Option<()> {
-        let (ids, iv) = numbers(esp)?;
-        self.key.seal(self.packet(ids, iv), None, esp.get_mut(IDS + IV..)?, gcm::Trailer::NONE)
+        let (ids, rest) = esp.split_first_chunk::<IDS>()?;
+        let numbers = (u64::from_be_bytes(*ids), u64::from_be_bytes(*rest.first_chunk()?));
+        self.0.seal(numbers, None, esp, gcm::Trailer::NONE)
     }
 
     /// Verifies the ICV at the end of a packet, in constant time.
     fn verify(self, esp: &[u8]) -> Option<Authentic> {
-        let (ids, iv) = numbers(esp)?;
-        Authentic::verified(self.key.verify(&self.packet(ids, iv), esp.get(IDS + IV..)?))
+        Authentic::verified(self.0.verify(esp))
     }
 
     /// Verifies a packet, in constant time, and decrypts it into a buffer that is as long as
     /// payload and trailer. `None`, and nothing is written, if its ICV is wrong.
     #[inline(always)]
     pub(crate) fn open(self, esp: &[u8], body: &mut [u8]) -> Option<(Authentic, Opened)> {
-        let (ids, iv) = numbers(esp)?;
-        let end = self.key.open(self.packet(ids, iv), esp.get(IDS + IV..)?, body);
+        let end = self.0.open(esp, body);
         Some((Authentic::verified(end.is_some())?, opened(end?, body)))
     }
 
     /// The same in place.
     #[inline(always)]
     pub(crate) fn open_in_place(self, esp: &mut [u8]) -> Option<(Authentic, Opened)> {
-        let (ids, iv) = numbers(esp)?;
-        let sealed = esp.get_mut(IDS + IV..)?;
-        let end = self.key.open_in_place(self.packet(ids, iv), sealed);
-        let body_len = sealed.len().checked_sub(LONG_ICV)?;
-        Some((Authentic::verified(end.is_some())?, opened(end?, part(sealed, ..body_len))))
-    }
-
-    /// AES-GMAC authenticates the IV too.
-    #[inline(always)]
-    fn packet(self, ids: u64, iv: u64) -> gcm::Packet {
-        let (second, front_octets) = if self.encrypts { (0, IDS) } else { (iv, IDS + IV) };
-        gcm::Packet {
-            iv: iv.swap_bytes(),
-            front: [ids, second],
-            front_octets: front_octets as u32,
-            encrypts: self.encrypts,
-        }
+        let end = self.0.open_in_place(esp);
+        let body = esp.get(IDS + IV..esp.len().checked_sub(LONG_ICV)?)?;
+        Some((Authentic::verified(end.is_some())?, opened(end?, body)))
     }
 }
 
 /// What the trailer of a packet that was opened says.
 pub(crate) type Opened = Result<Decrypted, TrailerError>;
-
-/// SPI and sequence number, and the IV.
-#[inline(always)]
-fn numbers(esp: &[u8]) -> Option<(u64, u64)> {
-    let (ids, rest) = esp.split_first_chunk()?;
-    Some((u64::from_be_bytes(*ids), u64::from_be_bytes(*rest.first_chunk()?)))
-}
 
 /// Padding of up to three octets, its length, and the next header.
 #[inline(always)]

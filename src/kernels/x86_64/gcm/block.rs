@@ -7,12 +7,34 @@ use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
 use super::material::Expanded;
 
+/// SPI, sequence number and IV, in the other order of octets.
+#[target_feature(enable = "avx2,aes")]
+#[inline]
+pub(super) fn header(ids: u64, iv: u64) -> __m128i {
+    _mm_set_epi64x(ids as i64, iv as i64)
+}
+
+/// What is authenticated in front of a text: so many octets of a header.
+#[target_feature(enable = "avx2,aes")]
+#[inline]
+pub(super) fn front<const OCTETS: usize>(header: __m128i) -> __m128i {
+    let zeros = _mm_setzero_si128();
+    match OCTETS {
+        0 => zeros,
+        8 => _mm_unpackhi_epi64(zeros, header),
+        _ => {
+            const { assert!(matches!(OCTETS, 0 | 8 | 16)) };
+            header
+        }
+    }
+}
+
 /// Salt and IV, and zeros where the counter will be, after the first addition of a key.
 #[target_feature(enable = "avx2,aes")]
 #[inline]
-pub(super) fn nonce(key: &Expanded, iv: u64) -> __m128i {
-    let iv = _mm_slli_si128::<4>(_mm_set_epi64x(0, iv as i64));
-    _mm_xor_si128(iv, _mm_loadu_si128(&key.nonce))
+pub(super) fn nonce(key: &Expanded, header: __m128i) -> __m128i {
+    let numbers = _mm_setr_epi8(-1, -1, -1, -1, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1);
+    _mm_xor_si128(_mm_shuffle_epi8(header, numbers), _mm_loadu_si128(&key.nonce))
 }
 
 /// The block before the text (J0), which has number 1.
@@ -29,19 +51,16 @@ pub(super) fn words_swapped(words: __m128i) -> __m128i {
     _mm_shuffle_epi8(words, _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203))
 }
 
-/// What lengths are hashed as: octets that are only authenticated, and those that are encrypted
-/// too.
+/// The block of the lengths in bits: of what is in front of a text, and of the text, or of both
+/// together if it is only authenticated.
 #[target_feature(enable = "avx2,aes")]
 #[inline]
-pub(super) fn lengths(front: usize, text: usize) -> __m128i {
-    _mm_set_epi64x(8 * front as i64, 8 * text as i64)
-}
-
-/// What is in front of a text, in the other order of octets.
-#[target_feature(enable = "avx2,aes")]
-#[inline]
-pub(super) fn block(first: u64, second: u64) -> __m128i {
-    _mm_set_epi64x(first as i64, second as i64)
+pub(super) fn lengths<const FRONT: usize, const IS_ENCRYPTED: bool>(text: usize) -> __m128i {
+    if IS_ENCRYPTED {
+        _mm_set_epi64x(8 * FRONT as i64, 8 * text as i64)
+    } else {
+        _mm_set_epi64x(8 * (FRONT + text) as i64, 0)
+    }
 }
 
 /// The cipher of one block, after the first addition of a key.

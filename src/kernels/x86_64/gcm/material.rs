@@ -1,4 +1,4 @@
-//! What kernels work on: what is expanded from a key, and a packet.
+//! What kernels work on, and what they are called by: what is expanded from a key, and a text.
 
 use core::mem::offset_of;
 use core::ptr;
@@ -12,7 +12,7 @@ pub(super) const LAST_POWER: usize = 34;
 /// Octets after the powers of H that vectors read.
 pub(super) const AFTER_POWERS: usize = 2 * BLOCK;
 
-/// Round keys, powers of H, and the salt.
+/// Round keys, powers of H, the salt, and what works with them.
 #[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(C, align(16))]
 pub(super) struct Expanded {
@@ -22,9 +22,9 @@ pub(super) struct Expanded {
     /// The salt, and zeros for IV and number, after the first addition of a key.
     pub(super) nonce: [u8; BLOCK],
     #[zeroize(skip)]
-    pub(super) width: Width,
+    pub(super) calls: &'static Calls,
     /// There are octets, not only room, up to where the next block would be.
-    pub(super) end: [u8; BLOCK - 1],
+    pub(super) end: [u8; BLOCK - size_of::<&Calls>()],
 }
 
 impl Expanded {
@@ -38,30 +38,37 @@ impl Expanded {
 const _: () =
     assert!(size_of::<Expanded>() == offset_of!(Expanded, powers) + LAST_POWER * BLOCK + AFTER_POWERS);
 
-/// One packet beside its text.
-#[derive(Clone, Copy)]
-pub(crate) struct Packet {
-    /// The first octet is the lowest.
-    pub(crate) iv: u64,
-    /// What is authenticated in front of the text, at most a block, and zeros: the first octet is
-    /// at the top.
-    pub(crate) front: [u64; 2],
-    /// How many octets they are.
-    pub(crate) front_octets: u32,
-    /// Whether the text is encrypted. If it is not, it goes on where the block in front ends.
-    pub(crate) encrypts: bool,
+/// What a kernel does with the packets of a suite. A header, which is SPI, sequence number and IV,
+/// is in front of each text; an ICV is after it. Places to read and to write are the same, or do
+/// not overlap.
+#[derive(Debug)]
+pub(super) struct Calls {
+    pub(super) seal: Call<Seal>,
+    pub(super) open: Call<Open>,
+    /// As `open`, but the text stays encrypted.
+    pub(super) verify: Call<Open>,
+    /// Wipes what they leave on the stack.
+    pub(super) wipe: unsafe fn(),
 }
 
-impl Packet {
-    /// The lengths of what is only authenticated, and of what is encrypted too, in bits.
-    #[inline]
-    pub(super) const fn lengths(&self, text: usize) -> (u64, u64) {
-        let (front, text) = (self.front_octets as u64, text as u64);
-        if self.encrypts { (8 * front, 8 * text) } else { (8 * (front + text), 0) }
-    }
+/// Writes header, text and ICV: key, SPI and sequence number, IV, where the payload is, where the
+/// text will be. False, and nothing is written, if the trailer is not within the last vector. As
+/// many arguments as there are registers for.
+pub(super) type Seal = unsafe fn(&Expanded, u64, u64, *const u8, *mut u8, Text) -> bool;
+
+/// Writes a text if its ICV is right, and returns its last word then: key, where the text is, where
+/// it will be, how many octets.
+pub(super) type Open = unsafe fn(&Expanded, *const u8, *mut u8, usize) -> Option<u32>;
+
+/// A function of a kernel.
+#[derive(Debug)]
+pub(super) struct Call<F> {
+    pub(super) function: F,
+    /// Texts up to this many octets leave nothing on the stack.
+    pub(super) clean: usize,
 }
 
-/// What a text ends with, beside its payload: at most five octets, and how many, in one register.
+/// What a text ends with, beside its payload: at most five octets, and how many.
 #[derive(Clone, Copy)]
 pub(crate) struct Trailer(u64);
 
@@ -83,22 +90,42 @@ impl Trailer {
 
     #[inline(always)]
     pub(super) const fn octets(self) -> u64 {
-        self.0 << 8 >> 8
+        self.0 << 24 >> 24
     }
 
     #[inline(always)]
     pub(super) const fn len(self) -> usize {
         (self.0 >> 56) as usize
     }
+
+    /// Of a text of this many octets; `None` if no packet has one.
+    #[inline(always)]
+    pub(super) const fn of(self, text_len: usize) -> Option<Text> {
+        if text_len.wrapping_sub(1) >= u16::MAX as usize {
+            return None;
+        }
+        Some(Text(self.0 | (text_len as u64) << 40))
+    }
 }
 
-/// How many blocks the vectors of the kernel have. Made only where the machine has what it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Width {
-    One,
-    Two,
-    Four,
-    /// The same, where a product takes longer than a few sums.
-    FourKaratsuba,
+/// How long a text is, and its trailer, in one register.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text(u64);
+
+impl Text {
+    #[inline(always)]
+    pub(super) const fn len(self) -> usize {
+        (self.0 >> 40) as u16 as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn trailer(self) -> Trailer {
+        Trailer(self.0)
+    }
+
+    /// The octets of the trailer, and others after them.
+    #[inline(always)]
+    pub(super) const fn word(self) -> u64 {
+        self.0
+    }
 }

@@ -13,4 +13,4 @@ mod powers;
 mod vectors;
 
 pub(crate) use key::Key;
-pub(crate) use material::{Packet, Trailer};
+pub(crate) use material::Trailer;

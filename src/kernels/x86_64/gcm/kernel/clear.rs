@@ -8,24 +8,30 @@ macro_rules! clear {
 
             use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-            use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
-            use super::super::super::material::{Expanded, Trailer};
+            use super::super::super::block::{
+                front, header, is_zero, j0, lengths, nonce, read_anew, swapped,
+            };
+            use super::super::super::material::{BLOCK, Expanded, Text};
             use super::super::super::vectors::one::in_order as block_in_order;
             use super::super::super::vectors::$width::*;
             use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
-            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
+            use super::super::text::$width::{
+                GROUP, Place, VECTORS, WIDTH, at_most, has_trailer_at_end, hashed, parts,
+            };
 
-            /// Seals or verifies a text that is not encrypted, and what is in front of it. With one
-            /// caller each, for sealing and for opening, these are not functions either.
+            /// Seals or verifies a text as it is, and what is in front of it. With one caller each,
+            /// for sealing, for opening, and for what is encrypted, these are not functions either.
             #[allow(unsafe_code, reason = "see Place")]
             #[target_feature(enable = $features)]
             #[inline]
-            unsafe fn authenticate<const SEALS: bool>(
+            unsafe fn authenticate<const SEALS: bool, const FRONT: usize, const IS_ENCRYPTED: bool>(
                 key: &Expanded,
-                (front, lengths, j0): (__m128i, __m128i, __m128i),
+                header: __m128i,
                 (start, len): (Place, usize),
-                trailer: Trailer,
+                text: Option<Text>,
             ) -> bool {
+                let (front, lengths) = (front::<FRONT>(header), lengths::<FRONT, IS_ENCRYPTED>(len));
+                let j0 = j0(nonce(key, header));
                 let (groups, last_octet) = parts(len);
                 let (mut place, mut carry) = (start, zeros());
                 let mut sum =
@@ -42,10 +48,10 @@ macro_rules! clear {
                 if groups > 0 {
                     sum = end(key, lengths);
                 }
-                let (text, sum) = ((start, len, trailer), (sum, carry));
+                let (text, sum) = ((start, len, text), (sum, carry));
                 last_vectors!(
                     last_octet,
-                    authenticate_last::<_, SEALS>(key, j0, text, (place, last_octet), sum)
+                    authenticate_last::<_, SEALS, IS_ENCRYPTED>(key, j0, text, (place, last_octet), sum)
                 )
             }
 
@@ -54,10 +60,10 @@ macro_rules! clear {
             #[allow(unsafe_code, reason = "see Place")]
             #[target_feature(enable = $features)]
             #[inline]
-            unsafe fn authenticate_last<const N: usize, const SEALS: bool>(
+            unsafe fn authenticate_last<const N: usize, const SEALS: bool, const IS_ENCRYPTED: bool>(
                 key: &Expanded,
                 j0: __m128i,
-                (start, len, trailer): (Place, usize, Trailer),
+                (start, len, text): (Place, usize, Option<Text>),
                 (place, last_octet): (Place, usize),
                 (mut sum, carry): (Sum, V),
             ) -> bool {
@@ -65,7 +71,10 @@ macro_rules! clear {
                 // SAFETY: the trailer is within the last vector, and those before it are whole.
                 let last = unsafe {
                     let from = place.vector(N - 1).from;
-                    if SEALS { load_end(from, octets, trailer) } else { load_part(from, octets) }
+                    match text {
+                        Some(text) => load_end(from, octets, text),
+                        None => load_part(from, octets),
+                    }
                 };
                 let block = |number| {
                     if number + 1 < N {
@@ -90,8 +99,8 @@ macro_rules! clear {
                             copied = copied.after(GROUP);
                         }
                         place.copy_last::<N>(octets, last);
-                    } else if SEALS {
-                        start.write_trailer(len, trailer);
+                    } else if let Some(text) = text {
+                        start.write_trailer(text);
                     }
                     if SEALS {
                         start.write_icv(len, made);
@@ -101,51 +110,51 @@ macro_rules! clear {
             }
 
             /// Authenticates a text that is not encrypted, and what is in front of it: writes the
-            /// ICV after it. The payload is where `seal` has it; the trailer is within the last
-            /// vector.
+            /// header and the ICV around it. See [`super::super::seal`].
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
             pub(crate) unsafe fn seal_clear(
                 key: &Expanded,
-                first: u64,
-                second: u64,
+                ids: u64,
                 iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
-                len: usize,
-                trailer: Trailer,
-            ) {
-                let j0 = j0(nonce(key, iv));
-                let (front, lengths) = (block(first, second), lengths(front_octets as usize + len, 0));
-                let place = Place { from, to };
+                text: Text,
+            ) -> bool {
+                let (place, len) = (Place { from, to }, text.len());
+                let (_, last_octet) = parts(len);
+                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                    return false;
+                }
+                let header = header(ids, iv);
                 // SAFETY: as the caller says.
-                unsafe { authenticate::<true>(key, (front, lengths, j0), (place, len), trailer) };
+                unsafe {
+                    place.write_header(header);
+                    authenticate::<true, BLOCK, false>(key, header, (place, len), Some(text))
+                }
             }
 
             /// Whether the ICV after a text is that of it and of what is in front of it. If it is,
-            /// the text is copied to its other place, should that be one.
+            /// the text is copied to its other place, should that be one, and its last word is
+            /// returned.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            pub(crate) unsafe fn verify(
+            pub(crate) unsafe fn verify<const FRONT: usize, const IS_ENCRYPTED: bool>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
-                iv: u64,
-                lengths: (u64, u64),
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
-            ) -> bool {
-                let j0 = j0(nonce(key, iv));
-                let (front, lengths) = (block(first, second), block(lengths.0, lengths.1));
+            ) -> Option<u32> {
                 let place = Place { from, to };
-                // SAFETY: as the caller says.
-                unsafe { authenticate::<false>(key, (front, lengths, j0), (place, len), Trailer::NONE) }
+                // SAFETY: as the caller says; a header is in front of it, so that there is a word.
+                unsafe {
+                    let (header, word) = (place.header(), place.last_word(len));
+                    let is_right =
+                        authenticate::<false, FRONT, IS_ENCRYPTED>(key, header, (place, len), None);
+                    is_right.then_some(word)
+                }
             }
         }
     };

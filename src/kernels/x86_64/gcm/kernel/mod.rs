@@ -33,16 +33,40 @@ mod stack;
 mod text;
 
 /// What a key needs of a width.
-macro_rules! kernel {
+macro_rules! calls {
     ($width:ident, $features:literal) => {
         pub(crate) mod $width {
-            pub(crate) use super::clear::$width::{seal_clear, verify};
-            pub(crate) use super::open::$width::{open, open_long};
-            pub(crate) use super::seal::$width::{seal, seal_long};
-            pub(crate) use super::stack::$width::{SPILLS, wipe_stack};
-            pub(crate) use super::text::$width::{GROUP, has_trailer_at_end};
+            use super::super::material::{BLOCK, Call, Calls};
+            use super::clear::$width::{seal_clear, verify};
+            use super::open::$width::open;
+            use super::seal::$width::seal;
+            use super::stack::$width::{SPILLS, wipe_stack};
+            use super::text::$width::GROUP;
+
+            /// What [`verify`] leaves nothing of on the stack.
+            const CLEAN: usize = if SPILLS { 0 } else { GROUP };
+
+            /// For texts that are encrypted, of which so many octets in front are authenticated.
+            pub(crate) const fn encrypting<const FRONT: usize>() -> Calls {
+                Calls {
+                    seal: Call { function: seal::<FRONT>, clean: GROUP },
+                    open: Call { function: open::<FRONT>, clean: if SPILLS { 0 } else { usize::MAX } },
+                    verify: Call { function: verify::<FRONT, true>, clean: CLEAN },
+                    wipe: wipe_stack::<384>,
+                }
+            }
+
+            /// For AES-GMAC: the whole header is authenticated.
+            pub(crate) const fn authenticating() -> Calls {
+                Calls {
+                    seal: Call { function: seal_clear, clean: CLEAN },
+                    open: Call { function: verify::<BLOCK, false>, clean: CLEAN },
+                    verify: Call { function: verify::<BLOCK, false>, clean: CLEAN },
+                    wipe: wipe_stack::<192>,
+                }
+            }
         }
     };
 }
 
-each_width!(kernel);
+each_width!(calls);

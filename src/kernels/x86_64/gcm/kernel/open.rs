@@ -10,7 +10,7 @@ macro_rules! open {
             use safe_unaligned_simd::x86_64::_mm_loadu_si128;
             use zeroize::optimization_barrier;
 
-            use super::super::super::block::{block, is_zero, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::block::{front, is_zero, j0, lengths, nonce, read_anew, swapped};
             use super::super::super::material::Expanded;
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
@@ -70,29 +70,28 @@ macro_rules! open {
                 Some(word(done, (rest / 4).wrapping_sub(1)))
             }
 
-            /// Decrypts a text of a group at most if the ICV after it is that of the text and of
-            /// what is in front; else nothing is written. In place, or to another place that does
-            /// not overlap. Returns the last word.
+            /// Decrypts a text if the ICV after it is that of the text and of what is in front;
+            /// else nothing is written. In place, or to another place that does not overlap.
+            /// Returns the last word.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            pub(crate) unsafe fn open(
+            pub(crate) unsafe fn open<const FRONT: usize>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
-                iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
             ) -> Option<u32> {
-                let start = Place { from, to };
-                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                // SAFETY: it is there.
-                let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
-                let (_, last_octet) = parts(len);
-                let sum = (ends(key, front, lengths, last_octet), zeros());
+                if len > GROUP {
+                    // SAFETY: as the caller says.
+                    return unsafe { open_long::<FRONT>(key, from, to, len) };
+                }
+                let (start, (_, last_octet)) = (Place { from, to }, parts(len));
+                // SAFETY: both are there.
+                let (header, icv) = unsafe { (start.header(), start.icv(len)) };
+                let lengths = lengths::<FRONT, true>(len);
+                let nonce = nonce(key, header);
+                let sum = (ends(key, front::<FRONT>(header), lengths, last_octet), zeros());
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
                 last_vectors!(
                     last_octet,
@@ -106,25 +105,19 @@ macro_rules! open {
                 )
             }
 
-            /// [`open()`] for a text that is longer.
+            /// [`open()`] for a text that is longer than a group.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            pub(crate) unsafe fn open_long(
+            unsafe fn open_long<const FRONT: usize>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
-                iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
             ) -> Option<u32> {
                 let mut held = [const { MaybeUninit::<Group>::uninit() }; HELD];
                 // SAFETY: as the caller says.
-                let word =
-                    unsafe { open_held(key, first, second, iv, front_octets, from, to, len, &mut held) };
+                let word = unsafe { open_held::<FRONT>(key, from, to, len, &mut held) };
                 if HOLDS || SPILLS {
                     wipe_stack::<448>();
                 }
@@ -134,24 +127,20 @@ macro_rules! open {
             /// [`open_long`] with memory for key stream, in a frame that is small enough to be
             /// wiped.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            unsafe fn open_held(
+            unsafe fn open_held<const FRONT: usize>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
-                iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
                 len: usize,
                 held: &mut [MaybeUninit<Group>; HELD],
             ) -> Option<u32> {
                 let start = Place { from, to };
-                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                // SAFETY: it is there.
-                let (nonce, icv) = (nonce(key, iv), unsafe { start.icv(len) });
+                // SAFETY: both are there.
+                let (header, icv) = unsafe { (start.header(), start.icv(len)) };
+                let (front, lengths) = (front::<FRONT>(header), lengths::<FRONT, true>(len));
+                let nonce = nonce(key, header);
                 let j0 = j0(nonce);
                 let (groups, last_octet) = parts(len);
                 let mut carry = zeros();

@@ -50,17 +50,17 @@ macro_rules! key_stream {
 
 /// A call for as many vectors as have the octets up to one of this number: one to eight.
 macro_rules! last_vectors {
-    ($last_octet:expr, $call:ident::<_ $(, $more:tt)?>$arguments:tt) => {
+    ($last_octet:expr, $call:ident::<_ $(, $more:tt)*>$arguments:tt) => {
         // SAFETY: so many octets are there.
         match $last_octet / WIDTH {
-            0 => unsafe { $call::<1 $(, $more)?>$arguments },
-            1 => unsafe { $call::<2 $(, $more)?>$arguments },
-            2 => unsafe { $call::<3 $(, $more)?>$arguments },
-            3 => unsafe { $call::<4 $(, $more)?>$arguments },
-            4 if VECTORS >= 5 => unsafe { $call::<{ at_most(5) } $(, $more)?>$arguments },
-            5 if VECTORS >= 6 => unsafe { $call::<{ at_most(6) } $(, $more)?>$arguments },
-            6 if VECTORS >= 7 => unsafe { $call::<{ at_most(7) } $(, $more)?>$arguments },
-            _ => unsafe { $call::<{ at_most(8) } $(, $more)?>$arguments },
+            0 => unsafe { $call::<1 $(, $more)*>$arguments },
+            1 => unsafe { $call::<2 $(, $more)*>$arguments },
+            2 => unsafe { $call::<3 $(, $more)*>$arguments },
+            3 => unsafe { $call::<4 $(, $more)*>$arguments },
+            4 if VECTORS >= 5 => unsafe { $call::<{ at_most(5) } $(, $more)*>$arguments },
+            5 if VECTORS >= 6 => unsafe { $call::<{ at_most(6) } $(, $more)*>$arguments },
+            6 if VECTORS >= 7 => unsafe { $call::<{ at_most(7) } $(, $more)*>$arguments },
+            _ => unsafe { $call::<{ at_most(8) } $(, $more)*>$arguments },
         }
     };
 }

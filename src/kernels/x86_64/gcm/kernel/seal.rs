@@ -9,12 +9,14 @@ macro_rules! seal {
 
             use safe_unaligned_simd::x86_64::_mm_loadu_si128;
 
-            use super::super::super::block::{block, j0, lengths, nonce, read_anew, swapped};
-            use super::super::super::material::{Expanded, Trailer};
+            use super::super::super::block::{front, header, j0, lengths, nonce, read_anew, swapped};
+            use super::super::super::material::{Expanded, Text};
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
-            use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
+            use super::super::text::$width::{
+                GROUP, Place, VECTORS, WIDTH, at_most, has_trailer_at_end, hashed, parts,
+            };
 
             /// The last vectors of a text that is sealed: so many octets, the trailer among them.
             /// `B` is how many vectors before them have not been hashed yet. Returns the ICV.
@@ -24,7 +26,7 @@ macro_rules! seal {
             unsafe fn seal_last<const N: usize, const B: usize>(
                 key: &Expanded,
                 (counters, j0, lengths): ([V; N], __m128i, __m128i),
-                (place, last_octet, trailer): (Place, usize, Trailer),
+                (place, last_octet, text): (Place, usize, Text),
                 (mut sum, before): (Sum, &[V; B]),
             ) -> __m128i {
                 let block = |number: usize| before[number];
@@ -42,7 +44,7 @@ macro_rules! seal {
                         } else {
                             let octets = last_octet % WIDTH + 1;
                             // Zeros after the text are hashed, not what the cipher makes of them.
-                            *stream = cut(xor(load_end(place.from, octets, trailer), *stream), octets);
+                            *stream = cut(xor(load_end(place.from, octets, text), *stream), octets);
                             store_end(place.to, octets, before, *stream);
                         }
                     }
@@ -60,64 +62,74 @@ macro_rules! seal {
                 _mm_xor_si128(swapped(sum.reduced()), other)
             }
 
-            /// Encrypts a text of a group at most and writes, after it, the ICV of it and of what
-            /// is in front. The payload is where the text will be, or at another place that does
-            /// not overlap; the trailer is within the last vector.
+            /// Encrypts a text and writes, around it, the header and the ICV of the text and of
+            /// what is in front. The payload is where the text will be, or at another place that
+            /// does not overlap. False, and nothing is written, if the trailer is not within the
+            /// last vector.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(
-                clippy::too_many_arguments,
-                reason = "what is read back from memory at once is waited for"
-            )]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            pub(crate) unsafe fn seal(
+            pub(crate) unsafe fn seal<const FRONT: usize>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
+                ids: u64,
                 iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
-                len: usize,
-                trailer: Trailer,
-            ) {
-                let place = Place { from, to };
-                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                let nonce = nonce(key, iv);
-                let (_, last_octet) = parts(len);
-                let (sum, text) =
-                    ((ends(key, front, lengths, last_octet), &[]), (place, last_octet, trailer));
+                text: Text,
+            ) -> bool {
+                let len = text.len();
+                if len > GROUP {
+                    // SAFETY: as the caller says.
+                    return unsafe { seal_long::<FRONT>(key, ids, iv, from, to, text) };
+                }
+                let (place, (_, last_octet)) = (Place { from, to }, parts(len));
+                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                    return false;
+                }
+                let (header, lengths) = (header(ids, iv), lengths::<FRONT, true>(len));
+                let nonce = nonce(key, header);
+                let sum = (ends(key, front::<FRONT>(header), lengths, last_octet), &[]);
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
                 let made = last_vectors!(
                     last_octet,
-                    seal_last::<_, 0>(key, (next_counters(nonce, &mut numbering), j0, lengths), text, sum)
+                    seal_last::<_, 0>(
+                        key,
+                        (next_counters(nonce, &mut numbering), j0, lengths),
+                        (place, last_octet, text),
+                        sum
+                    )
                 );
-                // SAFETY: there is room for it.
-                unsafe { Place { from, to }.write_icv(len, made) };
+                // SAFETY: there is room for them.
+                unsafe {
+                    place.write_header(header);
+                    place.write_icv(len, made);
+                }
+                true
             }
 
-            /// [`seal()`] for a text that is longer.
+            /// [`seal()`] for a text that is longer than a group.
             #[allow(unsafe_code, reason = "see Place")]
-            #[allow(clippy::too_many_arguments, reason = "see seal")]
             #[target_feature(enable = $features)]
             #[inline(never)]
-            pub(crate) unsafe fn seal_long(
+            unsafe fn seal_long<const FRONT: usize>(
                 key: &Expanded,
-                first: u64,
-                second: u64,
+                ids: u64,
                 iv: u64,
-                front_octets: u32,
                 from: *const u8,
                 to: *mut u8,
-                len: usize,
-                trailer: Trailer,
-            ) {
-                let mut place = Place { from, to };
-                let (front, lengths) = (block(first, second), lengths(front_octets as usize, len));
-                let nonce = nonce(key, iv);
+                text: Text,
+            ) -> bool {
+                let len = text.len();
+                let (mut place, (groups, last_octet)) = (Place { from, to }, parts(len));
+                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                    return false;
+                }
+                let (header, lengths) = (header(ids, iv), lengths::<FRONT, true>(len));
+                let nonce = nonce(key, header);
                 let (j0, mut numbering) = (j0(nonce), Numbering::group(nonce, 0));
-                let (groups, last_octet) = parts(len);
-                let mut sum = begin(key, front);
+                let mut sum = begin(key, front::<FRONT>(header));
+                // SAFETY: there is room for it.
+                unsafe { place.write_header(header) };
                 let counters = next_counters::<VECTORS>(nonce, &mut numbering);
                 let (stream, _) = key_stream!(key, counters, [], (sum, 0, |_| zeros(), 0));
                 // SAFETY: more octets than a group are left, here and below.
@@ -132,18 +144,18 @@ macro_rules! seal {
                     before[0] = xor(before[0], low(sum.reduced()));
                     sum = Sum::zero();
                 }
-                let (sum, text) = ((sum, &before), (place, last_octet, trailer));
                 let made = last_vectors!(
                     last_octet,
                     seal_last::<_, { VECTORS }>(
                         key,
                         (next_counters(nonce, &mut numbering), j0, lengths),
-                        text,
-                        sum
+                        (place, last_octet, text),
+                        (sum, &before)
                     )
                 );
                 // SAFETY: there is room for it.
                 unsafe { Place { from, to }.write_icv(len, made) };
+                true
             }
         }
     };

@@ -7,7 +7,8 @@ macro_rules! text {
             use core::arch::x86_64::*;
             use core::ptr;
 
-            use super::super::super::material::{BLOCK, Trailer};
+            use super::super::super::block::swapped;
+            use super::super::super::material::{BLOCK, Text};
             use super::super::super::vectors::$width::*;
 
             /// Octets of a vector.
@@ -32,13 +33,13 @@ macro_rules! text {
                 (last_octet / GROUP, last_octet % GROUP)
             }
 
-            /// Whether the last vector of a text has all of its trailer, and there is payload
-            /// enough.
+            /// Whether the last vector of a text, which has so many octets of it, has all of its
+            /// trailer, and there is payload enough.
             #[inline]
-            pub(crate) const fn has_trailer_at_end(len: usize, trailer: Trailer) -> bool {
-                (SHORTEST == 0 || trailer.len() == 0 || len >= trailer.len() + SHORTEST)
-                    && len > 0
-                    && (len - 1) % WIDTH >= trailer.len().saturating_sub(1)
+            pub(crate) const fn has_trailer_at_end(octets: usize, text: Text) -> bool {
+                let trailer_len = text.trailer().len();
+                let is_enough = SHORTEST == 0 || trailer_len == 0 || text.len() >= trailer_len + SHORTEST;
+                octets >= trailer_len && is_enough
             }
 
             /// Blocks as they are hashed: in the other order of octets, and the carry is added to
@@ -126,6 +127,26 @@ macro_rules! text {
                     stream
                 }
 
+                /// The header, in front of a text, in the other order of octets.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn header(self) -> __m128i {
+                    swapped(unsafe { _mm_loadu_si128(self.from.sub(BLOCK).cast()) })
+                }
+
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn write_header(self, header: __m128i) {
+                    unsafe { _mm_storeu_si128(self.to.sub(BLOCK).cast(), swapped(header)) }
+                }
+
+                /// The last word of a text of this many octets.
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn last_word(self, len: usize) -> u32 {
+                    unsafe { self.from.add(len).sub(4).cast::<u32>().read_unaligned() }
+                }
+
                 /// The ICV, after a text of this many octets.
                 #[target_feature(enable = $features)]
                 #[inline]
@@ -143,10 +164,10 @@ macro_rules! text {
                 /// part is where the ICV will be.
                 #[target_feature(enable = $features)]
                 #[inline]
-                pub(crate) unsafe fn write_trailer(self, len: usize, trailer: Trailer) {
+                pub(crate) unsafe fn write_trailer(self, text: Text) {
                     unsafe {
-                        let end = self.to.add(len - trailer.len());
-                        end.cast::<u64>().write_unaligned(trailer.octets());
+                        let end = self.to.add(text.len() - text.trailer().len());
+                        end.cast::<u64>().write_unaligned(text.word());
                     }
                 }
 

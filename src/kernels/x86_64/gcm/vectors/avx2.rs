@@ -63,7 +63,8 @@ macro_rules! avx2 {
 
         #[target_feature(enable = $features)]
         #[inline]
-        pub(crate) unsafe fn load_end(from: *const u8, octets: usize, trailer: Trailer) -> V {
+        pub(crate) unsafe fn load_end(from: *const u8, octets: usize, text: Text) -> V {
+            let trailer = text.trailer();
             let payload = octets - trailer.len();
             unsafe {
                 let end = end_of(from.add(payload), payload % 4, trailer);

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-use super::super::material::Trailer;
+use super::super::material::Text;
 use super::OCTETS_TWICE;
 
 pub(crate) type V = __m512i;
@@ -134,11 +134,11 @@ functions! {
         }
     }
 
-    pub(crate) unsafe fn load_end(from: *const u8, octets: usize, trailer: Trailer) -> V {
-        let payload = mask(octets - trailer.len());
-        let text = unsafe { _mm512_maskz_loadu_epi8(payload, from.cast()) };
-        let trailer = low(_mm_set_epi64x(0, trailer.octets() as i64));
-        _mm512_mask_expand_epi8(text, mask(octets) & !payload, trailer)
+    pub(crate) unsafe fn load_end(from: *const u8, octets: usize, text: Text) -> V {
+        let in_payload = mask(octets - text.trailer().len());
+        let payload = unsafe { _mm512_maskz_loadu_epi8(in_payload, from.cast()) };
+        let trailer = low(_mm_set_epi64x(0, text.word() as i64));
+        _mm512_mask_expand_epi8(payload, mask(octets) & !in_payload, trailer)
     }
 
     /// The same vector. The compiler leaves what makes it in its place among others of this kind:

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-use super::super::material::Trailer;
+use super::super::material::Text;
 use super::{MASKS, TWO_WORDS, WORDS_TWICE, ZEROS, end_of, less_than_a_word, write_less_than_a_word};
 
 pub(crate) type V = __m128i;
