@@ -29,12 +29,12 @@ pub(crate) fn prefetch<T>(value: &T) {
 /// the rest itself: it reads that in order, and nothing of it decides what is read.
 #[inline(always)]
 #[cfg_attr(target_arch = "x86_64", allow(unsafe_code, reason = "the intrinsic takes a pointer"))]
-pub(crate) fn prefetch_headers(packet: &[u8]) {
+pub(crate) fn prefetch_headers(packet: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint: nothing is read or written.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(packet.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(packet.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = packet;

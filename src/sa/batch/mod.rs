@@ -49,6 +49,15 @@ impl Buffers<'_> {
             Buffers::InPlace { buffer, range } => buffer.get(range.clone()).unwrap_or_default(),
         }
     }
+
+    /// Where the packet begins, if its range is one of the buffer.
+    #[inline(always)]
+    const fn start(&self) -> *const u8 {
+        match self {
+            Buffers::Apart { packet, .. } => packet.as_ptr(),
+            Buffers::InPlace { buffer, range } => buffer.as_ptr().wrapping_add(range.start),
+        }
+    }
 }
 
 impl fmt::Debug for SealJob<'_> {
@@ -168,17 +177,30 @@ pub fn open_batch(sas: &mut [Inbound], jobs: &mut [(usize, OpenJob<'_>)]) {
 pub(super) trait Input {
     /// The packet to process.
     fn input(&self) -> &[u8];
+
+    /// Where that begins, to prefetch it.
+    fn start(&self) -> *const u8;
 }
 
 impl Input for SealJob<'_> {
     fn input(&self) -> &[u8] {
         self.buffers.packet()
     }
+
+    #[inline(always)]
+    fn start(&self) -> *const u8 {
+        self.buffers.start()
+    }
 }
 
 impl Input for OpenJob<'_> {
     fn input(&self) -> &[u8] {
         self.buffers.packet()
+    }
+
+    #[inline(always)]
+    fn start(&self) -> *const u8 {
+        self.buffers.start()
     }
 }
 

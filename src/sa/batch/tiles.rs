@@ -21,7 +21,7 @@ pub(super) fn in_one_pass<Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
     let mut all = true;
     let mut jobs = jobs.iter_mut();
     while let Some(job) = jobs.next() {
-        jobs.as_slice().first().into_iter().for_each(|next| prefetch_headers(next.job().input()));
+        jobs.as_slice().first().into_iter().for_each(|next| prefetch_headers(next.job().start()));
         let (position, job) = job.parts();
         all &= sas.get_mut(position.unwrap_or(0)).is_some_and(|sa| process(sa, job));
     }
