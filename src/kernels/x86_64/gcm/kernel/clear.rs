@@ -14,7 +14,7 @@ macro_rules! clear {
             use super::super::super::material::{BLOCK, Expanded, Text};
             use super::super::super::vectors::one::in_order as block_in_order;
             use super::super::super::vectors::$width::*;
-            use super::super::hash::$width::{Sum, begin, end, ends, powers, powers_of_end};
+            use super::super::hash::$width::{Sum, begin, end, ends, powers_of_end};
             use super::super::text::$width::{
                 GROUP, Place, VECTORS, WIDTH, at_most, has_trailer_at_end, hashed, parts,
             };
@@ -86,7 +86,9 @@ macro_rules! clear {
                 };
                 let no_counters: [V; 0] = [];
                 let at = powers_of_end(last_octet);
-                let (_, [other]) = key_stream!(key, no_counters, [j0], (sum, N, block, at));
+                // Eight vectors are more than there are registers for.
+                let together = if N < 8 { TOGETHER } else { 1 };
+                let (_, [other]) = key_stream!(key, no_counters, [j0], (sum, N, block, at, together));
                 // Before the branches: it would be made once for each.
                 let made = block_in_order(_mm_xor_si128(swapped(sum.reduced()), other));
                 // SAFETY: the ICV is after the text, or there is room for it; and as above.

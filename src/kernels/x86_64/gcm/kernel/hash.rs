@@ -9,6 +9,7 @@ macro_rules! hash {
         pub(crate) mod $width {
             use core::arch::x86_64::*;
 
+            use super::super::super::block::read_anew;
             use super::super::super::material::{AFTER_POWERS, BLOCK, Expanded, LAST_POWER};
             use super::super::super::powers::POLYNOMIAL;
             use super::super::super::vectors::$width::*;
@@ -54,6 +55,40 @@ macro_rules! hash {
                     }
                 }
 
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) fn plus_two(self, a: [V; 2], b: [V; 2]) -> Self {
+                    let [low, middle, high] = products_of_two(a, b);
+                    Self {
+                        low: xor3(self.low, low[0], low[1]),
+                        middle: xor3(self.middle, middle[0], middle[1]),
+                        high: xor3(self.high, high[0], high[1]),
+                    }
+                }
+
+                /// With the vector of this number and, if two are taken together, the one below it,
+                /// should that be one; and the powers from a place on.
+                #[allow(unsafe_code, reason = "see power")]
+                #[target_feature(enable = $features)]
+                #[inline]
+                pub(crate) unsafe fn plus_at(
+                    self,
+                    key: &Expanded,
+                    number: usize,
+                    block: impl Fn(usize) -> V,
+                    (at, together): (usize, usize),
+                ) -> Self {
+                    let key = if together == 2 { read_anew(key) } else { key };
+                    // SAFETY: there are as many powers as blocks.
+                    let power = |number: usize| unsafe { powers(key, at + number * WIDTH) };
+                    match number.checked_sub(1) {
+                        Some(below) if together == 2 => {
+                            self.plus_two([block(number), block(below)], [power(number), power(below)])
+                        }
+                        _ => self.plus(block(number), power(number)),
+                    }
+                }
+
                 /// With a group of a text that is there, and stays or will be written.
                 #[allow(unsafe_code, reason = "see Place")]
                 #[target_feature(enable = $features)]
@@ -64,16 +99,13 @@ macro_rules! hash {
                     place: Place,
                     carry: V,
                 ) -> Self {
-                    for number in (0..VECTORS).rev() {
+                    // SAFETY: the caller has the octets of a group.
+                    let block = |number| unsafe {
+                        if STAYS { place.block(number, carry) } else { place.block_to_open(number, carry) }
+                    };
+                    for number in (0..VECTORS).rev().step_by(TOGETHER) {
                         // SAFETY: there are as many powers as blocks.
-                        unsafe {
-                            let block = if STAYS {
-                                place.block(number, carry)
-                            } else {
-                                place.block_to_open(number, carry)
-                            };
-                            self = self.plus(block, powers(key, OF_GROUP + number * WIDTH));
-                        }
+                        self = unsafe { self.plus_at(key, number, block, (OF_GROUP, TOGETHER)) };
                     }
                     self
                 }

@@ -14,7 +14,7 @@ macro_rules! open {
             use super::super::super::material::Expanded;
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
-            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
+            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers_of_end};
             use super::super::stack::$width::{SPILLS, wipe_stack};
             use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
 
@@ -48,7 +48,7 @@ macro_rules! open {
                     hashed(load_part(place.from, rest), number, carry)
                 };
                 let (stream, [other]) =
-                    key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(last_octet)));
+                    key_stream!(key, counters, [j0], (sum, N, block, powers_of_end(last_octet), 1));
                 let made = _mm_xor_si128(swapped(sum.reduced()), other);
                 if !is_zero(_mm_xor_si128(made, icv)) {
                     return None;
@@ -161,7 +161,8 @@ macro_rules! open {
                 for held in &mut *held {
                     let block = |number| unsafe { place.block_to_open(number, carry) };
                     let counters = next_counters::<VECTORS>(nonce, &mut numbering);
-                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP));
+                    let (stream, _) =
+                        key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP, TOGETHER));
                     held.write(stream);
                     place = unsafe { place.after(GROUP) };
                     carry = low(sum.reduced());
@@ -183,7 +184,7 @@ macro_rules! open {
                 for _ in 0..not_held {
                     if word.is_some() {
                         let counters = next_counters::<VECTORS>(nonce, &mut numbering);
-                        let (stream, _) = key_stream!(key, counters, [], (nothing, 0, |_| zeros(), 0));
+                        let (stream, _) = key_stream!(key, counters, [], (nothing, 0, |_| zeros(), 0, 1));
                         unsafe {
                             place.crypt(stream);
                             place = place.after(GROUP);

@@ -3,7 +3,7 @@
 
 /// A round of `key_stream!`.
 macro_rules! round_of {
-    ($number:literal, $key:expr, $state:ident, $other:ident, $sum:ident, $blocks:expr, $block:expr, $at:expr) => {
+    ($number:literal, $key:expr, $state:ident, $other:ident, $sum:ident, $blocks:expr, $block:expr, $at:expr, $together:expr) => {
         let round_key = splat(_mm_loadu_si128(&$key.round_keys[$number]));
         for vector in &mut $state {
             *vector = round(*vector, round_key);
@@ -14,29 +14,31 @@ macro_rules! round_of {
                 (*first, *other) = together(*first, *other);
             }
         }
-        if let Some(number) = usize::checked_sub($blocks, $number) {
+        if usize::is_multiple_of($number - 1, $together)
+            && let Some(number) = usize::checked_sub($blocks, $number)
+        {
             // SAFETY: there are as many powers as blocks.
-            $sum = $sum.plus($block(number), unsafe { powers($key, $at + number * WIDTH) });
+            $sum = unsafe { $sum.plus_at($key, number, $block, ($at, $together)) };
         }
     };
 }
 
 /// The cipher of counter blocks, and of another block, which costs no loads of its own; and a
-/// vector of blocks is hashed in each round, with the powers from a place on: the last one first,
-/// since the first one waits for the sum before it. Not a function: it would return its vectors in
-/// memory.
+/// vector of blocks is hashed in each round, or two together in every other one, with the powers
+/// from a place on: the last one first, since the first one waits for the sum before it. Not a
+/// function: it would return its vectors in memory.
 macro_rules! key_stream {
-    ($key:expr, $counters:expr, $other:expr, ($sum:ident, $blocks:expr, $block:expr, $at:expr)) => {{
+    ($key:expr, $counters:expr, $other:expr, ($sum:ident, $blocks:expr, $block:expr, $at:expr, $together:expr)) => {{
         let (key, mut state, mut other) = (read_anew($key), $counters, $other);
-        round_of!(1, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(2, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(3, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(4, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(5, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(6, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(7, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(8, key, state, other, $sum, $blocks, $block, $at);
-        round_of!(9, key, state, other, $sum, $blocks, $block, $at);
+        round_of!(1, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(2, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(3, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(4, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(5, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(6, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(7, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(8, key, state, other, $sum, $blocks, $block, $at, $together);
+        round_of!(9, key, state, other, $sum, $blocks, $block, $at, $together);
         let round_key = splat(_mm_loadu_si128(&key.round_keys[10]));
         for vector in &mut state {
             *vector = in_order(last_round(*vector, round_key));

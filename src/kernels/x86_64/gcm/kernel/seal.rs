@@ -13,7 +13,7 @@ macro_rules! seal {
             use super::super::super::material::{Expanded, Text};
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
-            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers, powers_of_end};
+            use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers_of_end};
             use super::super::text::$width::{
                 GROUP, Place, VECTORS, WIDTH, at_most, has_trailer_at_end, hashed, parts,
             };
@@ -30,7 +30,7 @@ macro_rules! seal {
                 (mut sum, before): (Sum, &[V; B]),
             ) -> __m128i {
                 let block = |number: usize| before[number];
-                let (mut stream, [other]) = key_stream!(key, counters, [j0], (sum, B, block, OF_GROUP));
+                let (mut stream, [other]) = key_stream!(key, counters, [j0], (sum, B, block, OF_GROUP, 1));
                 let last = N - 1;
                 let mut before = None;
                 for (number, stream) in stream.iter_mut().enumerate() {
@@ -55,9 +55,10 @@ macro_rules! seal {
                     sum = end(key, lengths);
                 }
                 let at = powers_of_end(last_octet);
+                let block = |number: usize| hashed(stream[number], number, carry);
                 for number in (0..N).rev() {
-                    let block = hashed(stream[number], number, carry);
-                    sum = sum.plus(block, unsafe { powers(key, at + number * WIDTH) });
+                    // SAFETY: there are as many powers as blocks.
+                    sum = unsafe { sum.plus_at(key, number, block, (at, 1)) };
                 }
                 _mm_xor_si128(swapped(sum.reduced()), other)
             }
@@ -131,14 +132,14 @@ macro_rules! seal {
                 // SAFETY: there is room for it.
                 unsafe { place.write_header(header) };
                 let counters = next_counters::<VECTORS>(nonce, &mut numbering);
-                let (stream, _) = key_stream!(key, counters, [], (sum, 0, |_| zeros(), 0));
+                let (stream, _) = key_stream!(key, counters, [], (sum, 0, |_| zeros(), 0, 1));
                 // SAFETY: more octets than a group are left, here and below.
                 let mut before = unsafe { place.crypt(stream) };
                 place = unsafe { place.after(GROUP) };
                 for _ in 1..groups {
                     let counters = next_counters::<VECTORS>(nonce, &mut numbering);
                     let block = |number: usize| before[number];
-                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP));
+                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP, 1));
                     before = unsafe { place.crypt(stream) };
                     place = unsafe { place.after(GROUP) };
                     before[0] = xor(before[0], low(sum.reduced()));

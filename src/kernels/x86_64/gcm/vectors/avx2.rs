@@ -15,6 +15,7 @@ macro_rules! avx2 {
             xor(a, xor(b, c))
         }
 
+        one_by_one!($features);
         karatsuba!($features);
 
         #[target_feature(enable = $features)]

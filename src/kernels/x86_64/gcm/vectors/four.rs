@@ -13,6 +13,8 @@ pub(crate) const HOLDS: bool = true;
 /// What a payload has at least that has a trailer.
 pub(crate) const SHORTEST: usize = 0;
 
+one_by_one!("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq");
+
 functions! {
     "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,vaes,vpclmulqdq":
 

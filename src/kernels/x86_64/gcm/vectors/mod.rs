@@ -19,6 +19,25 @@ macro_rules! functions {
     };
 }
 
+/// The products of a width that are computed for one vector at a time.
+macro_rules! one_by_one {
+    ($features:literal) => {
+        /// How many vectors are multiplied together.
+        pub(crate) const TOGETHER: usize = 1;
+
+        /// Low, middle and high products of two vectors with two others.
+        #[target_feature(enable = $features)]
+        #[inline]
+        pub(crate) fn products_of_two([a0, a1]: [V; 2], [b0, b1]: [V; 2]) -> [[V; 2]; 3] {
+            [
+                [multiply::<0x00>(a0, b0), multiply::<0x00>(a1, b1)],
+                [middle(a0, b0), middle(a1, b1)],
+                [multiply::<0x11>(a0, b0), multiply::<0x11>(a1, b1)],
+            ]
+        }
+    };
+}
+
 #[macro_use]
 mod karatsuba;
 #[macro_use]
