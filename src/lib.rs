@@ -305,6 +305,7 @@ mod prefetch;
 #[cfg(feature = "presence")]
 #[cfg_attr(docsrs, doc(cfg(feature = "presence")))]
 pub mod presence;
+mod rare;
 pub mod registration;
 pub mod sa;
 pub mod sec_agree;

@@ -4,6 +4,7 @@
 pub(crate) mod fragment;
 
 use crate::impossible::part;
+use crate::rare::rare;
 use core::net::IpAddr;
 
 use super::{PROTOCOL_ESP, PROTOCOL_NONE};
@@ -428,7 +429,13 @@ pub(crate) const fn is_sip_transport(protocol: u8, len: usize) -> bool {
 }
 
 const fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, TCP | UDP | DCCP | SCTP | UDP_LITE)
+    match protocol {
+        TCP | UDP => true,
+        _ => {
+            rare();
+            matches!(protocol, DCCP | SCTP | UDP_LITE)
+        }
+    }
 }
 
 /// The first protocol that is not an extension header of IPv6, and what begins there.

@@ -15,6 +15,7 @@ use crate::esp::{
     body_len, ids, is_sip_transport, read_trailer,
 };
 use crate::impossible::{part, part_mut};
+use crate::rare::rare;
 use crate::spi::Spi;
 
 /// How closely an inbound SA looks at what it receives. By default it demands what the RFCs do, and
@@ -769,7 +770,10 @@ impl Delivery<'_> {
                 let payload = part(body, ..trailer.payload_len);
                 let ports_are_right = match selector.ports() {
                     Some(ports) => datagram.ports(trailer.next_header, payload) == Some(ports),
-                    None => true,
+                    None => {
+                        rare();
+                        true
+                    }
                 };
                 let is_transport = !checks.has(Checks::SIP_TRANSPORTS)
                     || is_sip_transport(trailer.next_header, payload.len());
@@ -779,7 +783,7 @@ impl Delivery<'_> {
         };
         let trailer = match usual {
             Some(trailer) => trailer,
-            None => examine_delivery((spi, selector, checks), counters, datagram, body)?,
+            None => examine_delivery((spi, selector, checks), counters, *datagram, body)?,
         };
         counters.packets += 1;
         counters.octets += trailer.payload_len as u64;
@@ -789,11 +793,12 @@ impl Delivery<'_> {
 
 /// The checks of [`Delivery::deliver`] one by one, for a packet that has not passed all of them.
 /// The trailer is read again: as an argument, it would be written to the stack for each packet.
+#[cold]
 #[inline(never)]
 fn examine_delivery(
     (spi, selector, checks): (Spi, &Wire, Checks),
     counters: &mut InboundCounters,
-    datagram: &Datagram,
+    datagram: Datagram,
     body: &[u8],
 ) -> Result<Decrypted, OpenError> {
     let trailer = read_trailer(body).inspect_err(|_| count(&mut counters.trailer))?;

@@ -8,6 +8,7 @@ use alloc::vec;
 use core::num::NonZeroU32;
 
 use crate::esp::Authentic;
+use crate::rare::rare;
 
 const WORD: u32 = u64::BITS;
 
@@ -170,7 +171,10 @@ impl Pending<'_> {
         // Each for itself: the length of the first is known to the compiler.
         match &mut window.ring {
             Ring::Two(words) => mark(words, highest, sequence),
-            Ring::More(words) => mark(words, highest, sequence),
+            Ring::More(words) => {
+                rare();
+                mark(words, highest, sequence);
+            }
         }
         window.highest = highest.max(sequence);
     }
@@ -184,6 +188,7 @@ fn mark(ring: &mut [u64], highest: u32, sequence: u32) {
     let index = sequence / WORD;
     let new_words = index.saturating_sub(highest / WORD).min(ring.len() as u32);
     for ahead in 0..new_words {
+        rare();
         if let Some(word) = ring.get_mut((index.wrapping_sub(ahead) & mask) as usize) {
             *word = 0;
         }

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 
 use crate::esp::Family;
 use crate::esp::ip::{Datagram, addresses};
+use crate::rare::rare;
 
 /// The ports of a selector. IMS names two for each SA; a tool that has only a capture may not know
 /// them.
@@ -230,9 +231,14 @@ impl Wire {
     /// Whether a datagram is traffic of this selector.
     #[inline(always)]
     pub(crate) fn covers(&self, datagram: &Datagram, packet: &[u8]) -> bool {
-        self.covers_addresses(datagram, packet)
-            && (self.any_port
-                || datagram.ports(datagram.protocol(), datagram.payload(packet)) == Some(self.ports))
+        if !self.covers_addresses(datagram, packet) {
+            return false;
+        }
+        if self.any_port {
+            rare();
+            return true;
+        }
+        datagram.ports(datagram.protocol(), datagram.payload(packet)) == Some(self.ports)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::algorithm::Encryption;
 use crate::impossible::impossible;
 use crate::kernels::{Vectors, gcm};
 use crate::key::SaKeys;
+use crate::rare::rare;
 use crate::spi::Spi;
 use crate::wipe::Wiped;
 
@@ -158,6 +159,7 @@ fn opened(end: [u8; 4], body: &[u8]) -> Opened {
     const COUNTED: u64 = u64::from_le_bytes([0, 0, 0, 1, 1, 2, 0, 0]);
     let [.., pad_len, next_header] = end;
     if pad_len > 2 {
+        rare();
         return read_trailer(body);
     }
     let other = u64::from(u32::from_le_bytes(end)) ^ COUNTED >> (16 * pad_len);

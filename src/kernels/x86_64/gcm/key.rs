@@ -6,6 +6,7 @@ use super::kernel;
 use super::material::{BLOCK, Calls, Expanded, LAST_POWER, Trailer};
 use super::powers;
 use crate::impossible::impossible;
+use crate::rare::rare;
 
 cpufeatures::new!(has_narrow, "avx2", "aes", "pclmulqdq");
 cpufeatures::new!(has_vbmi2, "avx512vbmi2", "bmi2");
@@ -190,6 +191,7 @@ impl Key {
     #[inline(always)]
     fn wipe_after(&self, len: usize, clean: usize) {
         if len > clean {
+            rare();
             // SAFETY: as above.
             unsafe { (self.expanded.calls.wipe)() };
         }

@@ -18,6 +18,7 @@ macro_rules! clear {
             use super::super::text::$width::{
                 GROUP, Place, VECTORS, WIDTH, at_most, has_trailer_at_end, hashed, parts,
             };
+            use crate::rare::rare;
 
             /// Seals or verifies a text as it is, and what is in front of it. With one caller each,
             /// for sealing, for opening, and for what is encrypted, these are not functions either.
@@ -34,8 +35,12 @@ macro_rules! clear {
                 let j0 = j0(nonce(key, header));
                 let (groups, last_octet) = parts(len);
                 let (mut place, mut carry) = (start, zeros());
-                let mut sum =
-                    if groups == 0 { ends(key, front, lengths, last_octet) } else { begin(key, front) };
+                let mut sum = if groups == 0 {
+                    ends(key, front, lengths, last_octet)
+                } else {
+                    rare();
+                    begin(key, front)
+                };
                 for _ in 0..groups {
                     // SAFETY: more octets than a group are left.
                     unsafe {
@@ -97,6 +102,7 @@ macro_rules! clear {
                     if is_right && !start.is_one() {
                         let mut copied = start;
                         while !ptr::eq(copied.from, place.from) {
+                            rare();
                             copied.copy::<VECTORS>();
                             copied = copied.after(GROUP);
                         }
