@@ -208,6 +208,14 @@ impl Datagram {
         })
     }
 
+    /// The same where code pays that is for such datagrams alone; `None` for all where it would be
+    /// flash: a small UE has one for all kinds.
+    #[inline(always)]
+    pub(crate) fn parse_usual(packet: &[u8]) -> Option<Self> {
+        let pays = cfg!(all(feature = "kernels", target_pointer_width = "64"));
+        if pays { Self::parse_bare_ipv4(packet) } else { None }
+    }
+
     /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it
     /// is not.
     #[inline(always)]

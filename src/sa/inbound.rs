@@ -367,10 +367,8 @@ impl Inbound {
     /// would have fewer registers.
     #[inline(never)]
     pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        // The same twice, so that the compiler specialises it for what nearly all packets are; a
-        // small UE has it once.
-        let bare = if cfg!(feature = "kernels") { read_bare_ipv4(packet) } else { None };
-        let (len, sequence) = match bare {
+        // The same twice, so that the compiler specialises it for what nearly all packets are.
+        let (len, sequence) = match read_usual(packet) {
             Some(datagram) => self.open_parsed(&datagram, packet, out)?,
             None => self.open_parsed(&read(packet)?, packet, out)?,
         };
@@ -380,8 +378,7 @@ impl Inbound {
     /// [`Inbound::open_any`] in place.
     #[inline(never)]
     pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
-        let bare = if cfg!(feature = "kernels") { read_bare_ipv4(buffer) } else { None };
-        let (len, sequence) = match bare {
+        let (len, sequence) = match read_usual(buffer) {
             Some(datagram) => self.open_parsed_in_place(&datagram, buffer)?,
             None => self.open_parsed_in_place(&read(buffer)?, buffer)?,
         };
@@ -400,7 +397,7 @@ impl Inbound {
         out: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        let datagram = read_bare_ipv4(packet)?;
+        let datagram = read_usual(packet)?;
         let Ok((sequence, body_len)) = self.examine(&datagram, packet) else { return None };
         Some(match self.open_in_one_pass(&datagram, packet, out, (sequence, body_len))? {
             Ok(len) => Ok((len, sequence)),
@@ -415,7 +412,7 @@ impl Inbound {
         buffer: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        let datagram = read_bare_ipv4(buffer)?;
+        let datagram = read_usual(buffer)?;
         let Ok((sequence, body_len)) = self.examine(&datagram, buffer) else { return None };
         Some(match self.open_in_place_in_one_pass(&datagram, buffer, (sequence, body_len))? {
             Ok(len) => Ok((len, sequence)),
@@ -646,11 +643,11 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
     if datagram.is_esp() { Ok(datagram) } else { Err(OpenError::NotEsp(datagram.protocol())) }
 }
 
-/// The headers of an ESP packet with IPv4 without options; `None` for anything else.
+/// The headers of an ESP packet, if they are usual; see [`Datagram::parse_usual`].
 #[inline(always)]
-fn read_bare_ipv4(packet: &[u8]) -> Option<Datagram> {
+pub(super) fn read_usual(packet: &[u8]) -> Option<Datagram> {
     // Not by a closure: it would be a call in what is long.
-    let datagram = Datagram::parse_bare_ipv4(packet)?;
+    let datagram = Datagram::parse_usual(packet)?;
     if datagram.is_esp() && datagram.has_right_checksum(packet) { Some(datagram) } else { None }
 }
 

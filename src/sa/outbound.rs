@@ -359,10 +359,8 @@ impl Outbound {
     /// packets would have fewer registers.
     #[inline(never)]
     pub(super) fn seal_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        // The same twice, so that the compiler specialises it for what nearly all packets are; a
-        // small UE has it once.
-        let bare = if cfg!(feature = "kernels") { self.read_bare(packet) } else { None };
-        let result = match bare {
+        // The same twice, so that the compiler specialises it for what nearly all packets are.
+        let result = match self.read_usual(packet) {
             Some(datagram) => self.seal_admitted(&datagram, packet, out),
             None => match self.read(packet) {
                 Ok(datagram) => self.seal_admitted(&datagram, packet, out),
@@ -378,7 +376,7 @@ impl Outbound {
     #[inline(always)]
     pub(super) fn seal_bare(&mut self, packet: &[u8], out: &mut [u8]) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_bare(packet)?;
+        let datagram = self.read_usual(packet)?;
         let sequence = self.next_sequence()?;
         let esp_len = fits(ONE_PASS, &datagram).ok()?;
         let needed = datagram.header_len + esp_len;
@@ -438,8 +436,7 @@ impl Outbound {
     ) -> Result<Sealed, SealError> {
         // A range outside of the buffer reads as an empty datagram, which is an error.
         let packet = buffer.get(range.clone()).unwrap_or_default();
-        let bare = if cfg!(feature = "kernels") { self.read_bare(packet) } else { None };
-        let result = match bare {
+        let result = match self.read_usual(packet) {
             Some(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
             None => match self.read(packet) {
                 Ok(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
@@ -457,7 +454,7 @@ impl Outbound {
         range: Range<usize>,
     ) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_bare(buffer.get(range.clone())?)?;
+        let datagram = self.read_usual(buffer.get(range.clone())?)?;
         let sequence = self.next_sequence()?;
         let (range, esp) = place(ONE_PASS, &datagram, buffer, range.start).ok()?;
         let esp_len = esp.len();
@@ -468,10 +465,11 @@ impl Outbound {
         })
     }
 
-    /// The header of a datagram of IPv4 without options that is traffic of this SA.
+    /// The headers of a datagram that is traffic of this SA, if they are usual; see
+    /// [`Datagram::parse_usual`].
     #[inline(always)]
-    fn read_bare(&self, packet: &[u8]) -> Option<Datagram> {
-        let datagram = Datagram::parse_bare_ipv4(packet)?;
+    fn read_usual(&self, packet: &[u8]) -> Option<Datagram> {
+        let datagram = Datagram::parse_usual(packet)?;
         if self.selector.covers(&datagram, packet) { Some(datagram) } else { None }
     }
 
