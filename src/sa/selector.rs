@@ -222,8 +222,12 @@ impl Wire {
     pub(crate) fn covers_destination(&self, datagram: &Datagram, packet: &[u8]) -> bool {
         let octets = datagram.address_octets(packet);
         match (datagram.family(), self.family) {
-            (Family::Ipv4, Some(Family::Ipv4)) => octets.get(4..8) == self.addresses.get(4..8),
-            (Family::Ipv6, Some(Family::Ipv6)) => octets.get(16..) == self.addresses.get(16..),
+            (Family::Ipv4, Some(Family::Ipv4)) => {
+                octets.as_chunks::<4>().0.get(1) == self.addresses.as_chunks().0.get(1)
+            }
+            (Family::Ipv6, Some(Family::Ipv6)) => {
+                octets.as_chunks::<16>().0.get(1) == self.addresses.as_chunks().0.get(1)
+            }
             _ => false,
         }
     }
