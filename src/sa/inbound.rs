@@ -397,9 +397,20 @@ impl Inbound {
         out: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        let datagram = read_usual(packet)?;
-        let Ok((sequence, body_len)) = self.examine(&datagram, packet) else { return None };
-        Some(match self.open_in_one_pass(&datagram, packet, out, (sequence, body_len))? {
+        self.open_usual(&read_usual(packet)?, packet, out)
+    }
+
+    /// [`Inbound::open_bare`] of a packet that has been read.
+    #[inline(always)]
+    pub(super) fn open_usual(
+        &mut self,
+        datagram: &Datagram,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Option<Result<(usize, u32), OpenError>> {
+        self.keys.one_pass()?;
+        let Ok((sequence, body_len)) = self.examine(datagram, packet) else { return None };
+        Some(match self.open_in_one_pass(datagram, packet, out, (sequence, body_len))? {
             Ok(len) => Ok((len, sequence)),
             Err(error) => Err(error),
         })
@@ -412,9 +423,19 @@ impl Inbound {
         buffer: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        let datagram = read_usual(buffer)?;
-        let Ok((sequence, body_len)) = self.examine(&datagram, buffer) else { return None };
-        Some(match self.open_in_place_in_one_pass(&datagram, buffer, (sequence, body_len))? {
+        self.open_usual_in_place(&read_usual(buffer)?, buffer)
+    }
+
+    /// [`Inbound::open_bare_in_place`] of a packet that has been read.
+    #[inline(always)]
+    pub(super) fn open_usual_in_place(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+    ) -> Option<Result<(usize, u32), OpenError>> {
+        self.keys.one_pass()?;
+        let Ok((sequence, body_len)) = self.examine(datagram, buffer) else { return None };
+        Some(match self.open_in_place_in_one_pass(datagram, buffer, (sequence, body_len))? {
             Ok(len) => Ok((len, sequence)),
             Err(error) => Err(error),
         })

@@ -3,13 +3,14 @@
 
 use core::ops::Range;
 
-use super::table::Sad;
+use super::table::{Sad, is_worth_trying};
 use crate::esp::ip::Datagram;
 use crate::esp::{IpError, ids};
+use crate::id::Id;
 use crate::impossible::impossible;
 use crate::sa::batch::{OpenJob, SealJob, open_all, seal_all};
 use crate::sa::id::{InboundId, OutboundId};
-use crate::sa::inbound::{OpenError, Opened, read};
+use crate::sa::inbound::{OpenError, Opened, read, read_usual};
 use crate::sa::outbound::{SealError, Sealed, SealedSize};
 use crate::sa::selector::Wire;
 
@@ -41,14 +42,45 @@ impl Sad {
     /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where
     /// no SA has the SPI at this destination.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+        let Some(datagram) = read_usual(packet) else { return self.open_unusual(packet, out) };
+        let slot = self.arrival(0, datagram, packet)?;
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        match sa.open_usual(&datagram, packet, out) {
+            Some(Ok((len, sequence))) => {
+                let (opened, is_fresh) = (sa.opened(len, sequence), sa.is_fresh);
+                Ok(self.arrived((slot, id), is_fresh, opened))
+            }
+            Some(Err(error)) => Err(error),
+            None => self.open_over(slot, packet, out),
+        }
+    }
+
+    /// Not inlined: beside it, the code for nearly all packets would have fewer registers.
+    #[inline(never)]
+    fn open_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let (len, sequence) = sa.open_parsed(&datagram, packet, out)?;
-        let opened = sa.opened(len, sequence);
-        if sa.is_fresh {
+        let (opened, is_fresh) = (sa.opened(len, sequence), sa.is_fresh);
+        Ok(self.arrived((slot, id), is_fresh, opened))
+    }
+
+    /// Opens a packet of the SA in a slot. The headers are read again: given, they would be in
+    /// memory for each packet.
+    #[inline(never)]
+    fn open_over(&mut self, slot: u32, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        let (opened, is_fresh) = (sa.open_any(packet, out)?, sa.is_fresh);
+        Ok(self.arrived((slot, id), is_fresh, opened))
+    }
+
+    /// What was opened, over the SA of this slot.
+    #[inline(always)]
+    fn arrived(&mut self, (slot, id): (u32, Id), is_fresh: bool, opened: Opened) -> Arrived {
+        if is_fresh {
             self.arrived_over(slot);
         }
-        Ok(Arrived { sa: InboundId(id), opened })
+        Arrived { sa: InboundId(id), opened }
     }
 
     /// Opens a packet in place; see [`Inbound::open_in_place`](crate::sa::Inbound::open_in_place).
@@ -56,14 +88,34 @@ impl Sad {
     /// # Errors
     /// [`OpenError`] as for [`Sad::open`].
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+        let Some(datagram) = read_usual(buffer) else { return self.open_unusual_in_place(buffer) };
+        let slot = self.arrival(0, datagram, buffer)?;
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        match sa.open_usual_in_place(&datagram, buffer) {
+            Some(Ok((len, sequence))) => {
+                let (opened, is_fresh) = (sa.opened_in_place(len, sequence), sa.is_fresh);
+                Ok(self.arrived((slot, id), is_fresh, opened))
+            }
+            Some(Err(error)) => Err(error),
+            None => self.open_over_in_place(slot, buffer),
+        }
+    }
+
+    #[inline(never)]
+    fn open_unusual_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
         let (datagram, slot) = self.arrive(0, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let (len, sequence) = sa.open_parsed_in_place(&datagram, buffer)?;
-        let opened = sa.opened_in_place(len, sequence);
-        if sa.is_fresh {
-            self.arrived_over(slot);
-        }
-        Ok(Arrived { sa: InboundId(id), opened })
+        let (opened, is_fresh) = (sa.opened_in_place(len, sequence), sa.is_fresh);
+        Ok(self.arrived((slot, id), is_fresh, opened))
+    }
+
+    /// [`Sad::open_over`] in place.
+    #[inline(never)]
+    fn open_over_in_place(&mut self, slot: u32, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+        let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
+        let (opened, is_fresh) = (sa.open_any_in_place(buffer)?, sa.is_fresh);
+        Ok(self.arrived((slot, id), is_fresh, opened))
     }
 
     /// Seals a datagram into another buffer with the SA that its addresses and ports select; see
@@ -72,9 +124,23 @@ impl Sad {
     /// # Errors
     /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        let (datagram, slot) = self.depart(0, packet)?;
+        match Datagram::parse_usual(packet) {
+            Some(datagram) => self.seal_read(&datagram, packet, out),
+            None => self.seal_unusual(packet, out),
+        }
+    }
+
+    #[inline(never)]
+    fn seal_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        let datagram = self.read_departing(packet)?;
+        self.seal_read(&datagram, packet, out)
+    }
+
+    #[inline(always)]
+    fn seal_read(&mut self, datagram: &Datagram, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        let slot = self.departure(0, datagram, packet)?;
         let (sa, _) = self.outbound.at(slot).ok_or_else(|| impossible(SealError::Internal))?;
-        let result = sa.seal_admitted(&datagram, packet, out);
+        let result = sa.seal_admitted(datagram, packet, out);
         sa.count(result)
     }
 
@@ -84,10 +150,29 @@ impl Sad {
     /// # Errors
     /// [`SealError`] as for [`Sad::seal`].
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        match buffer.get(range.clone()).and_then(Datagram::parse_usual) {
+            Some(datagram) => self.seal_read_in_place(&datagram, buffer, range),
+            None => self.seal_unusual_in_place(buffer, range),
+        }
+    }
+
+    #[inline(never)]
+    fn seal_unusual_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+        let datagram = self.read_departing(buffer.get(range.clone()).unwrap_or_default())?;
+        self.seal_read_in_place(&datagram, buffer, range)
+    }
+
+    #[inline(always)]
+    fn seal_read_in_place(
+        &mut self,
+        datagram: &Datagram,
+        buffer: &mut [u8],
+        range: Range<usize>,
+    ) -> Result<Sealed, SealError> {
         let start = range.start;
-        let (datagram, slot) = self.depart(0, buffer.get(range).unwrap_or_default())?;
+        let slot = self.departure(0, datagram, buffer.get(range).unwrap_or_default())?;
         let (sa, _) = self.outbound.at(slot).ok_or_else(|| impossible(SealError::Internal))?;
-        let result = sa.seal_admitted_in_place(&datagram, buffer, start);
+        let result = sa.seal_admitted_in_place(datagram, buffer, start);
         sa.count(result)
     }
 
@@ -182,54 +267,86 @@ impl Sad {
     }
 
     /// The SA that a packet came over. `probable` is the slot to look at first.
-    #[inline(always)]
     pub(super) fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        let found = read(packet).and_then(|datagram| {
-            let esp = datagram.payload(packet);
-            let (spi, _) = ids(esp)?;
-            let slot = self.arrival_slot(probable, spi, &datagram, packet).ok_or(OpenError::NoSa(spi))?;
-            Ok((datagram, slot))
-        });
-        if let Err(error) = &found {
-            let counter = match error {
-                OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
-                OpenError::NotEsp(_) => &mut self.counters.not_esp,
-                OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
-                // Before an SA is found, only the outside of the packet can be wrong.
-                OpenError::Ip(_)
-                | OpenError::Packet(_)
-                | OpenError::Headers(_)
-                | OpenError::Addresses(_)
-                | OpenError::Replay { .. }
-                | OpenError::Icv { .. }
-                | OpenError::Room { .. }
-                | OpenError::Trailer(_)
-                | OpenError::Dummy
-                | OpenError::Ports(_)
-                | OpenError::Transport(..)
-                | OpenError::Internal => &mut self.counters.malformed,
-            };
-            *counter += 1;
+        let datagram = self.read_arrived(packet)?;
+        Ok((datagram, self.arrival(probable, datagram, packet)?))
+    }
+
+    /// The headers of a packet that came.
+    fn read_arrived(&mut self, packet: &[u8]) -> Result<Datagram, OpenError> {
+        read(packet).map_err(|error| self.unknown(error))
+    }
+
+    /// [`Sad::arrive`] for a packet that has been read.
+    #[inline(always)]
+    fn arrival(&mut self, probable: u32, datagram: Datagram, packet: &[u8]) -> Result<u32, OpenError> {
+        let (spi, _) = match ids(datagram.payload(packet)) {
+            Ok(ids) => ids,
+            Err(error) => return Err(self.unknown(error.into())),
+        };
+        match self.arrival_slot(probable, spi, &datagram, packet) {
+            Some(slot) => Ok(slot),
+            None => Err(self.unknown(OpenError::NoSa(spi))),
         }
-        found
+    }
+
+    /// Counts a packet for which there is no SA.
+    #[cold]
+    fn unknown(&mut self, error: OpenError) -> OpenError {
+        let counter = match error {
+            OpenError::Ip(IpError::Fragment) => &mut self.counters.fragments,
+            OpenError::NotEsp(_) => &mut self.counters.not_esp,
+            OpenError::NoSa(_) => &mut self.counters.no_inbound_sa,
+            // Before an SA is found, only the outside of the packet can be wrong.
+            OpenError::Ip(_)
+            | OpenError::Packet(_)
+            | OpenError::Headers(_)
+            | OpenError::Addresses(_)
+            | OpenError::Replay { .. }
+            | OpenError::Icv { .. }
+            | OpenError::Room { .. }
+            | OpenError::Trailer(_)
+            | OpenError::Dummy
+            | OpenError::Ports(_)
+            | OpenError::Transport(..)
+            | OpenError::Internal => &mut self.counters.malformed,
+        };
+        *counter += 1;
+        error
     }
 
     /// The SA that a datagram is sealed with. `probable` is the slot to look at first.
-    #[inline(always)]
     pub(super) fn depart(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), SealError> {
-        let found = Datagram::parse_plain(packet).map_err(SealError::Ip).and_then(|datagram| {
-            let wire = Wire::of(&datagram, packet);
-            let slot = self.departure_slot(probable, &wire).ok_or_else(|| no_sa(&datagram, packet, &wire))?;
-            Ok((datagram, slot))
-        });
-        self.counters.no_outbound_sa += u64::from(found.is_err());
-        found
+        let datagram = self.read_departing(packet)?;
+        Ok((datagram, self.departure(probable, &datagram, packet)?))
+    }
+
+    /// The headers of a datagram that is sent.
+    fn read_departing(&mut self, packet: &[u8]) -> Result<Datagram, SealError> {
+        Datagram::parse_plain(packet).map_err(|error| {
+            self.counters.no_outbound_sa += 1;
+            SealError::Ip(error)
+        })
+    }
+
+    /// [`Sad::depart`] for a datagram that has been read.
+    #[inline(always)]
+    fn departure(&mut self, probable: u32, datagram: &Datagram, packet: &[u8]) -> Result<u32, SealError> {
+        let wire = Wire::of(datagram, packet);
+        match self.departure_slot(probable, &wire) {
+            Some(slot) => Ok(slot),
+            None => {
+                self.counters.no_outbound_sa += 1;
+                Err(no_sa(datagram, packet, &wire))
+            }
+        }
     }
 
     /// The slot of the SA that a datagram is sealed with.
     #[inline(always)]
     pub(super) fn departure_slot(&self, probable: u32, wire: &Wire) -> Option<u32> {
-        if self.is_of(probable, wire) { Some(probable) } else { self.outbound_slot(wire) }
+        let is_found = is_worth_trying(probable, self.by_selector.len()) && self.is_of(probable, wire);
+        if is_found { Some(probable) } else { self.outbound_slot(wire) }
     }
 }
 

@@ -722,7 +722,7 @@ impl Sad {
             let sa = self.inbound.peek(slot);
             sa.is_some_and(|sa| sa.spi().value() == spi && sa.wire().covers_destination(datagram, packet))
         };
-        if is(probable) {
+        if is_worth_trying(probable, self.by_spi.len()) && is(probable) {
             return Some(probable);
         }
         self.by_spi.find(self.arrival_hash(spi, datagram, packet), is)
@@ -751,6 +751,14 @@ impl Sad {
         let exact = |wire: &Wire| self.exact_slot(self.hasher.hash_one(wire), wire);
         exact(wire).or_else(|| exact(&wire.any_port()))
     }
+}
+
+/// Whether a slot is tried before an SA is looked up. The first one is where nothing is known: in a
+/// large table it is seldom right.
+#[inline(always)]
+pub(super) const fn is_worth_trying(probable: u32, len: usize) -> bool {
+    const FEW: usize = 8;
+    probable != 0 || len <= FEW
 }
 
 fn check_families(selector: &Selector) -> Result<(), InstallError> {
