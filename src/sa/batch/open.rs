@@ -166,7 +166,7 @@ fn admit(
     packet: &[u8],
     admitted: &mut Option<Admitted>,
 ) -> Option<()> {
-    *admitted = Some(match Datagram::parse_bare_ipv4(packet) {
+    *admitted = Some(match Datagram::parse_usual(packet) {
         Some(datagram) if datagram.has_right_checksum(packet) => admit_parsed(table, sa, datagram, packet)?,
         Some(_) => return None,
         None => admit_other(table, sa, packet)?,
@@ -174,7 +174,7 @@ fn admit(
     Some(())
 }
 
-/// [`admit`] for what is not IPv4 without options.
+/// [`admit`] for headers that are not usual.
 #[inline(never)]
 fn admit_other(table: &impl Table<Inbound, OpenError>, sa: usize, packet: &[u8]) -> Option<Admitted> {
     match Datagram::parse_bare_ipv6(packet) {

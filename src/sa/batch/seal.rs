@@ -136,7 +136,7 @@ fn begin<'p>(
 ) -> Option<()> {
     // The same for each kind of headers, so that the compiler specialises each.
     let packet = buffers.packet();
-    *begun = match Datagram::parse_bare_ipv4(packet) {
+    *begun = match Datagram::parse_usual(packet) {
         Some(datagram) => {
             let slot = table.select(sa, &datagram, packet)?;
             begin_selected(table, slot, &datagram, buffers, result)?
@@ -146,7 +146,7 @@ fn begin<'p>(
     Some(())
 }
 
-/// [`begin`] for what is not IPv4 without options.
+/// [`begin`] for headers that are not usual.
 #[inline(never)]
 fn begin_other<'p>(
     table: &mut impl Table<Outbound, SealError>,
