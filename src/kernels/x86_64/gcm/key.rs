@@ -187,7 +187,8 @@ impl Key {
         word.map(u32::to_le_bytes)
     }
 
-    /// Wipes the stack after a text that was longer than those that leave nothing there.
+    /// Wipes the stack after a text that was longer than those that leave nothing there. With the
+    /// widest vectors these are few.
     #[inline(always)]
     fn wipe_after(&self, len: usize, clean: usize) {
         if len > clean {

@@ -52,8 +52,8 @@ pub(super) struct Calls {
 }
 
 /// Writes header, text and ICV: key, SPI and sequence number, IV, where the payload is, where the
-/// text will be. False, and nothing is written, if the trailer is not within the last vector. As
-/// many arguments as there are registers for.
+/// text will be. False, and nothing is written, if the trailer is not within the last vector, or
+/// there is too little payload in front of it. As many arguments as there are registers for.
 pub(super) type Seal = unsafe fn(&Expanded, u64, u64, *const u8, *mut u8, Text) -> bool;
 
 /// Writes a text if its ICV is right, and returns its last word then: key, where the text is, where

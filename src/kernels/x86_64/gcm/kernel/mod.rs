@@ -37,22 +37,25 @@ macro_rules! calls {
     ($width:ident, $features:literal) => {
         pub(crate) mod $width {
             use super::super::material::{BLOCK, Call, Calls};
+            use super::super::vectors::$width::HOLDS;
             use super::clear::$width::{seal_clear, verify};
             use super::open::$width::open;
             use super::seal::$width::seal;
             use super::stack::$width::{SPILLS, wipe_stack};
             use super::text::$width::GROUP;
 
-            /// What [`verify`] leaves nothing of on the stack.
+            /// Up to where texts have no more values at once than registers.
             const CLEAN: usize = if SPILLS { 0 } else { GROUP };
+            /// [`open`] wipes key stream that it held, and what is below that.
+            const OPEN_CLEAN: usize = if HOLDS { usize::MAX } else { CLEAN };
 
             /// For texts that are encrypted, of which so many octets in front are authenticated.
             pub(crate) const fn encrypting<const FRONT: usize>() -> Calls {
                 Calls {
                     seal: Call { function: seal::<FRONT>, clean: GROUP },
-                    open: Call { function: open::<FRONT>, clean: if SPILLS { 0 } else { usize::MAX } },
+                    open: Call { function: open::<FRONT>, clean: OPEN_CLEAN },
                     verify: Call { function: verify::<FRONT, true>, clean: CLEAN },
-                    wipe: wipe_stack::<384>,
+                    wipe: wipe_stack::<448>,
                 }
             }
 

@@ -15,7 +15,7 @@ macro_rules! open {
             use super::super::super::vectors::$width::*;
             use super::super::counters::$width::{Numbering, next_counters};
             use super::super::hash::$width::{OF_GROUP, Sum, begin, end, ends, powers_of_end};
-            use super::super::stack::$width::{SPILLS, wipe_stack};
+            use super::super::stack::$width::wipe_stack;
             use super::super::text::$width::{GROUP, Place, VECTORS, WIDTH, at_most, hashed, parts};
 
             type Group = [V; VECTORS];
@@ -118,7 +118,7 @@ macro_rules! open {
                 let mut held = [const { MaybeUninit::<Group>::uninit() }; HELD];
                 // SAFETY: as the caller says.
                 let word = unsafe { open_held::<FRONT>(key, from, to, len, &mut held) };
-                if HOLDS || SPILLS {
+                if HOLDS {
                     wipe_stack::<448>();
                 }
                 word
@@ -161,8 +161,7 @@ macro_rules! open {
                 for held in &mut *held {
                     let block = |number| unsafe { place.block_to_open(number, carry) };
                     let counters = next_counters::<VECTORS>(nonce, &mut numbering);
-                    let (stream, _) =
-                        key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP, TOGETHER));
+                    let (stream, _) = key_stream!(key, counters, [], (sum, VECTORS, block, OF_GROUP, 1));
                     held.write(stream);
                     place = unsafe { place.after(GROUP) };
                     carry = low(sum.reduced());

@@ -65,8 +65,8 @@ macro_rules! seal {
 
             /// Encrypts a text and writes, around it, the header and the ICV of the text and of
             /// what is in front. The payload is where the text will be, or at another place that
-            /// does not overlap. False, and nothing is written, if the trailer is not within the
-            /// last vector.
+            /// does not overlap. False, and nothing is written, if the trailer is not at the end as
+            /// [`has_trailer_at_end`] says.
             #[allow(unsafe_code, reason = "see Place")]
             #[target_feature(enable = $features)]
             #[inline(never)]
