@@ -1,7 +1,7 @@
 //! Many packets opened: all are admitted, then verified in parallel, then decrypted and delivered
 //! one after the other.
 
-use super::super::inbound::{Inbound, OpenError, Opened};
+use super::super::inbound::{Inbound, OpenError, Opened, read_usual};
 use super::tiles::{Ahead, in_one_pass, in_tiles};
 use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
@@ -166,9 +166,8 @@ fn admit(
     packet: &[u8],
     admitted: &mut Option<Admitted>,
 ) -> Option<()> {
-    *admitted = Some(match Datagram::parse_usual(packet) {
-        Some(datagram) if datagram.has_right_checksum(packet) => admit_parsed(table, sa, datagram, packet)?,
-        Some(_) => return None,
+    *admitted = Some(match read_usual(packet) {
+        Some(datagram) => admit_parsed(table, sa, datagram, packet)?,
         None => admit_other(table, sa, packet)?,
     });
     Some(())

@@ -268,13 +268,8 @@ impl Sad {
 
     /// The SA that a packet came over. `probable` is the slot to look at first.
     pub(super) fn arrive(&mut self, probable: u32, packet: &[u8]) -> Result<(Datagram, u32), OpenError> {
-        let datagram = self.read_arrived(packet)?;
+        let datagram = read(packet).map_err(|error| self.unknown(error))?;
         Ok((datagram, self.arrival(probable, datagram, packet)?))
-    }
-
-    /// The headers of a packet that came.
-    fn read_arrived(&mut self, packet: &[u8]) -> Result<Datagram, OpenError> {
-        read(packet).map_err(|error| self.unknown(error))
     }
 
     /// [`Sad::arrive`] for a packet that has been read.
