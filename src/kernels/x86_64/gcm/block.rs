@@ -14,7 +14,7 @@ pub(super) fn header(ids: u64, iv: u64) -> __m128i {
     _mm_set_epi64x(ids as i64, iv as i64)
 }
 
-/// What is authenticated in front of a text: so many octets of a header.
+/// What is authenticated in front of a text: this many octets of a header.
 #[target_feature(enable = "avx2,aes")]
 #[inline]
 pub(super) fn front<const OCTETS: usize>(header: __m128i) -> __m128i {

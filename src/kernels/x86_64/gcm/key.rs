@@ -43,7 +43,7 @@ impl Width {
         })
     }
 
-    /// What encrypts texts of which so many octets in front are authenticated.
+    /// What encrypts texts with this many octets in front that are authenticated.
     fn encrypting<const FRONT: usize>(self) -> &'static Calls {
         match self {
             Width::One => const { &kernel::one::encrypting::<FRONT>() },

@@ -132,7 +132,7 @@ macro_rules! clear {
             ) -> bool {
                 let (place, len) = (Place { from, to }, text.len());
                 let (_, last_octet) = parts(len);
-                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                if !has_trailer_at_end(last_octet, text) {
                     return false;
                 }
                 let header = header(ids, iv);

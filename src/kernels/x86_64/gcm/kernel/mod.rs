@@ -49,7 +49,7 @@ macro_rules! calls {
             /// [`open`] wipes key stream that it held, and what is below that.
             const OPEN_CLEAN: usize = if HOLDS { usize::MAX } else { CLEAN };
 
-            /// For texts that are encrypted, of which so many octets in front are authenticated.
+            /// For texts that are encrypted, with this many octets in front that are authenticated.
             pub(crate) const fn encrypting<const FRONT: usize>() -> Calls {
                 Calls {
                     seal: Call { function: seal::<FRONT>, clean: GROUP },

@@ -84,7 +84,7 @@ macro_rules! seal {
                     return unsafe { seal_long::<FRONT>(key, ids, iv, from, to, text) };
                 }
                 let (place, (_, last_octet)) = (Place { from, to }, parts(len));
-                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                if !has_trailer_at_end(last_octet, text) {
                     return false;
                 }
                 let (header, lengths) = (header(ids, iv), lengths::<FRONT, true>(len));
@@ -122,7 +122,7 @@ macro_rules! seal {
             ) -> bool {
                 let len = text.len();
                 let (mut place, (groups, last_octet)) = (Place { from, to }, parts(len));
-                if !has_trailer_at_end(last_octet % WIDTH + 1, text) {
+                if !has_trailer_at_end(last_octet, text) {
                     return false;
                 }
                 let (header, lengths) = (header(ids, iv), lengths::<FRONT, true>(len));

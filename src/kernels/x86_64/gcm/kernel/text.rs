@@ -33,13 +33,13 @@ macro_rules! text {
                 (last_octet / GROUP, last_octet % GROUP)
             }
 
-            /// Whether the last vector of a text, which has so many octets of it, has all of its
-            /// trailer, and there is payload enough.
+            /// Whether the last vector of a text, in which an octet of this number is the last one,
+            /// has all of its trailer, and there is payload enough.
             #[inline]
-            pub(crate) const fn has_trailer_at_end(octets: usize, text: Text) -> bool {
+            pub(crate) const fn has_trailer_at_end(last_octet: usize, text: Text) -> bool {
                 let trailer_len = text.trailer().len();
                 let is_enough = SHORTEST == 0 || trailer_len == 0 || text.len() >= trailer_len + SHORTEST;
-                octets >= trailer_len && is_enough
+                last_octet % WIDTH + 1 >= trailer_len && is_enough
             }
 
             /// Blocks as they are hashed: in the other order of octets, and the carry is added to
