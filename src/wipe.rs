@@ -36,6 +36,14 @@ pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
     if has_instructions { wiped_pieces::<R, 1>(work) } else { wiped_pieces::<R, 3>(work) }
 }
 
+/// The same for a packet that is only authenticated with them: a block is encrypted without
+/// [`wipe_below`], and the `aes` crate copies round keys for it too, unless it is optimised well.
+#[cfg(feature = "aes-gcm")]
+#[inline(always)]
+pub(crate) fn wiped_gcm_icv<R>(work: impl FnOnce() -> R) -> R {
+    if copies_round_keys() { wiped_pieces::<R, 2>(work) } else { wiped_gcm_packet(work) }
+}
+
 /// The same for a text that is only decrypted, where [`wipe_below`] may be enough.
 #[cfg(feature = "aes-gcm")]
 #[inline(always)]

@@ -18,7 +18,7 @@ use crate::esp::authentic::{Authentic, LONG_ICV};
 use crate::esp::packet::IDS;
 use crate::impossible::part;
 use crate::key::SaKeys;
-use crate::wipe::{wipe_below, wiped_gcm_packet, wiped_gcm_text};
+use crate::wipe::{wipe_below, wiped_gcm_icv, wiped_gcm_packet, wiped_gcm_text};
 
 /// Octets of the IV.
 const IV: usize = 8;
@@ -54,11 +54,15 @@ impl Gcm {
     pub(in crate::esp) fn protect(&self, esp: &mut [u8]) -> Option<()> {
         let (message, icv) = esp.split_last_chunk_mut::<LONG_ICV>()?;
         let nonce = self.nonce(message)?;
-        *icv = wiped_gcm_packet(|| {
-            let (_, text) = message.split_at_mut_checked(IDS + IV)?;
-            let mask = self.mask(nonce, if self.encrypts { text } else { &mut [] });
-            self.icv(mask, message)
-        })?;
+        *icv = if self.encrypts {
+            wiped_gcm_packet(|| {
+                let (_, text) = message.split_at_mut_checked(IDS + IV)?;
+                let mask = self.mask_and_crypt(nonce, text);
+                self.icv(mask, message)
+            })?
+        } else {
+            wiped_gcm_icv(|| self.icv(self.mask(nonce), message))?
+        };
         Some(())
     }
 
@@ -66,7 +70,7 @@ impl Gcm {
     pub(in crate::esp) fn verify(&self, esp: &[u8]) -> Option<Authentic> {
         let (message, icv) = esp.split_last_chunk()?;
         let nonce = self.nonce(message)?;
-        Authentic::compare_long(icv, &wiped_gcm_packet(|| self.icv(self.mask(nonce, &mut []), message))?)
+        Authentic::compare_long(icv, &wiped_gcm_icv(|| self.icv(self.mask(nonce), message))?)
     }
 
     /// Decrypts a packet into a buffer that is as long as its payload and trailer.
@@ -97,14 +101,21 @@ impl Gcm {
         Some(u128::from(u32::from_be_bytes(*self.salt)) << 96 | u128::from(iv) << 32)
     }
 
+    /// The cipher of the block before the text (J0), which the ICV is encrypted with.
+    fn mask(&self, nonce: u128) -> Block {
+        let mut mask = counter(nonce, 1);
+        self.cipher.encrypt_block(&mut mask);
+        mask
+    }
+
     /// Encrypts or decrypts payload and trailer.
     fn crypt(&self, nonce: u128, text: &mut [u8]) {
         self.cipher_over(nonce, None, text);
     }
 
-    /// Encrypts the text, and returns the cipher of the block before it (J0), which the ICV is
-    /// encrypted with. One call for both: each call chooses the cipher anew.
-    fn mask(&self, nonce: u128, text: &mut [u8]) -> Block {
+    /// Encrypts the text, and returns what [`Gcm::mask`] does. One call for both: each call chooses
+    /// the cipher anew.
+    fn mask_and_crypt(&self, nonce: u128, text: &mut [u8]) -> Block {
         let mut mask = Block::default();
         self.cipher_over(nonce, Some(&mut mask), text);
         mask
@@ -169,7 +180,7 @@ impl<const TOGETHER: usize> BlockSizeUser for Counted<'_, TOGETHER> {
 impl<const TOGETHER: usize> BlockCipherEncClosure for Counted<'_, TOGETHER> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let counter = |number: u32| Block::from((self.nonce | u128::from(number)).to_be_bytes());
+        let counter = |number| counter(self.nonce, number);
         if let Some(mask) = self.mask {
             *mask = counter(1);
             backend.encrypt_block(mask.into());
@@ -199,6 +210,12 @@ impl<const TOGETHER: usize> BlockCipherEncClosure for Counted<'_, TOGETHER> {
             add(text, &block);
         }
     }
+}
+
+/// The block of a counter; the nonce has zeros where it will be.
+#[inline(always)]
+fn counter(nonce: u128, number: u32) -> Block {
+    Block::from((nonce | u128::from(number)).to_be_bytes())
 }
 
 /// Adds key stream to a block, or to the rest of a text.
