@@ -2,7 +2,7 @@
 //! one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened, read_usual};
-use super::tiles::{Ahead, in_one_pass, in_tiles};
+use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
 use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
@@ -17,6 +17,7 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     if in_one_pass(table, jobs, open_in_one_pass) {
         return;
     }
+    let jobs = near_in_one_pass(table, jobs, open_near);
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, open_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -46,6 +47,30 @@ fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
         }
     }
     is_one_pass
+}
+
+/// Opens a job of an SA that is looked up, if its headers are usual and its packet is one pass.
+#[inline(never)]
+fn open_near(table: &mut impl Table<Inbound, OpenError>, job: &mut OpenJob<'_>) -> Option<()> {
+    let OpenJob { buffers, result, sa: over } = job;
+    if result.is_some() {
+        return Some(());
+    }
+    let packet = buffers.packet();
+    let datagram = read_usual(packet)?;
+    let (sa, id) = table.get_mut(table.select(0, &datagram, packet)?)?;
+    // Constructed in place: see `Inbound::open_bare`.
+    match buffers {
+        Buffers::Apart { packet, out } => match sa.open_usual(&datagram, packet, out)? {
+            Ok((len, sequence)) => (*result, *over) = (Some(Ok(sa.opened(len, sequence))), id),
+            Err(error) => *result = Some(Err(error)),
+        },
+        Buffers::InPlace { buffer, .. } => match sa.open_usual_in_place(&datagram, buffer)? {
+            Ok((len, sequence)) => (*result, *over) = (Some(Ok(sa.opened_in_place(len, sequence))), id),
+            Err(error) => *result = Some(Err(error)),
+        },
+    }
+    Some(())
 }
 
 #[inline(never)]

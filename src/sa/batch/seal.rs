@@ -1,7 +1,7 @@
 //! Many datagrams sealed: all are laid out, then encrypted and authenticated in parallel.
 
 use super::super::outbound::{Fault, Outbound, SealError, Sealed};
-use super::tiles::{Ahead, in_one_pass, in_tiles};
+use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
 use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
@@ -15,6 +15,7 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     if in_one_pass(table, jobs, seal_in_one_pass) {
         return;
     }
+    let jobs = near_in_one_pass(table, jobs, seal_near);
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, seal_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -43,6 +44,25 @@ fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
         }
     }
     is_one_pass
+}
+
+/// Seals a job with an SA that is looked up, if its headers are usual and its packet is one pass.
+#[inline(never)]
+fn seal_near(table: &mut impl Table<Outbound, SealError>, job: &mut SealJob<'_>) -> Option<()> {
+    let SealJob { buffers, result } = job;
+    if result.is_some() {
+        return Some(());
+    }
+    let packet = buffers.packet();
+    let datagram = Datagram::parse_usual(packet)?;
+    let (sa, _) = table.get_mut(table.select(0, &datagram, packet)?)?;
+    sa.keys().one_pass()?;
+    let sealed = match buffers {
+        Buffers::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
+        Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
+    };
+    *result = Some(sa.count(sealed));
+    Some(())
 }
 
 #[inline(never)]

@@ -28,6 +28,21 @@ pub(super) fn in_one_pass<Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
     all
 }
 
+/// The same for a table whose SAs are near, up to the first job that must be looked at otherwise.
+/// Returns the jobs that are left.
+#[inline(always)]
+pub(super) fn near_in_one_pass<'j, Sa, E, B: Table<Sa, E>, T, J: Job<T>>(
+    table: &mut B,
+    jobs: &'j mut [J],
+    process: impl Fn(&mut B, &mut T) -> Option<()>,
+) -> &'j mut [J] {
+    let mut done = 0;
+    if !table.is_far() {
+        done = jobs.iter_mut().map_while(|job| process(table, job.parts().1)).count();
+    }
+    jobs.get_mut(done..).unwrap_or_default()
+}
+
 /// Processes all jobs, tile after tile.
 #[inline(always)]
 pub(super) fn in_tiles<const N: usize, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
