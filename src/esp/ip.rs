@@ -208,12 +208,32 @@ impl Datagram {
         })
     }
 
-    /// The same where code pays that is for such datagrams alone; `None` for all where it would be
-    /// flash: a small UE has one for all kinds.
+    /// Reads an IPv6 datagram without extension headers; see [`Datagram::parse_bare_ipv4`].
     #[inline(always)]
-    pub(crate) fn parse_usual(packet: &[u8]) -> Option<Self> {
-        let pays = cfg!(all(feature = "kernels", target_pointer_width = "64"));
-        if pays { Self::parse_bare_ipv4(packet) } else { None }
+    pub(crate) fn parse_bare_ipv6(packet: &[u8]) -> Option<Self> {
+        let header: &[u8; IPV6_HEADER] = packet.first_chunk()?;
+        let words = u64::from_be_bytes(*header.first_chunk()?);
+        let (payload_len, protocol) = ((words >> 16) as u16, (words >> 8) as u8);
+        let total_len = IPV6_HEADER + usize::from(payload_len);
+        if words >> 60 != 6 || total_len > packet.len() || is_extension(protocol) {
+            return None;
+        }
+        let (header_len, protocol) = (IPV6_HEADER, protocol.into());
+        Some(Self { total_len, header_len, protocol_at: 6, protocol, version: 6 })
+    }
+
+    /// Reads usual headers, as nearly all are: those of IPv4 without options, or of IPv6 without
+    /// extension headers, where code pays that is for such datagrams alone. `None` for all where it
+    /// would be flash: a small UE has one for all kinds.
+    #[inline(always)]
+    pub(crate) fn parse_usual(family: Family, packet: &[u8]) -> Option<Self> {
+        if !cfg!(all(feature = "kernels", target_pointer_width = "64")) {
+            return None;
+        }
+        match family {
+            Family::Ipv4 => Self::parse_bare_ipv4(packet),
+            Family::Ipv6 => Self::parse_bare_ipv6(packet),
+        }
     }
 
     /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it
@@ -222,16 +242,6 @@ impl Datagram {
     pub(crate) fn to_bare_ipv4(self) -> Option<Self> {
         let bare = Self { header_len: IPV4_HEADER, protocol_at: 9, version: 4, ..self };
         (self.version == bare.version && self.header_len == bare.header_len).then_some(bare)
-    }
-
-    /// Reads an IPv6 datagram without extension headers; see [`Datagram::parse_bare_ipv4`].
-    #[inline(always)]
-    pub(crate) fn parse_bare_ipv6(packet: &[u8]) -> Option<Self> {
-        if packet.first()? >> 4 != 6 {
-            return None;
-        }
-        let datagram = Self::parse_ipv6(packet, |_| false).ok()?;
-        (!is_extension(datagram.protocol())).then_some(datagram)
     }
 
     #[inline(always)]
@@ -658,6 +668,12 @@ mod tests {
             assert_eq!(plain.to_bare_ipv4().map(fields), expected(is_ipv4));
             assert!(Datagram::parse_bare_ipv4(&packet[..packet.len() - 1]).is_none());
             assert!(Datagram::parse_bare_ipv6(&packet[..packet.len() - 1]).is_none());
+            for version in 0..16 {
+                let mut other = packet.clone();
+                other[0] = version << 4 | packet[0] & 0xf;
+                assert!(version == 4 || Datagram::parse_bare_ipv4(&other).is_none());
+                assert!(version == 6 || Datagram::parse_bare_ipv6(&other).is_none());
+            }
         }
         assert!(Datagram::parse_bare_ipv4(&[]).is_none() && Datagram::parse_bare_ipv6(&[]).is_none());
     }

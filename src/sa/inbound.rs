@@ -11,8 +11,8 @@ use super::set::SaSpec;
 use crate::algorithm::Suite;
 use crate::esp::ip::Datagram;
 use crate::esp::{
-    Authentic, Backend, Decrypted, IpError, Material, OpenKeys, PROTOCOL_NONE, PacketError, TrailerError,
-    body_len, ids, is_sip_transport, read_trailer,
+    Authentic, Backend, Decrypted, Family, IpError, Material, OpenKeys, PROTOCOL_NONE, PacketError,
+    TrailerError, body_len, ids, is_sip_transport, read_trailer,
 };
 use crate::impossible::{part, part_mut};
 use crate::rare::rare;
@@ -367,10 +367,13 @@ impl Inbound {
     /// would have fewer registers.
     #[inline(never)]
     pub(super) fn open_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        // The same twice, so that the compiler specialises it for what nearly all packets are.
-        let (len, sequence) = match read_usual(packet) {
-            Some(datagram) => self.open_parsed(&datagram, packet, out)?,
-            None => self.open_parsed(&read(packet)?, packet, out)?,
+        // The same thrice, so that the compiler specialises it for what nearly all packets are.
+        let (len, sequence) = if let Some(datagram) = read_usual(Family::Ipv4, packet) {
+            self.open_parsed(&datagram, packet, out)?
+        } else if let Some(datagram) = read_usual(Family::Ipv6, packet) {
+            self.open_parsed(&datagram, packet, out)?
+        } else {
+            self.open_parsed(&read(packet)?, packet, out)?
         };
         Ok(self.opened(len, sequence))
     }
@@ -378,9 +381,12 @@ impl Inbound {
     /// [`Inbound::open_any`] in place.
     #[inline(never)]
     pub(super) fn open_any_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
-        let (len, sequence) = match read_usual(buffer) {
-            Some(datagram) => self.open_parsed_in_place(&datagram, buffer)?,
-            None => self.open_parsed_in_place(&read(buffer)?, buffer)?,
+        let (len, sequence) = if let Some(datagram) = read_usual(Family::Ipv4, buffer) {
+            self.open_parsed_in_place(&datagram, buffer)?
+        } else if let Some(datagram) = read_usual(Family::Ipv6, buffer) {
+            self.open_parsed_in_place(&datagram, buffer)?
+        } else {
+            self.open_parsed_in_place(&read(buffer)?, buffer)?
         };
         Ok(self.opened_in_place(len, sequence))
     }
@@ -397,7 +403,7 @@ impl Inbound {
         out: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        self.open_usual(&read_usual(packet)?, packet, out)
+        self.open_usual(&read_usual(Family::Ipv4, packet)?, packet, out)
     }
 
     /// [`Inbound::open_bare`] of a packet that has been read.
@@ -423,7 +429,7 @@ impl Inbound {
         buffer: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        self.open_usual_in_place(&read_usual(buffer)?, buffer)
+        self.open_usual_in_place(&read_usual(Family::Ipv4, buffer)?, buffer)
     }
 
     /// [`Inbound::open_bare_in_place`] of a packet that has been read.
@@ -666,9 +672,9 @@ pub(super) fn read(packet: &[u8]) -> Result<Datagram, OpenError> {
 
 /// The headers of an ESP packet, if they are usual; see [`Datagram::parse_usual`].
 #[inline(always)]
-pub(super) fn read_usual(packet: &[u8]) -> Option<Datagram> {
+pub(super) fn read_usual(family: Family, packet: &[u8]) -> Option<Datagram> {
     // Not by a closure: it would be a call in what is long.
-    let datagram = Datagram::parse_usual(packet)?;
+    let datagram = Datagram::parse_usual(family, packet)?;
     if datagram.is_esp() && datagram.has_right_checksum(packet) { Some(datagram) } else { None }
 }
 

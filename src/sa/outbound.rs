@@ -6,7 +6,7 @@ use super::selector::{Selector, Wire};
 use super::set::SaSpec;
 use crate::algorithm::{Encryption, Suite};
 use crate::esp::ip::Datagram;
-use crate::esp::{Backend, IpError, Material, OnePass, PROTOCOL_ESP, SealKeys, frame};
+use crate::esp::{Backend, Family, IpError, Material, OnePass, PROTOCOL_ESP, SealKeys, frame};
 use crate::impossible::impossible;
 use crate::spi::Spi;
 
@@ -359,13 +359,16 @@ impl Outbound {
     /// packets would have fewer registers.
     #[inline(never)]
     pub(super) fn seal_any(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        // The same twice, so that the compiler specialises it for what nearly all packets are.
-        let result = match self.read_usual(packet) {
-            Some(datagram) => self.seal_admitted(&datagram, packet, out),
-            None => match self.read(packet) {
+        // The same thrice, so that the compiler specialises it for what nearly all packets are.
+        let result = if let Some(datagram) = self.read_usual(Family::Ipv4, packet) {
+            self.seal_admitted(&datagram, packet, out)
+        } else if let Some(datagram) = self.read_usual(Family::Ipv6, packet) {
+            self.seal_admitted(&datagram, packet, out)
+        } else {
+            match self.read(packet) {
                 Ok(datagram) => self.seal_admitted(&datagram, packet, out),
                 Err(error) => Err(error),
-            },
+            }
         };
         self.count(result)
     }
@@ -376,7 +379,7 @@ impl Outbound {
     #[inline(always)]
     pub(super) fn seal_bare(&mut self, packet: &[u8], out: &mut [u8]) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_usual(packet)?;
+        let datagram = self.read_usual(Family::Ipv4, packet)?;
         let sequence = self.next_sequence()?;
         let esp_len = fits(ONE_PASS, &datagram).ok()?;
         let needed = datagram.header_len + esp_len;
@@ -436,12 +439,15 @@ impl Outbound {
     ) -> Result<Sealed, SealError> {
         // A range outside of the buffer reads as an empty datagram, which is an error.
         let packet = buffer.get(range.clone()).unwrap_or_default();
-        let result = match self.read_usual(packet) {
-            Some(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
-            None => match self.read(packet) {
+        let result = if let Some(datagram) = self.read_usual(Family::Ipv4, packet) {
+            self.seal_admitted_in_place(&datagram, buffer, range.start)
+        } else if let Some(datagram) = self.read_usual(Family::Ipv6, packet) {
+            self.seal_admitted_in_place(&datagram, buffer, range.start)
+        } else {
+            match self.read(packet) {
                 Ok(datagram) => self.seal_admitted_in_place(&datagram, buffer, range.start),
                 Err(error) => Err(error),
-            },
+            }
         };
         self.count(result)
     }
@@ -454,7 +460,7 @@ impl Outbound {
         range: Range<usize>,
     ) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_usual(buffer.get(range.clone())?)?;
+        let datagram = self.read_usual(Family::Ipv4, buffer.get(range.clone())?)?;
         let sequence = self.next_sequence()?;
         let (range, esp) = place(ONE_PASS, &datagram, buffer, range.start).ok()?;
         let esp_len = esp.len();
@@ -468,8 +474,8 @@ impl Outbound {
     /// The headers of a datagram that is traffic of this SA, if they are usual; see
     /// [`Datagram::parse_usual`].
     #[inline(always)]
-    fn read_usual(&self, packet: &[u8]) -> Option<Datagram> {
-        let datagram = Datagram::parse_usual(packet)?;
+    fn read_usual(&self, family: Family, packet: &[u8]) -> Option<Datagram> {
+        let datagram = Datagram::parse_usual(family, packet)?;
         if self.selector.covers(&datagram, packet) { Some(datagram) } else { None }
     }
 

@@ -5,7 +5,7 @@ use super::super::inbound::{Inbound, OpenError, Opened, read_usual};
 use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
 use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
-use crate::esp::{Authentic, SMALL_TILE, TILE, Verifying, verify_all};
+use crate::esp::{Authentic, Family, SMALL_TILE, TILE, Verifying, verify_all};
 use crate::impossible::impossible;
 use crate::sa::id::InboundId;
 
@@ -52,13 +52,29 @@ fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
 /// Opens a job of an SA that is looked up, if its headers are usual and its packet is one pass.
 #[inline(never)]
 fn open_near(table: &mut impl Table<Inbound, OpenError>, job: &mut OpenJob<'_>) -> Option<()> {
-    let OpenJob { buffers, result, sa: over } = job;
-    if result.is_some() {
+    if job.result.is_some() {
         return Some(());
     }
-    let packet = buffers.packet();
-    let datagram = read_usual(packet)?;
-    let (sa, id) = table.get_mut(table.select(0, &datagram, packet)?)?;
+    match read_usual(Family::Ipv4, job.buffers.packet()) {
+        Some(datagram) => open_near_read(table, job, datagram),
+        None => open_near_ipv6(table, job),
+    }
+}
+
+#[inline(never)]
+fn open_near_ipv6(table: &mut impl Table<Inbound, OpenError>, job: &mut OpenJob<'_>) -> Option<()> {
+    let datagram = read_usual(Family::Ipv6, job.buffers.packet())?;
+    open_near_read(table, job, datagram)
+}
+
+#[inline(always)]
+fn open_near_read(
+    table: &mut impl Table<Inbound, OpenError>,
+    job: &mut OpenJob<'_>,
+    datagram: Datagram,
+) -> Option<()> {
+    let OpenJob { buffers, result, sa: over } = job;
+    let (sa, id) = table.get_mut(table.select(0, &datagram, buffers.packet())?)?;
     // Constructed in place: see `Inbound::open_bare`.
     match buffers {
         Buffers::Apart { packet, out } => match sa.open_usual(&datagram, packet, out)? {
@@ -191,7 +207,7 @@ fn admit(
     packet: &[u8],
     admitted: &mut Option<Admitted>,
 ) -> Option<()> {
-    *admitted = Some(match read_usual(packet) {
+    *admitted = Some(match read_usual(Family::Ipv4, packet) {
         Some(datagram) => admit_parsed(table, sa, datagram, packet)?,
         None => admit_other(table, sa, packet)?,
     });

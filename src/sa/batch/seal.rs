@@ -4,7 +4,7 @@ use super::super::outbound::{Fault, Outbound, SealError, Sealed};
 use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
 use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
-use crate::esp::{SMALL_TILE, Sealing, TILE, protect_all};
+use crate::esp::{Family, SMALL_TILE, Sealing, TILE, protect_all};
 use crate::impossible::impossible;
 
 /// Seals all jobs.
@@ -49,17 +49,32 @@ fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
 /// Seals a job with an SA that is looked up, if its headers are usual and its packet is one pass.
 #[inline(never)]
 fn seal_near(table: &mut impl Table<Outbound, SealError>, job: &mut SealJob<'_>) -> Option<()> {
-    let SealJob { buffers, result } = job;
-    if result.is_some() {
+    if job.result.is_some() {
         return Some(());
     }
-    let packet = buffers.packet();
-    let datagram = Datagram::parse_usual(packet)?;
-    let (sa, _) = table.get_mut(table.select(0, &datagram, packet)?)?;
+    match Datagram::parse_usual(Family::Ipv4, job.buffers.packet()) {
+        Some(datagram) => seal_near_read(table, job, &datagram),
+        None => seal_near_ipv6(table, job),
+    }
+}
+
+#[inline(never)]
+fn seal_near_ipv6(table: &mut impl Table<Outbound, SealError>, job: &mut SealJob<'_>) -> Option<()> {
+    let datagram = Datagram::parse_usual(Family::Ipv6, job.buffers.packet())?;
+    seal_near_read(table, job, &datagram)
+}
+
+#[inline(always)]
+fn seal_near_read(
+    table: &mut impl Table<Outbound, SealError>,
+    SealJob { buffers, result }: &mut SealJob<'_>,
+    datagram: &Datagram,
+) -> Option<()> {
+    let (sa, _) = table.get_mut(table.select(0, datagram, buffers.packet())?)?;
     sa.keys().one_pass()?;
     let sealed = match buffers {
-        Buffers::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
-        Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
+        Buffers::Apart { packet, out } => sa.seal_admitted(datagram, packet, out),
+        Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(datagram, buffer, range.start),
     };
     *result = Some(sa.count(sealed));
     Some(())
@@ -156,7 +171,7 @@ fn begin<'p>(
 ) -> Option<()> {
     // The same for each kind of headers, so that the compiler specialises each.
     let packet = buffers.packet();
-    *begun = match Datagram::parse_usual(packet) {
+    *begun = match Datagram::parse_usual(Family::Ipv4, packet) {
         Some(datagram) => {
             let slot = table.select(sa, &datagram, packet)?;
             begin_selected(table, slot, &datagram, buffers, result)?

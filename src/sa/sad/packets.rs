@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::table::{Sad, is_worth_trying};
 use crate::esp::ip::Datagram;
-use crate::esp::{IpError, ids};
+use crate::esp::{Family, IpError, ids};
 use crate::id::Id;
 use crate::impossible::impossible;
 use crate::sa::batch::{OpenJob, SealJob, open_all, seal_all};
@@ -42,7 +42,15 @@ impl Sad {
     /// [`OpenError`], with [`OpenError::NotEsp`] for what is not ESP and [`OpenError::NoSa`] where
     /// no SA has the SPI at this destination.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
-        let Some(datagram) = read_usual(packet) else { return self.open_unusual(packet, out) };
+        match read_usual(Family::Ipv4, packet) {
+            Some(datagram) => self.open_read(datagram, packet, out),
+            None => self.open_unusual(packet, out),
+        }
+    }
+
+    /// [`Sad::open`] of a packet that has been read.
+    #[inline(always)]
+    fn open_read(&mut self, datagram: Datagram, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         let slot = self.arrival(0, datagram, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         match sa.open_usual(&datagram, packet, out) {
@@ -58,6 +66,9 @@ impl Sad {
     /// Not inlined: beside it, the code for nearly all packets would have fewer registers.
     #[inline(never)]
     fn open_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+        if let Some(datagram) = read_usual(Family::Ipv6, packet) {
+            return self.open_read(datagram, packet, out);
+        }
         let (datagram, slot) = self.arrive(0, packet)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let (len, sequence) = sa.open_parsed(&datagram, packet, out)?;
@@ -88,7 +99,15 @@ impl Sad {
     /// # Errors
     /// [`OpenError`] as for [`Sad::open`].
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
-        let Some(datagram) = read_usual(buffer) else { return self.open_unusual_in_place(buffer) };
+        match read_usual(Family::Ipv4, buffer) {
+            Some(datagram) => self.open_read_in_place(datagram, buffer),
+            None => self.open_unusual_in_place(buffer),
+        }
+    }
+
+    /// [`Sad::open_in_place`] of a packet that has been read.
+    #[inline(always)]
+    fn open_read_in_place(&mut self, datagram: Datagram, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
         let slot = self.arrival(0, datagram, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         match sa.open_usual_in_place(&datagram, buffer) {
@@ -103,6 +122,9 @@ impl Sad {
 
     #[inline(never)]
     fn open_unusual_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+        if let Some(datagram) = read_usual(Family::Ipv6, buffer) {
+            return self.open_read_in_place(datagram, buffer);
+        }
         let (datagram, slot) = self.arrive(0, buffer)?;
         let (sa, id) = self.inbound.at(slot).ok_or_else(|| impossible(OpenError::Internal))?;
         let (len, sequence) = sa.open_parsed_in_place(&datagram, buffer)?;
@@ -124,7 +146,7 @@ impl Sad {
     /// # Errors
     /// [`SealError`]; with [`SealError::NoSa`] the datagram must not be sent at all.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        match Datagram::parse_usual(packet) {
+        match Datagram::parse_usual(Family::Ipv4, packet) {
             Some(datagram) => self.seal_read(&datagram, packet, out),
             None => self.seal_unusual(packet, out),
         }
@@ -132,6 +154,9 @@ impl Sad {
 
     #[inline(never)]
     fn seal_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+        if let Some(datagram) = Datagram::parse_usual(Family::Ipv6, packet) {
+            return self.seal_read(&datagram, packet, out);
+        }
         let datagram = self.read_departing(packet)?;
         self.seal_read(&datagram, packet, out)
     }
@@ -150,7 +175,7 @@ impl Sad {
     /// # Errors
     /// [`SealError`] as for [`Sad::seal`].
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
-        match buffer.get(range.clone()).and_then(Datagram::parse_usual) {
+        match buffer.get(range.clone()).and_then(|packet| Datagram::parse_usual(Family::Ipv4, packet)) {
             Some(datagram) => self.seal_read_in_place(&datagram, buffer, range),
             None => self.seal_unusual_in_place(buffer, range),
         }
@@ -158,7 +183,11 @@ impl Sad {
 
     #[inline(never)]
     fn seal_unusual_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
-        let datagram = self.read_departing(buffer.get(range.clone()).unwrap_or_default())?;
+        let packet = buffer.get(range.clone()).unwrap_or_default();
+        if let Some(datagram) = Datagram::parse_usual(Family::Ipv6, packet) {
+            return self.seal_read_in_place(&datagram, buffer, range);
+        }
+        let datagram = self.read_departing(packet)?;
         self.seal_read_in_place(&datagram, buffer, range)
     }
 
