@@ -6,10 +6,11 @@
 mod support;
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use ipsec_3gpp::esp::Backend;
 use ipsec_3gpp::sa::{
-    Checks, Endpoint, InboundId, InstalledSet, Limits, OpenError, OpenJob, Outbound, SaName, SaSet,
+    Checks, Endpoint, Inbound, InboundId, InstalledSet, Limits, OpenError, OpenJob, Outbound, SaName, SaSet,
     SealError, SealJob, Side, WindowSize, open_batch, seal_batch,
 };
 use ipsec_3gpp::spi::Spi;
@@ -19,6 +20,9 @@ use support::{keys, setup, udp};
 
 /// Suites, in two families.
 const SETS: usize = 2 * Suite::ALL.len();
+
+/// The SA that packets take.
+const NAME: SaName = SaName::UeClientToPcscfServer;
 
 /// A UE of every suite and family, each with an address of its own.
 fn sets() -> Vec<SaSet> {
@@ -118,7 +122,7 @@ enum Fault {
     Ahead,
 }
 
-fn wish(sets: std::ops::Range<usize>) -> impl Strategy<Value = Wish> {
+fn wish(sets: Range<usize>) -> impl Strategy<Value = Wish> {
     use Fault::{Again, Ahead, Cut, Forged, Room, Stranger};
     let fault = prop_oneof![
         8 => Just(Fault::None), 1 => Just(Stranger), 1 => Just(Room), 1 => Just(Forged), 1 => Just(Cut), 2 => Just(Again), 1 => Just(Ahead)
@@ -136,7 +140,7 @@ fn wish(sets: std::ops::Range<usize>) -> impl Strategy<Value = Wish> {
 const BEFORE: usize = 40;
 
 /// A datagram in a buffer with room around it, and where it is.
-fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
+fn datagram(wish: &Wish) -> (Vec<u8>, Range<usize>) {
     let (ue, pcscf) = ends(wish.set / 2, wish.set % 2 == 1);
     let data: Vec<u8> = (0..wish.len).map(|n| ((n * 31 + wish.at) >> 2) as u8).collect();
     let to = if wish.fault == Fault::Stranger { 50009 } else { 50002 };
@@ -147,6 +151,91 @@ fn datagram(wish: &Wish) -> (Vec<u8>, std::ops::Range<usize>) {
     buffer.extend(datagram);
     buffer.resize(range.end + room, 0xee);
     (buffer, range)
+}
+
+/// Buffers to seal into.
+fn outs(wishes: &[Wish], buffers: &[(Vec<u8>, Range<usize>)]) -> Vec<Vec<u8>> {
+    let out = |(wish, (_, range)): (&Wish, &(_, Range<usize>))| {
+        vec![0xdd; range.len() + if wish.fault == Fault::Room { wish.at % 20 } else { 60 }]
+    };
+    wishes.iter().zip(buffers).map(out).collect()
+}
+
+fn seal_jobs<'a>(
+    wishes: &[Wish],
+    buffers: &'a mut [(Vec<u8>, Range<usize>)],
+    outs: &'a mut [Vec<u8>],
+) -> Vec<SealJob<'a>> {
+    wishes
+        .iter()
+        .zip(buffers)
+        .zip(outs)
+        .map(|((wish, (buffer, range)), out)| {
+            if wish.in_place {
+                SealJob::in_place(buffer, range.clone())
+            } else {
+                SealJob::new(&buffer[range.clone()], out)
+            }
+        })
+        .collect()
+}
+
+/// A packet that arrives, for an SA of this set.
+#[derive(Clone, PartialEq)]
+struct Arriving {
+    set: usize,
+    packet: Vec<u8>,
+    in_place: bool,
+}
+
+/// Those of the packets that were sealed, with faults among them.
+fn arriving(wishes: &[Wish], sealed: &[Option<Vec<u8>>]) -> Vec<Arriving> {
+    // Far ahead, for both.
+    let mut jump = [0_u32; SETS];
+    let mut arriving: Vec<Arriving> = Vec::new();
+    for (wish, sealed) in wishes.iter().zip(sealed) {
+        let Some(mut packet) = sealed.clone() else { continue };
+        match wish.fault {
+            Fault::Forged => {
+                let at = wish.at % packet.len();
+                packet[at] ^= 1 << (wish.at % 8);
+            }
+            Fault::Cut => packet.truncate(wish.at % packet.len()),
+            Fault::Again if !arriving.is_empty() => {
+                let again = arriving[wish.at % arriving.len()].clone();
+                arriving.push(Arriving { in_place: wish.in_place, ..again });
+            }
+            Fault::Ahead => {
+                // The same SA, long after.
+                let set = &sets()[wish.set];
+                jump[wish.set] += 100;
+                let (buffer, range) = datagram(wish);
+                let ahead = Outbound::new(&set.sa(NAME));
+                let iv = vec![7; set.suite().iv_len()];
+                let mut out = vec![0; range.len() + 60];
+                let range = ahead.seal_with(jump[wish.set], &iv, &buffer[range], &mut out).unwrap();
+                packet = out[range].to_vec();
+            }
+            Fault::None | Fault::Stranger | Fault::Room | Fault::Again => {}
+        }
+        arriving.push(Arriving { set: wish.set, packet, in_place: wish.in_place });
+    }
+    arriving
+}
+
+/// Buffers to open into.
+fn open_outs(arriving: &[Arriving]) -> Vec<Vec<u8>> {
+    let out = |(n, Arriving { packet, .. }): (usize, &Arriving)| {
+        vec![0xdd; if n % 13 == 12 { packet.len() / 2 } else { packet.len() }]
+    };
+    arriving.iter().enumerate().map(out).collect()
+}
+
+fn open_jobs<'a>(arriving: &'a mut [Arriving], outs: &'a mut [Vec<u8>]) -> Vec<OpenJob<'a>> {
+    let job = |(Arriving { packet, in_place, .. }, out): (&'a mut Arriving, &'a mut Vec<u8>)| {
+        if *in_place { OpenJob::in_place(packet) } else { OpenJob::new(packet, out) }
+    };
+    arriving.iter_mut().zip(outs).map(job).collect()
 }
 
 fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
@@ -167,18 +256,11 @@ fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
             }
         }
     }
-    // Far ahead, for both.
-    let mut jump = [0_u32; SETS];
     // Sealing.
     let mut buffers: Vec<_> = wishes.iter().map(datagram).collect();
     let mut others = buffers.clone();
-    let rooms: Vec<usize> = wishes
-        .iter()
-        .zip(&buffers)
-        .map(|(wish, (_, range))| range.len() + if wish.fault == Fault::Room { wish.at % 20 } else { 60 })
-        .collect();
-    let (mut outs, mut other_outs): (Vec<_>, Vec<_>) =
-        rooms.iter().map(|len| (vec![0xdd; *len], vec![0xdd; *len])).unzip();
+    let mut outs = outs(wishes, &buffers);
+    let mut other_outs = outs.clone();
     let expected: Vec<_> = wishes
         .iter()
         .zip(&mut others)
@@ -191,93 +273,37 @@ fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
             }
         })
         .collect();
-    let mut jobs: Vec<_> = wishes
-        .iter()
-        .zip(&mut buffers)
-        .zip(&mut outs)
-        .map(|((wish, (buffer, range)), out)| {
-            if wish.in_place {
-                SealJob::in_place(buffer, range.clone())
-            } else {
-                SealJob::new(&buffer[range.clone()], out)
-            }
-        })
-        .collect();
+    let mut jobs = seal_jobs(wishes, &mut buffers, &mut outs);
     many.seal_batch(&mut jobs);
     // All of them have results, and are passed over.
     many.seal_batch(&mut jobs);
-    let mut packets = Vec::new();
     for (n, (job, expected)) in jobs.iter().zip(&expected).enumerate() {
         assert_eq!(job.result(), Some(expected), "job {n} of {wishes:?}");
-        packets.extend(job.packet().map(<[u8]>::to_vec));
     }
+    let packets: Vec<_> = jobs.iter().map(|job| job.packet().map(<[u8]>::to_vec)).collect();
     drop(jobs);
     assert!(buffers == others && outs == other_outs, "{backend}: other octets for {wishes:?}");
     assert_eq!(state((&many, &ids)), state((&one, &one_ids)));
 
-    // Opening, with faults among the packets.
-    let mut arriving: Vec<(Vec<u8>, bool)> = Vec::new();
-    let mut sealed = packets.into_iter();
-    for (wish, result) in wishes.iter().zip(&expected) {
-        if result.is_err() {
-            continue;
-        }
-        let mut packet = sealed.next().unwrap();
-        match wish.fault {
-            Fault::Forged => {
-                let at = wish.at % packet.len();
-                packet[at] ^= 1 << (wish.at % 8);
-            }
-            Fault::Cut => packet.truncate(wish.at % packet.len()),
-            Fault::Again if !arriving.is_empty() => {
-                let again = arriving[wish.at % arriving.len()].0.clone();
-                arriving.push((again, wish.in_place));
-            }
-            Fault::Ahead => {
-                // The same SA, long after.
-                let set = &sets()[wish.set];
-                jump[wish.set] += 100;
-                let (buffer, range) = datagram(wish);
-                let ahead = Outbound::new(&set.sa(SaName::UeClientToPcscfServer));
-                let iv = vec![7; set.suite().iv_len()];
-                let mut out = vec![0; range.len() + 60];
-                let range = ahead.seal_with(jump[wish.set], &iv, &buffer[range], &mut out).unwrap();
-                packet = out[range].to_vec();
-            }
-            Fault::None | Fault::Stranger | Fault::Room | Fault::Again => {}
-        }
-        arriving.push((packet, wish.in_place));
-    }
+    // Opening.
     let ((mut one, one_ids), (mut many, ids)) = (sad(Side::Pcscf, Backend::PLAIN), sad(Side::Pcscf, backend));
     if crowded {
         crowd(&mut many, Side::Pcscf);
     }
+    let mut arriving = arriving(wishes, &packets);
     let mut others = arriving.clone();
-    let rooms: Vec<usize> = arriving
-        .iter()
-        .enumerate()
-        .map(|(n, (packet, _))| if n % 13 == 12 { packet.len() / 2 } else { packet.len() })
-        .collect();
-    let (mut outs, mut other_outs): (Vec<_>, Vec<_>) =
-        rooms.iter().map(|len| (vec![0xdd; *len], vec![0xdd; *len])).unzip();
+    let mut outs = open_outs(&arriving);
+    let mut other_outs = outs.clone();
     let expected: Vec<_> = others
         .iter_mut()
         .zip(&mut other_outs)
         .map(
-            |((packet, in_place), out)| {
+            |(Arriving { packet, in_place, .. }, out)| {
                 if *in_place { one.open_in_place(packet) } else { one.open(packet, out) }
             },
         )
         .collect();
-    let mut jobs: Vec<_> = arriving
-        .iter_mut()
-        .zip(&mut outs)
-        .map(
-            |((packet, in_place), out)| {
-                if *in_place { OpenJob::in_place(packet) } else { OpenJob::new(packet, out) }
-            },
-        )
-        .collect();
+    let mut jobs = open_jobs(&mut arriving, &mut outs);
     many.open_batch(&mut jobs);
     many.open_batch(&mut jobs);
     for (n, (job, expected)) in jobs.iter().zip(&expected).enumerate() {
@@ -298,6 +324,65 @@ fn check(wishes: &[Wish], backend: Backend, crowded: bool) {
     assert_eq!(state((&many, &ids)), state((&one, &one_ids)));
 }
 
+/// The same over a slice with an SA of each set.
+fn check_slice(wishes: &[Wish], backend: Backend) {
+    let sets = sets();
+    let senders =
+        |backend| sets.iter().map(|set| Outbound::new_on(&set.sa(NAME), backend)).collect::<Vec<_>>();
+    let receiver = |set: &SaSet, backend| Inbound::new_on(&set.sa(NAME), WindowSize::default(), backend);
+    let receivers = |backend| sets.iter().map(|set| receiver(set, backend)).collect::<Vec<_>>();
+
+    let (mut one, mut many) = (senders(Backend::PLAIN), senders(backend));
+    let mut buffers: Vec<_> = wishes.iter().map(datagram).collect();
+    let mut others = buffers.clone();
+    let mut outs = outs(wishes, &buffers);
+    let mut other_outs = outs.clone();
+    let mut jobs = seal_jobs(wishes, &mut buffers, &mut outs);
+    let mut jobs: Vec<_> = wishes.iter().map(|wish| wish.set).zip(jobs.drain(..)).collect();
+    seal_batch(&mut many, &mut jobs);
+    seal_batch(&mut many, &mut jobs);
+    for ((wish, (_, job)), ((buffer, range), out)) in
+        wishes.iter().zip(&jobs).zip(others.iter_mut().zip(&mut other_outs))
+    {
+        let sa = &mut one[wish.set];
+        let expected = if wish.in_place {
+            sa.seal_in_place(buffer, range.clone())
+        } else {
+            sa.seal(&buffer[range.clone()], out)
+        };
+        assert_eq!(job.result(), Some(&expected), "{wish:?}");
+    }
+    let packets: Vec<_> = jobs.iter().map(|(_, job)| job.packet().map(<[u8]>::to_vec)).collect();
+    drop(jobs);
+    assert!(buffers == others && outs == other_outs, "{backend}: other octets for {wishes:?}");
+    for (one, many) in one.iter().zip(&many) {
+        assert_eq!((one.counters(), one.next_sequence()), (many.counters(), many.next_sequence()));
+    }
+
+    let (mut one, mut many) = (receivers(Backend::PLAIN), receivers(backend));
+    let mut arriving = arriving(wishes, &packets);
+    let mut others = arriving.clone();
+    let mut outs = open_outs(&arriving);
+    let mut other_outs = outs.clone();
+    let positions: Vec<_> = arriving.iter().map(|arriving| arriving.set).collect();
+    let mut jobs: Vec<_> = positions.into_iter().zip(open_jobs(&mut arriving, &mut outs)).collect();
+    open_batch(&mut many, &mut jobs);
+    open_batch(&mut many, &mut jobs);
+    for ((_, job), (Arriving { set, packet, in_place }, out)) in
+        jobs.iter().zip(others.iter_mut().zip(&mut other_outs))
+    {
+        let sa = &mut one[*set];
+        let expected = if *in_place { sa.open_in_place(packet) } else { sa.open(packet, out) };
+        assert_eq!(job.result(), Some(&expected), "set {set}");
+    }
+    drop(jobs);
+    assert!(arriving == others && outs == other_outs, "{backend}: other octets for {wishes:?}");
+    for (one, many) in one.iter().zip(&many) {
+        assert_eq!(one.counters(), many.counters());
+        assert_eq!(format!("{:?}", one.window()), format!("{:?}", many.window()));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -305,6 +390,7 @@ proptest! {
     fn a_batch_is_one_after_the_other(wishes in proptest::collection::vec(wish(0..SETS), 1..=70)) {
         for backend in Backend::available() {
             check(&wishes, backend, false);
+            check_slice(&wishes, backend);
         }
     }
 }
@@ -320,6 +406,7 @@ proptest! {
     ) {
         for backend in Backend::available() {
             check(&wishes, backend, false);
+            check_slice(&wishes, backend);
         }
     }
 }
@@ -440,14 +527,12 @@ fn one_sa_and_a_slice_of_sas_need_no_table() {
     for mix in 0..2 * backends.len() {
         let of_sa = |n: usize| backends[(mix + if mix < backends.len() { 0 } else { n }) % backends.len()];
         let backend = of_sa(0);
-        let name = SaName::UeClientToPcscfServer;
         let all = || sets.iter().enumerate();
-        let mut senders: Vec<_> = all().map(|(n, set)| Outbound::new_on(&set.sa(name), of_sa(n))).collect();
+        let mut senders: Vec<_> = all().map(|(n, set)| Outbound::new_on(&set.sa(NAME), of_sa(n))).collect();
         let mut judges: Vec<_> =
-            all().map(|(_, set)| Outbound::new_on(&set.sa(name), Backend::PLAIN)).collect();
-        let mut receivers: Vec<_> = all()
-            .map(|(n, set)| ipsec_3gpp::sa::Inbound::new_on(&set.sa(name), WindowSize::default(), of_sa(n)))
-            .collect();
+            all().map(|(_, set)| Outbound::new_on(&set.sa(NAME), Backend::PLAIN)).collect();
+        let mut receivers: Vec<_> =
+            all().map(|(n, set)| Inbound::new_on(&set.sa(NAME), WindowSize::default(), of_sa(n))).collect();
         let wishes: Vec<_> = (0..100)
             .map(|n| Wish { set: n % SETS, len: 10 * n, in_place: false, fault: Fault::None, at: n })
             .collect();
@@ -489,9 +574,8 @@ fn one_sa_and_a_slice_of_sas_need_no_table() {
             assert_eq!(job.datagram(), Some(&buffer[range.clone()]));
         }
         // One SA alone.
-        let mut sender = Outbound::new_on(&sets[10].sa(name), backend);
-        let mut receiver =
-            ipsec_3gpp::sa::Inbound::new_on(&sets[10].sa(name), WindowSize::default(), backend);
+        let mut sender = Outbound::new_on(&sets[10].sa(NAME), backend);
+        let mut receiver = Inbound::new_on(&sets[10].sa(NAME), WindowSize::default(), backend);
         let (buffer, range) =
             datagram(&Wish { set: 10, len: 500, in_place: false, fault: Fault::None, at: 1 });
         let mut outs = vec![vec![0; 700]; 5];

@@ -342,7 +342,7 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
-        match self.open_bare(packet, out) {
+        match self.open_bare(Family::Ipv4, packet, out) {
             Some(Ok((len, sequence))) => Ok(self.opened(len, sequence)),
             Some(Err(error)) => Err(error),
             None => self.open_any(packet, out),
@@ -356,7 +356,7 @@ impl Inbound {
     /// [`OpenError`]. If the packet was refused after it had been decrypted, its plaintext has
     /// been wiped from the buffer; before that the buffer is as it was.
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Opened, OpenError> {
-        match self.open_bare_in_place(buffer) {
+        match self.open_bare_in_place(Family::Ipv4, buffer) {
             Some(Ok((len, sequence))) => Ok(self.opened_in_place(len, sequence)),
             Some(Err(error)) => Err(error),
             None => self.open_any_in_place(buffer),
@@ -391,19 +391,20 @@ impl Inbound {
         Ok(self.opened_in_place(len, sequence))
     }
 
-    /// [`Inbound::open`] where a packet is one pass, of IPv4 without options, as nearly all are:
-    /// reading it otherwise would be a fifth of its time. `None` if anything else is the case, or
-    /// wrong before the sequence number is looked at, and nothing has changed. Returns how long the
-    /// datagram is, and its sequence number: the result is constructed where it stays, since
-    /// copying it would cause store-forwarding stalls.
+    /// [`Inbound::open`] where a packet is one pass and its headers are usual ones of a family, as
+    /// nearly all are: reading them otherwise would be a fifth of its time. `None` if anything else
+    /// is the case, or wrong before the sequence number is looked at, and nothing has changed.
+    /// Returns how long the datagram is, and its sequence number: the result is constructed where
+    /// it stays, since copying it would cause store-forwarding stalls.
     #[inline(always)]
     pub(super) fn open_bare(
         &mut self,
+        family: Family,
         packet: &[u8],
         out: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        self.open_usual(&read_usual(Family::Ipv4, packet)?, packet, out)
+        self.open_usual(&read_usual(family, packet)?, packet, out)
     }
 
     /// [`Inbound::open_bare`] of a packet that has been read.
@@ -426,10 +427,11 @@ impl Inbound {
     #[inline(always)]
     pub(super) fn open_bare_in_place(
         &mut self,
+        family: Family,
         buffer: &mut [u8],
     ) -> Option<Result<(usize, u32), OpenError>> {
         self.keys.one_pass()?;
-        self.open_usual_in_place(&read_usual(Family::Ipv4, buffer)?, buffer)
+        self.open_usual_in_place(&read_usual(family, buffer)?, buffer)
     }
 
     /// [`Inbound::open_bare_in_place`] of a packet that has been read.

@@ -348,7 +348,7 @@ impl Outbound {
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
-        match self.seal_bare(packet, out) {
+        match self.seal_bare(Family::Ipv4, packet, out) {
             Some(Ok(sealed)) => Ok(sealed),
             Some(Err(Fault)) => Err(SealError::Internal),
             None => self.seal_any(packet, out),
@@ -373,13 +373,18 @@ impl Outbound {
         self.count(result)
     }
 
-    /// [`Outbound::seal`] where a packet is one pass, of IPv4 without options, as nearly all are:
-    /// reading it otherwise would be a fifth of its time. `None` if anything else is the case, or
-    /// wrong, and nothing has changed.
+    /// [`Outbound::seal`] where a packet is one pass and its headers are usual ones of a family, as
+    /// nearly all are: reading them otherwise would be a fifth of its time. `None` if anything else
+    /// is the case, or wrong, and nothing has changed.
     #[inline(always)]
-    pub(super) fn seal_bare(&mut self, packet: &[u8], out: &mut [u8]) -> Option<Result<Sealed, Fault>> {
+    pub(super) fn seal_bare(
+        &mut self,
+        family: Family,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_usual(Family::Ipv4, packet)?;
+        let datagram = self.read_usual(family, packet)?;
         let sequence = self.next_sequence()?;
         let esp_len = fits(ONE_PASS, &datagram).ok()?;
         let needed = datagram.header_len + esp_len;
@@ -423,7 +428,7 @@ impl Outbound {
     /// # Errors
     /// [`SealError`]; nothing has changed but the counter of refusals.
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
-        match self.seal_bare_in_place(buffer, range.clone()) {
+        match self.seal_bare_in_place(Family::Ipv4, buffer, range.clone()) {
             Some(Ok(sealed)) => Ok(sealed),
             Some(Err(Fault)) => Err(SealError::Internal),
             None => self.seal_any_in_place(buffer, range),
@@ -456,11 +461,12 @@ impl Outbound {
     #[inline(always)]
     pub(super) fn seal_bare_in_place(
         &mut self,
+        family: Family,
         buffer: &mut [u8],
         range: Range<usize>,
     ) -> Option<Result<Sealed, Fault>> {
         let keys = self.keys.one_pass()?;
-        let datagram = self.read_usual(Family::Ipv4, buffer.get(range.clone())?)?;
+        let datagram = self.read_usual(family, buffer.get(range.clone())?)?;
         let sequence = self.next_sequence()?;
         let (range, esp) = place(ONE_PASS, &datagram, buffer, range.start).ok()?;
         let esp_len = esp.len();

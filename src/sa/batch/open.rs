@@ -28,22 +28,35 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
 }
 
 /// Opens a job if its packet is one pass.
-#[inline(never)]
 fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
+    open_usual::<false>(sa, job)
+}
+
+/// With code for the headers of one family, and if they are others, for those of IPv6.
+#[inline(never)]
+fn open_usual<const IS_IPV6: bool>(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
+    let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
         // Constructed in place: see `Inbound::open_bare`.
-        match &mut job.buffers {
-            Buffers::Apart { packet, out } => match sa.open_bare(packet, out) {
-                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened(len, sequence))),
-                Some(Err(error)) => job.result = Some(Err(error)),
-                None => open_any(sa, job),
+        let opened = match &mut job.buffers {
+            Buffers::Apart { packet, out } => match sa.open_bare(family, packet, out) {
+                Some(Ok((len, sequence))) => Some(Ok(sa.opened(len, sequence))),
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
             },
-            Buffers::InPlace { buffer, .. } => match sa.open_bare_in_place(buffer) {
-                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened_in_place(len, sequence))),
-                Some(Err(error)) => job.result = Some(Err(error)),
-                None => open_any(sa, job),
+            Buffers::InPlace { buffer, .. } => match sa.open_bare_in_place(family, buffer) {
+                Some(Ok((len, sequence))) => Some(Ok(sa.opened_in_place(len, sequence))),
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
             },
+        };
+        match opened {
+            Some(opened) => job.result = Some(opened),
+            None if IS_IPV6 => open_any(sa, job),
+            None => {
+                open_usual::<true>(sa, job);
+            }
         }
     }
     is_one_pass

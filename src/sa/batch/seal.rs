@@ -26,13 +26,19 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
 }
 
 /// Seals a job if its packet is one pass.
-#[inline(never)]
 fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
+    seal_usual::<false>(sa, job)
+}
+
+/// With code for the headers of one family, and if they are others, for those of IPv6.
+#[inline(never)]
+fn seal_usual<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
+    let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
         let sealed = match &mut job.buffers {
-            Buffers::Apart { packet, out } => sa.seal_bare(packet, out),
-            Buffers::InPlace { buffer, range } => sa.seal_bare_in_place(buffer, range.clone()),
+            Buffers::Apart { packet, out } => sa.seal_bare(family, packet, out),
+            Buffers::InPlace { buffer, range } => sa.seal_bare_in_place(family, buffer, range.clone()),
         };
         match sealed {
             // Constructed in place: copying it would cause store-forwarding stalls.
@@ -40,7 +46,10 @@ fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
                 job.result = Some(Ok(Sealed { range, spi, sequence, warning }));
             }
             Some(Err(Fault)) => job.result = Some(Err(SealError::Internal)),
-            None => seal_any(sa, job),
+            None if IS_IPV6 => seal_any(sa, job),
+            None => {
+                seal_usual::<true>(sa, job);
+            }
         }
     }
     is_one_pass
