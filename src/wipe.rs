@@ -26,9 +26,9 @@ pub(crate) fn wiped_message<R>(work: impl FnOnce() -> R) -> R {
     if copies_round_keys() { wiped_pieces::<R, 3>(work) } else { wiped_pieces::<R, 1>(work) }
 }
 
-/// The same for a packet that the crates process with AES-GCM or AES-GMAC, beside what
-/// [`wipe_below`] wipes. Where the processor has no instructions for AES, they have blocks of key
-/// stream in a frame that is large.
+/// The same for a packet that the crates process with AES-GCM, beside what [`wipe_below`] wipes.
+/// Where the processor has no instructions for AES, they have blocks of key stream in a frame that
+/// is large.
 #[cfg(feature = "aes-gcm")]
 #[inline(always)]
 pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
@@ -36,12 +36,13 @@ pub(crate) fn wiped_gcm_packet<R>(work: impl FnOnce() -> R) -> R {
     if has_instructions { wiped_pieces::<R, 1>(work) } else { wiped_pieces::<R, 3>(work) }
 }
 
-/// The same for a packet that is only authenticated with them: a block is encrypted without
-/// [`wipe_below`], and the `aes` crate copies round keys for it too, unless it is optimised well.
+/// The same for a packet that is only authenticated: one block is encrypted, without
+/// [`wipe_below`], and the `aes` crate may copy round keys for that too.
 #[cfg(feature = "aes-gcm")]
 #[inline(always)]
 pub(crate) fn wiped_gcm_icv<R>(work: impl FnOnce() -> R) -> R {
-    if copies_round_keys() { wiped_pieces::<R, 2>(work) } else { wiped_gcm_packet(work) }
+    let has_instructions = cfg!(feature = "kernels") && copies_round_keys();
+    if has_instructions { wiped_pieces::<R, 2>(work) } else { wiped_gcm_packet(work) }
 }
 
 /// The same for a text that is only decrypted, where [`wipe_below`] may be enough.

@@ -236,8 +236,8 @@ impl Datagram {
         }
     }
 
-    /// The same, where it is known to the compiler that it is of IPv4 without options. `None` if it
-    /// is not.
+    /// This datagram, where it is known to the compiler that it is of IPv4 without options. `None`
+    /// if it is not.
     #[inline(always)]
     pub(crate) fn to_bare_ipv4(self) -> Option<Self> {
         let bare = Self { header_len: IPV4_HEADER, protocol_at: 9, version: 4, ..self };
@@ -666,6 +666,9 @@ mod tests {
             assert_eq!(Datagram::parse_bare_ipv4(&packet).map(fields), expected(is_ipv4));
             assert_eq!(Datagram::parse_bare_ipv6(&packet).map(fields), expected(!is_ipv4));
             assert_eq!(plain.to_bare_ipv4().map(fields), expected(is_ipv4));
+            let longer = [&packet[..], &[9; 3]].concat();
+            assert_eq!(Datagram::parse_bare_ipv4(&longer).map(fields), expected(is_ipv4));
+            assert_eq!(Datagram::parse_bare_ipv6(&longer).map(fields), expected(!is_ipv4));
             assert!(Datagram::parse_bare_ipv4(&packet[..packet.len() - 1]).is_none());
             assert!(Datagram::parse_bare_ipv6(&packet[..packet.len() - 1]).is_none());
             for version in 0..16 {

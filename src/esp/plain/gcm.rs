@@ -114,7 +114,7 @@ impl Gcm {
     }
 
     /// Encrypts the text, and returns what [`Gcm::mask`] does. One call for both: each call chooses
-    /// the cipher anew.
+    /// the cipher again.
     fn mask_and_crypt(&self, nonce: u128, text: &mut [u8]) -> Block {
         let mut mask = Block::default();
         self.cipher_over(nonce, Some(&mut mask), text);

@@ -275,9 +275,9 @@ pub(super) trait Table<Sa, E> {
     /// [`Table::find`] for a datagram that has been read; nothing is counted.
     fn select(&self, position: usize, datagram: &Datagram, packet: &[u8]) -> Option<u32>;
 
-    /// The SAs that jobs come with the positions of, if they are known without the packets.
-    fn own(&mut self) -> &mut [Sa] {
-        &mut []
+    /// The SAs that jobs come with the positions of. `None` if packets tell which they are of.
+    fn own(&mut self) -> Option<&mut [Sa]> {
+        None
     }
 
     fn get(&self, slot: u32) -> Option<&Sa>;
@@ -310,8 +310,8 @@ impl Table<Outbound, SealError> for Own<'_, Outbound> {
         self.0.get(position)?.wire().covers(datagram, packet).then_some(position as u32)
     }
 
-    fn own(&mut self) -> &mut [Outbound] {
-        self.0
+    fn own(&mut self) -> Option<&mut [Outbound]> {
+        Some(self.0)
     }
 
     fn get(&self, slot: u32) -> Option<&Outbound> {
@@ -342,8 +342,8 @@ impl Table<Inbound, OpenError> for Own<'_, Inbound> {
         Some(position as u32)
     }
 
-    fn own(&mut self) -> &mut [Inbound] {
-        self.0
+    fn own(&mut self) -> Option<&mut [Inbound]> {
+        Some(self.0)
     }
 
     fn get(&self, slot: u32) -> Option<&Inbound> {

@@ -2,7 +2,7 @@
 //! one after the other.
 
 use super::super::inbound::{Inbound, OpenError, Opened, read_usual};
-use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
+use super::tiles::{Ahead, in_one_pass, in_tiles};
 use super::{Buffers, Input, Job, OpenJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Authentic, Family, SMALL_TILE, TILE, Verifying, verify_all};
@@ -14,10 +14,10 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) {
-    if in_one_pass(table, jobs, open_in_one_pass) {
+    let jobs = in_one_pass(table, jobs, open_in_one_pass, open_near);
+    if jobs.is_empty() {
         return;
     }
-    let jobs = near_in_one_pass(table, jobs, open_near);
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, open_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -29,37 +29,36 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
 
 /// Opens a job if its packet is one pass.
 fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
-    open_usual::<false>(sa, job)
+    open_of_family::<false>(sa, job)
 }
 
-/// With code for the headers of one family, and if they are others, for those of IPv6.
+/// With code for usual headers of IPv4, then with that for usual ones of IPv6, then with that for
+/// all others.
 #[inline(never)]
-fn open_usual<const IS_IPV6: bool>(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
+fn open_of_family<const IS_IPV6: bool>(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
     let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
+        let other = if IS_IPV6 { open_any } else { open_ipv6 };
         // Constructed in place: see `Inbound::open_bare`.
-        let opened = match &mut job.buffers {
+        match &mut job.buffers {
             Buffers::Apart { packet, out } => match sa.open_bare(family, packet, out) {
-                Some(Ok((len, sequence))) => Some(Ok(sa.opened(len, sequence))),
-                Some(Err(error)) => Some(Err(error)),
-                None => None,
+                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened(len, sequence))),
+                Some(Err(error)) => job.result = Some(Err(error)),
+                None => other(sa, job),
             },
             Buffers::InPlace { buffer, .. } => match sa.open_bare_in_place(family, buffer) {
-                Some(Ok((len, sequence))) => Some(Ok(sa.opened_in_place(len, sequence))),
-                Some(Err(error)) => Some(Err(error)),
-                None => None,
+                Some(Ok((len, sequence))) => job.result = Some(Ok(sa.opened_in_place(len, sequence))),
+                Some(Err(error)) => job.result = Some(Err(error)),
+                None => other(sa, job),
             },
-        };
-        match opened {
-            Some(opened) => job.result = Some(opened),
-            None if IS_IPV6 => open_any(sa, job),
-            None => {
-                open_usual::<true>(sa, job);
-            }
         }
     }
     is_one_pass
+}
+
+fn open_ipv6(sa: &mut Inbound, job: &mut OpenJob<'_>) {
+    open_of_family::<true>(sa, job);
 }
 
 /// Opens a job of an SA that is looked up, if its headers are usual and its packet is one pass.
@@ -91,14 +90,15 @@ fn open_near_read(
     // Constructed in place: see `Inbound::open_bare`.
     match buffers {
         Buffers::Apart { packet, out } => match sa.open_usual(&datagram, packet, out)? {
-            Ok((len, sequence)) => (*result, *over) = (Some(Ok(sa.opened(len, sequence))), id),
+            Ok((len, sequence)) => *result = Some(Ok(sa.opened(len, sequence))),
             Err(error) => *result = Some(Err(error)),
         },
         Buffers::InPlace { buffer, .. } => match sa.open_usual_in_place(&datagram, buffer)? {
-            Ok((len, sequence)) => (*result, *over) = (Some(Ok(sa.opened_in_place(len, sequence))), id),
+            Ok((len, sequence)) => *result = Some(Ok(sa.opened_in_place(len, sequence))),
             Err(error) => *result = Some(Err(error)),
         },
     }
+    *over = id.filter(|_| matches!(result, Some(Ok(_))));
     Some(())
 }
 
@@ -227,7 +227,7 @@ fn admit(
     Some(())
 }
 
-/// [`admit`] for headers that are not usual.
+/// [`admit`] for other headers than those of IPv4 without options.
 #[inline(never)]
 fn admit_other(table: &impl Table<Inbound, OpenError>, sa: usize, packet: &[u8]) -> Option<Admitted> {
     match Datagram::parse_bare_ipv6(packet) {

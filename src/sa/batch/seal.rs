@@ -1,7 +1,7 @@
 //! Many datagrams sealed: all are laid out, then encrypted and authenticated in parallel.
 
 use super::super::outbound::{Fault, Outbound, SealError, Sealed};
-use super::tiles::{Ahead, in_one_pass, in_tiles, near_in_one_pass};
+use super::tiles::{Ahead, in_one_pass, in_tiles};
 use super::{Buffers, Job, SealJob, Table};
 use crate::esp::ip::Datagram;
 use crate::esp::{Family, SMALL_TILE, Sealing, TILE, protect_all};
@@ -12,10 +12,10 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) {
-    if in_one_pass(table, jobs, seal_in_one_pass) {
+    let jobs = in_one_pass(table, jobs, seal_in_one_pass, seal_near);
+    if jobs.is_empty() {
         return;
     }
-    let jobs = near_in_one_pass(table, jobs, seal_near);
     if jobs.len() < table.backend().smallest_batch() {
         in_tiles(table, jobs, seal_tile::<1, _, _>);
     } else if jobs.len() <= SMALL_TILE || table.is_far() {
@@ -27,12 +27,13 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
 
 /// Seals a job if its packet is one pass.
 fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
-    seal_usual::<false>(sa, job)
+    seal_of_family::<false>(sa, job)
 }
 
-/// With code for the headers of one family, and if they are others, for those of IPv6.
+/// With code for usual headers of IPv4, then with that for usual ones of IPv6, then with that for
+/// all others.
 #[inline(never)]
-fn seal_usual<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
+fn seal_of_family<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
     let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
@@ -48,7 +49,7 @@ fn seal_usual<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>) -> 
             Some(Err(Fault)) => job.result = Some(Err(SealError::Internal)),
             None if IS_IPV6 => seal_any(sa, job),
             None => {
-                seal_usual::<true>(sa, job);
+                seal_of_family::<true>(sa, job);
             }
         }
     }
@@ -190,7 +191,7 @@ fn begin<'p>(
     Some(())
 }
 
-/// [`begin`] for headers that are not usual.
+/// [`begin`] for other headers than those of IPv4 without options.
 #[inline(never)]
 fn begin_other<'p>(
     table: &mut impl Table<Outbound, SealError>,

@@ -6,18 +6,34 @@ use crate::prefetch::prefetch_headers;
 
 use super::{Input, Job, Table};
 
-/// Processes one by one the jobs of SAs that are known and whose packets are one pass: each fills
-/// the units of the processor. `process` returns false for another SA. False if jobs are left.
+/// Processes one by one the jobs whose packets are one pass: each fills the units of the processor.
+/// Returns the jobs that are left, some of which may have been processed. Of a slice, `process`
+/// returns false for an SA whose packets are not. Of a table, `look_up` finds the SA too, if that
+/// is near, and ends this where it returns `None`.
 #[inline(always)]
-pub(super) fn in_one_pass<Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
+pub(super) fn in_one_pass<'j, Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
     table: &mut B,
+    jobs: &'j mut [J],
+    process: impl Fn(&mut Sa, &mut T) -> bool,
+    look_up: impl Fn(&mut B, &mut T) -> Option<()>,
+) -> &'j mut [J] {
+    let mut done = 0;
+    if let Some(sas) = table.own() {
+        if all_in_one_pass(sas, jobs, process) {
+            done = jobs.len();
+        }
+    } else if !table.is_far() {
+        done = jobs.iter_mut().map_while(|job| look_up(table, job.parts().1)).count();
+    }
+    jobs.get_mut(done..).unwrap_or_default()
+}
+
+#[inline(always)]
+fn all_in_one_pass<Sa, T: Input, J: Job<T>>(
+    sas: &mut [Sa],
     jobs: &mut [J],
     process: impl Fn(&mut Sa, &mut T) -> bool,
 ) -> bool {
-    let sas = table.own();
-    if sas.is_empty() {
-        return false;
-    }
     let mut all = true;
     let mut jobs = jobs.iter_mut();
     while let Some(job) = jobs.next() {
@@ -26,21 +42,6 @@ pub(super) fn in_one_pass<Sa, E, B: Table<Sa, E>, T: Input, J: Job<T>>(
         all &= sas.get_mut(position.unwrap_or(0)).is_some_and(|sa| process(sa, job));
     }
     all
-}
-
-/// The same for a table whose SAs are near, up to the first job that must be looked at otherwise.
-/// Returns the jobs that are left.
-#[inline(always)]
-pub(super) fn near_in_one_pass<'j, Sa, E, B: Table<Sa, E>, T, J: Job<T>>(
-    table: &mut B,
-    jobs: &'j mut [J],
-    process: impl Fn(&mut B, &mut T) -> Option<()>,
-) -> &'j mut [J] {
-    let mut done = 0;
-    if !table.is_far() {
-        done = jobs.iter_mut().map_while(|job| process(table, job.parts().1)).count();
-    }
-    jobs.get_mut(done..).unwrap_or_default()
 }
 
 /// Processes all jobs, tile after tile.

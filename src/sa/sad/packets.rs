@@ -44,7 +44,7 @@ impl Sad {
     pub fn open(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         match read_usual(Family::Ipv4, packet) {
             Some(datagram) => self.open_read(datagram, packet, out),
-            None => self.open_unusual(packet, out),
+            None => self.open_other(packet, out),
         }
     }
 
@@ -63,9 +63,10 @@ impl Sad {
         }
     }
 
-    /// Not inlined: beside it, the code for nearly all packets would have fewer registers.
+    /// [`Sad::open`] of what is not IPv4 without options. Not inlined: beside it, the code for that
+    /// would have fewer registers.
     #[inline(never)]
-    fn open_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
+    fn open_other(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Arrived, OpenError> {
         if let Some(datagram) = read_usual(Family::Ipv6, packet) {
             return self.open_read(datagram, packet, out);
         }
@@ -101,7 +102,7 @@ impl Sad {
     pub fn open_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
         match read_usual(Family::Ipv4, buffer) {
             Some(datagram) => self.open_read_in_place(datagram, buffer),
-            None => self.open_unusual_in_place(buffer),
+            None => self.open_other_in_place(buffer),
         }
     }
 
@@ -121,7 +122,7 @@ impl Sad {
     }
 
     #[inline(never)]
-    fn open_unusual_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
+    fn open_other_in_place(&mut self, buffer: &mut [u8]) -> Result<Arrived, OpenError> {
         if let Some(datagram) = read_usual(Family::Ipv6, buffer) {
             return self.open_read_in_place(datagram, buffer);
         }
@@ -148,12 +149,12 @@ impl Sad {
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
         match Datagram::parse_usual(Family::Ipv4, packet) {
             Some(datagram) => self.seal_read(&datagram, packet, out),
-            None => self.seal_unusual(packet, out),
+            None => self.seal_other(packet, out),
         }
     }
 
     #[inline(never)]
-    fn seal_unusual(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
+    fn seal_other(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed, SealError> {
         if let Some(datagram) = Datagram::parse_usual(Family::Ipv6, packet) {
             return self.seal_read(&datagram, packet, out);
         }
@@ -177,12 +178,12 @@ impl Sad {
     pub fn seal_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
         match buffer.get(range.clone()).and_then(|packet| Datagram::parse_usual(Family::Ipv4, packet)) {
             Some(datagram) => self.seal_read_in_place(&datagram, buffer, range),
-            None => self.seal_unusual_in_place(buffer, range),
+            None => self.seal_other_in_place(buffer, range),
         }
     }
 
     #[inline(never)]
-    fn seal_unusual_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
+    fn seal_other_in_place(&mut self, buffer: &mut [u8], range: Range<usize>) -> Result<Sealed, SealError> {
         let packet = buffer.get(range.clone()).unwrap_or_default();
         if let Some(datagram) = Datagram::parse_usual(Family::Ipv6, packet) {
             return self.seal_read_in_place(&datagram, buffer, range);
@@ -224,10 +225,10 @@ impl Sad {
     /// those of [`Sad::seal`] or [`Sad::seal_in_place`], one job after the other: an SA numbers
     /// its packets in the order of the jobs. Ciphers and hashes of all jobs run in parallel,
     /// whatever their SAs, suites, lengths and families: the more jobs, the less each costs. Where
-    /// the processor has instructions for them, a packet of AES-GCM or AES-GMAC fills its units
-    /// alone, and costs what [`Sad::seal`] does. Nothing is allocated; up to 48 KiB of stack are
-    /// used, and 64 KiB where des-ede3-cbc is sealed. In a large table the SAs of later jobs are
-    /// prefetched.
+    /// the processor has instructions for AES-GCM and AES-GMAC, one packet of these fills its
+    /// units, and gains nothing from others but in a large table, where the SAs of later jobs are
+    /// prefetched. Nothing is allocated; up to 48 KiB of stack are used, and 64 KiB where
+    /// des-ede3-cbc is sealed.
     ///
     /// ```
     /// use ipsec_3gpp::Sad;
