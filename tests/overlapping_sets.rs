@@ -13,7 +13,10 @@ use ipsec_3gpp::{Ck, Ik, Sad, Suite};
 use proptest::prelude::*;
 use support::{addresses, setup, udp};
 
-const SUITE: Suite = Suite::HMAC_SHA_1_96_NULL;
+/// Every other set has AES-GCM, if that is there.
+fn suite(number: usize) -> Suite {
+    if number.is_multiple_of(2) { Suite::HMAC_SHA_1_96_NULL } else { *Suite::ALL.last().unwrap() }
+}
 
 /// A set of the P-CSCF, with keys and SPIs of its own; the UE's ports and SPIs are few.
 struct Known {
@@ -29,13 +32,23 @@ impl Known {
     fn set(number: usize, ue_spi: u32, client: u16, pcscf_client: u16) -> SaSet {
         let (ue, pcscf) = addresses(false);
         let own = 10_000 + 2 * number as u32;
-        let keys = SaKeys::expand(SUITE, &Ck::new([1; 16]), &Ik::new([number as u8; 16])).unwrap();
+        let keys = SaKeys::expand(suite(number), &Ck::new([1; 16]), &Ik::new([number as u8; 16])).unwrap();
         SaSet::new(
             Endpoint { address: ue, setup: setup(ue_spi, ue_spi + 1, 40_001 + client, 40_000) },
             Endpoint { address: pcscf, setup: setup(own, own + 1, 50_001 + pcscf_client, 50_000) },
             keys,
         )
         .unwrap()
+    }
+
+    /// A packet of the UE's over one of its two SAs.
+    fn packet(&mut self, over: usize) -> Vec<u8> {
+        let selector = self.peers[over].selector();
+        let ipsec_3gpp::sa::Ports::Exact { source, destination } = selector.ports else { panic!() };
+        let plain = udp((selector.source, source), (selector.destination, destination), b"x");
+        let mut packet = vec![0; plain.len() + 64];
+        let range = self.peers[over].seal(&plain, &mut packet).unwrap().range;
+        packet[range].to_vec()
     }
 
     /// Whether the UE opens what was sealed with an SA of this set.
@@ -59,11 +72,22 @@ fn takes(senders: &mut [Vec<usize>; 4], known: &mut Known) {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Op {
-    Add { ue_spi: u32, client: u16, pcscf_client: u16 },
+    Add {
+        ue_spi: u32,
+        client: u16,
+        pcscf_client: u16,
+    },
     Take(usize),
-    Arrives { set: usize, over: usize, forged: bool, batch: bool },
+    Arrives {
+        set: usize,
+        over: usize,
+        forged: bool,
+        batch: bool,
+    },
+    /// In one batch: sets, and which SA of each.
+    Together(Vec<(usize, usize)>),
     Remove(usize),
 }
 
@@ -78,6 +102,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_usize..8).prop_map(Op::Take),
         3 => (0_usize..8, 0_usize..2, flag(), flag())
             .prop_map(|(set, over, forged, batch)| Op::Arrives { set, over, forged, batch }),
+        2 => proptest::collection::vec((0_usize..8, 0_usize..2), 2..12).prop_map(Op::Together),
         3 => (0_usize..8).prop_map(Op::Remove),
     ]
 }
@@ -114,23 +139,30 @@ proptest! {
                 }
                 Op::Arrives { set, over, forged, batch } => {
                     let Some(known) = sets.get_mut(set) else { continue };
-                    let selector = known.peers[over].selector();
-                    let ipsec_3gpp::sa::Ports::Exact { source, destination } = selector.ports else { panic!() };
-                    let plain = udp((selector.source, source), (selector.destination, destination), b"x");
-                    let mut packet = vec![0; plain.len() + 64];
-                    let range = known.peers[over].seal(&plain, &mut packet).unwrap().range;
-                    let packet = &mut packet[range];
+                    let mut packet = known.packet(over);
                     *packet.last_mut().unwrap() ^= u8::from(forged);
                     let opened = if batch {
-                        let mut jobs = [OpenJob::in_place(packet)];
+                        let mut jobs = [OpenJob::in_place(&mut packet)];
                         sad.open_batch(&mut jobs);
                         jobs[0].result().unwrap().is_ok()
                     } else {
-                        sad.open_in_place(packet).is_ok()
+                        sad.open_in_place(&mut packet).is_ok()
                     };
                     prop_assert_eq!(opened, !forged);
                     if opened && known.waits {
                         takes(&mut senders, known);
+                    }
+                }
+                Op::Together(all) => {
+                    let all: Vec<_> = all.into_iter().filter(|(set, _)| *set < sets.len()).collect();
+                    let mut packets: Vec<_> = all.iter().map(|(set, over)| sets[*set].packet(*over)).collect();
+                    let mut jobs: Vec<_> = packets.iter_mut().map(|packet| OpenJob::in_place(packet)).collect();
+                    sad.open_batch(&mut jobs);
+                    prop_assert!(jobs.iter().all(|job| job.datagram().is_some()));
+                    for (set, _) in all {
+                        if sets[set].waits {
+                            takes(&mut senders, &mut sets[set]);
+                        }
                     }
                 }
                 Op::Remove(which) => {

@@ -226,9 +226,9 @@ impl Sad {
     /// its packets in the order of the jobs. Ciphers and hashes of all jobs run in parallel,
     /// whatever their SAs, suites, lengths and families: the more jobs, the less each costs. Where
     /// the processor has instructions for AES-GCM and AES-GMAC, one packet of these fills its
-    /// units, and gains nothing from others but in a large table, where the SAs of later jobs are
-    /// prefetched. Nothing is allocated; up to 48 KiB of stack are used, and 64 KiB where
-    /// des-ede3-cbc is sealed.
+    /// units, and gains nothing from others. Nothing is allocated; up to 48 KiB of stack are used,
+    /// and 64 KiB where des-ede3-cbc is sealed. In a large table the SAs of later jobs, of whatever
+    /// suite, are prefetched.
     ///
     /// ```
     /// use ipsec_3gpp::Sad;
