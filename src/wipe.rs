@@ -81,10 +81,15 @@ pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The same for a message that the crates decrypt: they may have a copy of the round keys for each
-/// of many blocks.
+/// of many blocks, or where the processor has no instructions for AES, of some of the blocks.
 #[inline(always)]
 pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
-    if copies_round_keys() { wiped_pieces::<R, 8>(work) } else { wiped_message(work) }
+    const BLOCKS: usize = if cfg!(target_pointer_width = "64") { 3 } else { 1 };
+    match (copies_round_keys(), has_long_vectors()) {
+        (true, _) => wiped_pieces::<R, 8>(work),
+        (false, true) => wiped_message(work),
+        (false, false) => wiped_pieces::<R, BLOCKS>(work),
+    }
 }
 
 /// Whether the `aes` crate copies round keys for each call, one for each block of a vector. It does
@@ -97,7 +102,6 @@ fn copies_round_keys() -> bool {
     cfg!(target_arch = "x86_64")
 }
 
-#[cfg(any(feature = "kernels", feature = "aes-gcm"))]
 #[inline]
 fn has_long_vectors() -> bool {
     #[cfg(feature = "kernels")]
