@@ -81,7 +81,7 @@ pub(crate) fn wiped_gcm<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The same for a message that the crates decrypt: they may have a copy of the round keys for each
-/// of many blocks, or where the processor has no instructions for AES, of some of the blocks.
+/// of many blocks, or where the processor has no instructions for AES, some blocks of plaintext.
 #[inline(always)]
 pub(crate) fn wiped_decryption<R>(work: impl FnOnce() -> R) -> R {
     const BLOCKS: usize = if cfg!(target_pointer_width = "64") { 3 } else { 1 };

@@ -14,7 +14,7 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     table: &mut impl Table<Inbound, OpenError>,
     jobs: &mut [J],
 ) {
-    let jobs = in_one_pass(table, jobs, open_in_one_pass, open_near);
+    let jobs = in_one_pass(table, jobs, open_of_family::<false>, open_near);
     if jobs.is_empty() {
         return;
     }
@@ -27,13 +27,8 @@ pub(in super::super) fn open_all<'b, J: Job<OpenJob<'b>>>(
     }
 }
 
-/// Opens a job if its packet is one pass.
-fn open_in_one_pass(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
-    open_of_family::<false>(sa, job)
-}
-
-/// With code for usual headers of IPv4, then with that for usual ones of IPv6, then with that for
-/// all others.
+/// Opens a job if its packet is one pass: with code for usual headers of IPv4, then with that for
+/// usual ones of IPv6, then with that for all others.
 #[inline(never)]
 fn open_of_family<const IS_IPV6: bool>(sa: &mut Inbound, job: &mut OpenJob<'_>) -> bool {
     let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };

@@ -12,7 +12,7 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     table: &mut impl Table<Outbound, SealError>,
     jobs: &mut [J],
 ) {
-    let jobs = in_one_pass(table, jobs, seal_in_one_pass, seal_near);
+    let jobs = in_one_pass(table, jobs, seal_of_family::<false>, seal_near);
     if jobs.is_empty() {
         return;
     }
@@ -25,18 +25,14 @@ pub(in super::super) fn seal_all<'b, J: Job<SealJob<'b>>>(
     }
 }
 
-/// Seals a job if its packet is one pass.
-fn seal_in_one_pass(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
-    seal_of_family::<false>(sa, job)
-}
-
-/// With code for usual headers of IPv4, then with that for usual ones of IPv6, then with that for
-/// all others.
+/// Seals a job if its packet is one pass: with code for usual headers of IPv4, then with that for
+/// usual ones of IPv6, then with that for all others.
 #[inline(never)]
 fn seal_of_family<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>) -> bool {
     let family = if IS_IPV6 { Family::Ipv6 } else { Family::Ipv4 };
     let is_one_pass = sa.keys().one_pass().is_some();
     if is_one_pass && job.result.is_none() {
+        let other = if IS_IPV6 { seal_any } else { seal_ipv6 };
         let sealed = match &mut job.buffers {
             Buffers::Apart { packet, out } => sa.seal_bare(family, packet, out),
             Buffers::InPlace { buffer, range } => sa.seal_bare_in_place(family, buffer, range.clone()),
@@ -47,13 +43,14 @@ fn seal_of_family<const IS_IPV6: bool>(sa: &mut Outbound, job: &mut SealJob<'_>)
                 job.result = Some(Ok(Sealed { range, spi, sequence, warning }));
             }
             Some(Err(Fault)) => job.result = Some(Err(SealError::Internal)),
-            None if IS_IPV6 => seal_any(sa, job),
-            None => {
-                seal_of_family::<true>(sa, job);
-            }
+            None => other(sa, job),
         }
     }
     is_one_pass
+}
+
+fn seal_ipv6(sa: &mut Outbound, job: &mut SealJob<'_>) {
+    seal_of_family::<true>(sa, job);
 }
 
 /// Seals a job with an SA that is looked up, if its headers are usual and its packet is one pass.
@@ -82,12 +79,22 @@ fn seal_near_read(
 ) -> Option<()> {
     let (sa, _) = table.get_mut(table.select(0, datagram, buffers.packet())?)?;
     sa.keys().one_pass()?;
+    *result = Some(seal_selected(sa, datagram, buffers));
+    Some(())
+}
+
+/// Seals a datagram that is known to be traffic of an SA.
+#[inline(always)]
+fn seal_selected(
+    sa: &mut Outbound,
+    datagram: &Datagram,
+    buffers: &mut Buffers<'_>,
+) -> Result<Sealed, SealError> {
     let sealed = match buffers {
         Buffers::Apart { packet, out } => sa.seal_admitted(datagram, packet, out),
         Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(datagram, buffer, range.start),
     };
-    *result = Some(sa.count(sealed));
-    Some(())
+    sa.count(sealed)
 }
 
 #[inline(never)]
@@ -161,11 +168,7 @@ fn seal_alone(
 ) -> Result<Sealed, SealError> {
     let (datagram, slot) = table.find(sa, buffers.packet())?;
     let (sa, _) = table.get_mut(slot).ok_or_else(|| impossible(SealError::Internal))?;
-    let sealed = match buffers {
-        Buffers::Apart { packet, out } => sa.seal_admitted(&datagram, packet, out),
-        Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(&datagram, buffer, range.start),
-    };
-    sa.count(sealed)
+    seal_selected(sa, &datagram, buffers)
 }
 
 /// Everything except encryption and authentication. `begun` gets the slot of the SA, and the packet
@@ -225,11 +228,7 @@ fn begin_selected<'p>(
     let sequence = sa.next_sequence()?;
     if sa.keys().one_pass().is_some() {
         // Nothing is left to be done together.
-        let sealed = match buffers {
-            Buffers::Apart { packet, out } => sa.seal_admitted(datagram, packet, out),
-            Buffers::InPlace { buffer, range } => sa.seal_admitted_in_place(datagram, buffer, range.start),
-        };
-        *result = Some(sa.count(sealed));
+        *result = Some(seal_selected(sa, datagram, buffers));
         return Some(None);
     }
     let laid_out = match buffers {
